@@ -1,0 +1,72 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "lacuna/engine.hpp"
+#include "lacuna/tensor.hpp"
+#include "runtime/artifact.h"
+
+namespace lacuna::runtime {
+
+/// A tensor that a launch may touch, by name, for addressing and for reports ("k[0,3,17,5]").
+struct Region {
+  std::string_view name;
+  TensorView view;
+  bool writable = false;
+};
+
+/// Where in the parameter block the address of a region's first element stands (8 bytes).
+struct AddressSlot {
+  std::uint32_t byte = 0;
+  std::uint32_t region = 0;
+};
+
+/// One launch of a one-dimensional grid. `params` already holds the regions' real addresses; the host device replaces
+/// them, at the slots, by addresses of its own in which every region is isolated from all others.
+struct Launch {
+  std::uint64_t blocks = 0;  ///< 1 .. 2^31-1
+  std::span<const std::byte> params;
+  std::span<const AddressSlot> slots;
+  std::span<const Region> regions;
+  Stream stream;
+};
+
+/// A loaded artifact. Thread-safe.
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+  /// Throws Error{device}. The host device has finished when it returns.
+  virtual void launch(const Launch& launch) const = 0;
+};
+
+/// One implementation in runtime/cuda, one in runtime/host. Thread-safe.
+class Device {
+ public:
+  virtual ~Device() = default;
+  virtual DeviceKind kind() const = 0;
+  virtual std::string description() const = 0;  ///< "cuda:0 NVIDIA H200 sm_90, driver 13.0" or "host: 2 threads, PTX executor"
+  virtual plan::Arch arch() const = 0;          ///< what to compile for
+  virtual Format format() const = 0;            ///< what load prefers: cubin on cuda, ptx on host
+  /// Throws Error{device, unsupported}: a PTX construct that the host device does not know is named with its line.
+  virtual std::shared_ptr<const Kernel> load(const Artifact& artifact) const = 0;
+
+  /// Memory for the command, the tests and checks; never used on a caller's launch path.
+  virtual void* allocate(std::size_t bytes) const = 0;
+  virtual void release(void* memory) const noexcept = 0;
+  virtual void upload(void* to, const void* from, std::size_t bytes) const = 0;
+  virtual void download(void* to, const void* from, std::size_t bytes) const = 0;
+  virtual void synchronize(Stream stream) const = 0;
+  /// Milliseconds of `work` on the device (events on cuda, the clock on host).
+  virtual double time(const std::function<void(Stream)>& work) const = 0;
+};
+
+/// PTX on the CPU. threads 0: all cores.
+std::shared_ptr<const Device> open_host(int threads = 0);
+/// Opens libcuda at run time. Throws Error{unavailable} that lists the places searched, or says that no GPU answers.
+std::shared_ptr<const Device> open_cuda(int ordinal = 0);
+
+}  // namespace lacuna::runtime
