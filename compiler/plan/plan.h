@@ -1,0 +1,86 @@
+#pragma once
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "compiler/ir/pattern.h"
+#include "compiler/plan/arch.h"
+#include "compiler/plan/band.h"
+#include "lacuna/engine.hpp"
+
+namespace lacuna::plan {
+
+/// How a conjunct of the mask is carried out (design §1).
+enum class Strategy : std::uint8_t {
+  select_q,  ///< compact Q
+  select_k,  ///< compact K and V
+  order,     ///< stable order by value, then intervals
+  band,      ///< closed-form key range per query tile
+  tiles,     ///< tiles classified by interval analysis
+  elements,  ///< tested element by element in every visited tile
+};
+std::string_view name_of(Strategy strategy);
+
+/// One conjunct of the masks: `a and b` is two, and each falls to one strategy.
+struct Conjunct {
+  ir::NodeId expr = ir::no_node;
+  Span where;
+  std::string text;               ///< canonical text of the conjunct
+  Strategy taken = Strategy::elements;
+  Strategy best = Strategy::elements;  ///< what a planner with every strategy would take
+  std::string why;
+  std::vector<Band> bands;        ///< where taken is band: their intersection is the conjunct, exactly
+  bool key_only = false;          ///< depends on the key but not on the query: rows of K and V are zero-filled by it
+};
+
+/// Tile shapes of one pass: changes speed, never results beyond rounding.
+struct Schedule {
+  int tile_q = 64, tile_k = 32, warps = 4, stages = 1;
+  auto operator<=>(const Schedule&) const = default;
+};
+
+enum class PassKind : std::uint8_t { flash_forward };
+std::string_view name_of(PassKind kind);
+
+struct Pass {
+  PassKind kind = PassKind::flash_forward;
+  std::string_view machine = "fma";  ///< templates/machine/<machine>.cuh
+  Schedule schedule;
+  int shared_bytes = 0;
+  int threads() const { return schedule.warps * 32; }
+};
+
+/// What a kernel is specialised for besides the plan (design §3): at most four per spec.
+struct Variant {
+  bool aligned = true;  ///< every row of Q, K, V starts on 16 bytes
+  auto operator<=>(const Variant&) const = default;
+};
+
+/// What planning may know about the world.
+struct Facts {
+  Arch arch;
+  bool checked = false;  ///< generated code reports needed reads outside their tensor
+};
+
+struct Plan {
+  Spec spec;
+  Facts facts;
+  std::vector<Conjunct> conjuncts;
+  std::vector<Pass> passes;
+  std::vector<Variant> variants;
+  std::string digest;  ///< 32 hex digits of everything above
+};
+
+/// Throws Error{unsupported} for what no kernel offers yet, Error{argument} for a spec out of its limits.
+Plan plan(const Spec& spec, const Facts& facts);
+
+/// The grid of a pass: CTAs over query tiles, heads and sequences. Throws Error{argument} above 2^31 - 1 CTAs.
+struct Grid {
+  std::int32_t q_tiles = 0;  ///< per head; see CallArg::q_tiles
+  std::uint64_t blocks = 0;  ///< 0: nothing to do
+};
+Grid grid(const Pass& pass, const Spec& spec, const Shape& shape);
+
+}  // namespace lacuna::plan
