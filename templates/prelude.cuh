@@ -1,0 +1,351 @@
+// The vocabulary of all device code: one text that NVRTC (12.4 and later) and clang 19 in CUDA
+// device mode both accept, without any header of CUDA. Device code says only these names and inline
+// PTX; what a compiler has of its own stays here.
+//
+// An include guard and not a pragma: a host test that brings the same names itself defines
+// LACUNA_PRELUDE first.
+#ifndef LACUNA_PRELUDE
+#define LACUNA_PRELUDE
+
+#if defined(__clang__)
+#define LACUNA_DEVICE static __attribute__((device, always_inline)) inline
+#define LACUNA_MEMBER __attribute__((device, always_inline)) inline
+#define LACUNA_KERNEL extern "C" __attribute__((global))
+#define LACUNA_BOUNDS(threads, ctas) __attribute__((launch_bounds(threads, ctas)))
+#define LACUNA_ALIGN(bytes) __attribute__((aligned(bytes)))
+// clang 19 has no such attribute; runtime/llvm turns the annotation into the one that its code
+// generator knows.
+#define LACUNA_GRID_CONST const __attribute__((annotate("lacuna_grid_constant")))
+#define LACUNA_SHARED __attribute__((shared))
+#elif defined(__CUDACC_RTC__)
+#define LACUNA_DEVICE static __device__ __forceinline__
+#define LACUNA_MEMBER __device__ __forceinline__
+#define LACUNA_KERNEL extern "C" __global__
+#define LACUNA_BOUNDS(threads, ctas) __launch_bounds__(threads, ctas)
+#define LACUNA_ALIGN(bytes) __align__(bytes)
+#define LACUNA_GRID_CONST const __grid_constant__
+#define LACUNA_SHARED __shared__
+#else
+#error "device code is compiled by NVRTC or by clang"
+#endif
+
+// LACUNA_KERNEL void LACUNA_BOUNDS(128, 2) name(LACUNA_GRID_CONST Params params) { ... }
+// LACUNA_DEVICE begins a free function, LACUNA_MEMBER a member function, static ones too.
+#define LACUNA_UNROLL _Pragma("unroll")
+#define LACUNA_NOUNROLL _Pragma("unroll 1")
+#define LACUNA_RESTRICT __restrict__
+// All dynamic shared memory of a kernel, as bytes. 16 is the widest access and the start that every
+// launch grants; code that needs a stricter start (a 128-byte swizzle) rounds the address up
+// itself.
+#define LACUNA_DYNAMIC_SHARED(name) extern LACUNA_SHARED LACUNA_ALIGN(16) unsigned char name[]
+
+namespace lacuna {
+
+using u8 = unsigned char;
+using u16 = unsigned short;
+using u32 = unsigned int;
+using u64 = unsigned long long;
+using s8 = signed char;
+using s16 = short;
+using s32 = int;
+using s64 = long long;
+
+struct LACUNA_ALIGN(8) U2 {
+  u32 x, y;
+};
+struct LACUNA_ALIGN(16) U4 {
+  u32 x, y, z, w;
+};
+struct LACUNA_ALIGN(8) F2 {
+  float x, y;
+};
+struct LACUNA_ALIGN(16) F4 {
+  float x, y, z, w;
+};
+
+// ---- What the two compilers spell differently. Every lane of the warp takes part in a vote or
+// shuffle. Unsigned everywhere: a signed index changes / % and <. ----
+#if defined(__clang__)
+LACUNA_DEVICE u32 thread_index() {
+  return static_cast<u32>(__nvvm_read_ptx_sreg_tid_x());
+}
+LACUNA_DEVICE u32 block_index() {
+  return static_cast<u32>(__nvvm_read_ptx_sreg_ctaid_x());
+}
+LACUNA_DEVICE u32 popcount(u32 x) {
+  return static_cast<u32>(__builtin_popcount(x));
+}
+LACUNA_DEVICE u32 count_leading_zeros(u32 x) {
+  return x ? static_cast<u32>(__builtin_clz(x)) : 32;  // the builtin is undefined at 0
+}
+LACUNA_DEVICE float fma_rn(float a, float b, float c) {
+  return __builtin_fmaf(a, b, c);
+}
+LACUNA_DEVICE float max_f32(float a, float b) {
+  return __builtin_fmaxf(a, b);
+}
+LACUNA_DEVICE float min_f32(float a, float b) {
+  return __builtin_fminf(a, b);
+}
+LACUNA_DEVICE float abs_f32(float x) {
+  return __builtin_fabsf(x);
+}
+LACUNA_DEVICE float square_root(float x) {
+  return __builtin_sqrtf(x);
+}
+LACUNA_DEVICE u32 ballot(bool condition) {
+  return static_cast<u32>(__nvvm_vote_ballot_sync(0xffffffffu, condition));
+}
+LACUNA_DEVICE bool any_lane(bool condition) {
+  return __nvvm_vote_any_sync(0xffffffffu, condition);
+}
+LACUNA_DEVICE bool all_lanes(bool condition) {
+  return __nvvm_vote_all_sync(0xffffffffu, condition);
+}
+LACUNA_DEVICE u32 shared_address(const void* p) {
+  return static_cast<u32>((u64)(__attribute__((address_space(3))) const void*)p);
+}
+#else
+LACUNA_DEVICE u32 thread_index() {
+  return threadIdx.x;
+}
+LACUNA_DEVICE u32 block_index() {
+  return blockIdx.x;
+}
+LACUNA_DEVICE u32 popcount(u32 x) {
+  return static_cast<u32>(__popc(x));
+}
+LACUNA_DEVICE u32 count_leading_zeros(u32 x) {
+  return static_cast<u32>(__clz(x));
+}
+LACUNA_DEVICE float fma_rn(float a, float b, float c) {
+  return __fmaf_rn(a, b, c);
+}
+LACUNA_DEVICE float max_f32(float a, float b) {
+  return fmaxf(a, b);
+}
+LACUNA_DEVICE float min_f32(float a, float b) {
+  return fminf(a, b);
+}
+LACUNA_DEVICE float abs_f32(float x) {
+  return fabsf(x);
+}
+LACUNA_DEVICE float square_root(float x) {
+  return __fsqrt_rn(x);
+}
+LACUNA_DEVICE u32 ballot(bool condition) {
+  return __ballot_sync(0xffffffffu, condition);
+}
+LACUNA_DEVICE bool any_lane(bool condition) {
+  return __any_sync(0xffffffffu, condition);
+}
+LACUNA_DEVICE bool all_lanes(bool condition) {
+  return __all_sync(0xffffffffu, condition);
+}
+LACUNA_DEVICE u32 shared_address(const void* p) {
+  return static_cast<u32>(__cvta_generic_to_shared(p));
+}
+#endif
+
+// ---- Threads. A CTA is one-dimensional, so a lane is the low five bits of the thread. ----
+LACUNA_DEVICE u32 lane_index() {
+  return thread_index() & 31;
+}
+LACUNA_DEVICE u32 warp_index() {
+  return thread_index() / 32;
+}
+LACUNA_DEVICE void cta_sync() {
+  __syncthreads();
+}
+LACUNA_DEVICE void warp_sync() {
+  asm volatile("bar.warp.sync 0xffffffff;" ::: "memory");
+}
+
+LACUNA_DEVICE u32 shuffle_xor(u32 value, u32 lane_mask) {
+  u32 r;
+  asm volatile("shfl.sync.bfly.b32 %0, %1, %2, 31, 0xffffffff;"
+               : "=r"(r)
+               : "r"(value), "r"(lane_mask));
+  return r;
+}
+LACUNA_DEVICE u32 shuffle_idx(u32 value, u32 lane) {
+  u32 r;
+  asm volatile("shfl.sync.idx.b32 %0, %1, %2, 31, 0xffffffff;" : "=r"(r) : "r"(value), "r"(lane));
+  return r;
+}
+
+// ---- Bits and integers. NVRTC declares min, max, any, all ... itself, hence other names. ----
+LACUNA_DEVICE constexpr u32 bits_of(float x) {
+  return __builtin_bit_cast(u32, x);
+}
+LACUNA_DEVICE constexpr float float_of_bits(u32 x) {
+  return __builtin_bit_cast(float, x);
+}
+LACUNA_DEVICE constexpr float infinity() {
+  return float_of_bits(0x7f800000u);
+}
+template <class T>
+LACUNA_DEVICE constexpr T min_of(T a, T b) {
+  return b < a ? b : a;
+}
+template <class T>
+LACUNA_DEVICE constexpr T max_of(T a, T b) {
+  return a < b ? b : a;
+}
+template <class T>
+LACUNA_DEVICE constexpr T ceil_div(T a, T b) {
+  return (a + b - 1) / b;
+}
+LACUNA_DEVICE float shuffle_xor(float value, u32 lane_mask) {
+  return float_of_bits(shuffle_xor(bits_of(value), lane_mask));
+}
+LACUNA_DEVICE float shuffle_idx(float value, u32 lane) {
+  return float_of_bits(shuffle_idx(bits_of(value), lane));
+}
+
+// ---- f32. Rounded to nearest and never contracted; max_f32 and min_f32 return the number beside a
+// NaN. ----
+LACUNA_DEVICE float divide(float a, float b) {
+  return a / b;
+}
+LACUNA_DEVICE float floor_f32(float x) {
+  float r;
+  asm("cvt.rmi.f32.f32 %0, %1;" : "=f"(r) : "f"(x));
+  return r;
+}
+// One instruction each, about 2 ulp; subnormal arguments and results count as zero.
+LACUNA_DEVICE float exp2_approx(float x) {
+  float r;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
+  return r;
+}
+LACUNA_DEVICE float log2_approx(float x) {
+  float r;
+  asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
+  return r;
+}
+LACUNA_DEVICE float rcp_approx(float x) {
+  float r;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
+  return r;
+}
+
+// ---- f16 and bf16 are bits; conversions round to nearest even, a NaN stays one. ----
+LACUNA_DEVICE float float_of_f16(u16 x) {
+  float r;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(r) : "h"(x));
+  return r;
+}
+LACUNA_DEVICE float float_of_bf16(u16 x) {
+  return float_of_bits(static_cast<u32>(x) << 16);
+}
+LACUNA_DEVICE u16 f16_of(float x) {
+  u16 r;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(r) : "f"(x));
+  return r;
+}
+LACUNA_DEVICE u16 bf16_of(float x) {
+  u16 r;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(r) : "f"(x));
+  return r;
+}
+// `lo` in the low half.
+LACUNA_DEVICE u32 f16x2_of(float lo, float hi) {
+  u32 r;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(hi), "f"(lo));
+  return r;
+}
+LACUNA_DEVICE u32 bf16x2_of(float lo, float hi) {
+  u32 r;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(hi), "f"(lo));
+  return r;
+}
+
+// ---- Global memory by address. Loads take the read-only path: only for what no thread of the
+// launch writes. ----
+LACUNA_DEVICE void read_global(u64 from, u8& to) {
+  u16 r;
+  asm("ld.global.nc.u8 %0, [%1];" : "=h"(r) : "l"(from));
+  to = static_cast<u8>(r);
+}
+LACUNA_DEVICE void read_global(u64 from, s8& to) {
+  s16 r;
+  asm("ld.global.nc.s8 %0, [%1];" : "=h"(r) : "l"(from));
+  to = static_cast<s8>(r);
+}
+LACUNA_DEVICE void read_global(u64 from, u16& to) {
+  asm("ld.global.nc.u16 %0, [%1];" : "=h"(to) : "l"(from));
+}
+LACUNA_DEVICE void read_global(u64 from, s16& to) {
+  asm("ld.global.nc.s16 %0, [%1];" : "=h"(to) : "l"(from));
+}
+LACUNA_DEVICE void read_global(u64 from, u32& to) {
+  asm("ld.global.nc.u32 %0, [%1];" : "=r"(to) : "l"(from));
+}
+LACUNA_DEVICE void read_global(u64 from, s32& to) {
+  asm("ld.global.nc.s32 %0, [%1];" : "=r"(to) : "l"(from));
+}
+LACUNA_DEVICE void read_global(u64 from, u64& to) {
+  asm("ld.global.nc.u64 %0, [%1];" : "=l"(to) : "l"(from));
+}
+LACUNA_DEVICE void read_global(u64 from, s64& to) {
+  asm("ld.global.nc.s64 %0, [%1];" : "=l"(to) : "l"(from));
+}
+LACUNA_DEVICE void read_global(u64 from, float& to) {
+  asm("ld.global.nc.f32 %0, [%1];" : "=f"(to) : "l"(from));
+}
+LACUNA_DEVICE void read_global(u64 from, U2& to) {
+  asm("ld.global.nc.v2.u32 {%0, %1}, [%2];" : "=r"(to.x), "=r"(to.y) : "l"(from));
+}
+LACUNA_DEVICE void read_global(u64 from, F2& to) {
+  asm("ld.global.nc.v2.f32 {%0, %1}, [%2];" : "=f"(to.x), "=f"(to.y) : "l"(from));
+}
+LACUNA_DEVICE void read_global(u64 from, U4& to) {
+  asm("ld.global.nc.v4.u32 {%0, %1, %2, %3}, [%4];"
+      : "=r"(to.x), "=r"(to.y), "=r"(to.z), "=r"(to.w)
+      : "l"(from));
+}
+LACUNA_DEVICE void read_global(u64 from, F4& to) {
+  asm("ld.global.nc.v4.f32 {%0, %1, %2, %3}, [%4];"
+      : "=f"(to.x), "=f"(to.y), "=f"(to.z), "=f"(to.w)
+      : "l"(from));
+}
+template <class T>
+LACUNA_DEVICE T load_global(u64 address) {
+  T value;
+  read_global(address, value);
+  return value;
+}
+
+LACUNA_DEVICE void store_global(u64 to, u16 value) {
+  asm volatile("st.global.u16 [%0], %1;" ::"l"(to), "h"(value) : "memory");
+}
+LACUNA_DEVICE void store_global(u64 to, u32 value) {
+  asm volatile("st.global.u32 [%0], %1;" ::"l"(to), "r"(value) : "memory");
+}
+LACUNA_DEVICE void store_global(u64 to, s32 value) {
+  asm volatile("st.global.s32 [%0], %1;" ::"l"(to), "r"(value) : "memory");
+}
+LACUNA_DEVICE void store_global(u64 to, float value) {
+  asm volatile("st.global.f32 [%0], %1;" ::"l"(to), "f"(value) : "memory");
+}
+LACUNA_DEVICE void store_global(u64 to, U2 value) {
+  asm volatile("st.global.v2.u32 [%0], {%1, %2};" ::"l"(to), "r"(value.x), "r"(value.y) : "memory");
+}
+LACUNA_DEVICE void store_global(u64 to, F2 value) {
+  asm volatile("st.global.v2.f32 [%0], {%1, %2};" ::"l"(to), "f"(value.x), "f"(value.y) : "memory");
+}
+LACUNA_DEVICE void store_global(u64 to, U4 value) {
+  asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(to), "r"(value.x), "r"(value.y),
+               "r"(value.z), "r"(value.w)
+               : "memory");
+}
+LACUNA_DEVICE void store_global(u64 to, F4 value) {
+  asm volatile("st.global.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(to), "f"(value.x), "f"(value.y),
+               "f"(value.z), "f"(value.w)
+               : "memory");
+}
+
+}  // namespace lacuna
+
+#endif
