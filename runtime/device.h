@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -51,6 +52,7 @@ class Device {
   virtual std::string description() const = 0;  ///< "cuda:0 NVIDIA H200 sm_90, driver 13.0" or "host: 2 threads, PTX executor"
   virtual plan::Arch arch() const = 0;          ///< what to compile for
   virtual Format format() const = 0;            ///< what load prefers: cubin on cuda, ptx on host
+  virtual int driver_version() const { return 0; }  ///< newest CUDA it runs, 13000 for 13.0; 0: no driver
   /// Throws Error{device, unsupported}: a PTX construct that the host device does not know is named with its line.
   virtual std::shared_ptr<const Kernel> load(const Artifact& artifact) const = 0;
 

@@ -125,6 +125,7 @@ class Engine {
   /// "host: 2 threads, llvm 19.1.7" or "cuda:0 NVIDIA H200 sm_90, nvrtc 13.0".
   std::string description() const;
 
+  explicit Engine(std::shared_ptr<struct EngineState> state) : state_(std::move(state)) {}
   struct EngineState& state() const { return *state_; }
 
  private:
