@@ -1,12 +1,12 @@
 #pragma once
+#include "compiler/ir/types.h"
+
 #include <array>
 #include <cstdint>
 #include <span>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
-
-#include "compiler/ir/types.h"
 
 namespace lacuna::ir {
 
@@ -45,14 +45,22 @@ struct Node {
 
 /// What a value may depend on: one bit per Variable, then these.
 using Dependence = std::uint32_t;
-constexpr Dependence on(Variable v) { return Dependence{1} << static_cast<int>(v); }
+constexpr Dependence on(Variable v) {
+  return Dependence{1} << static_cast<int>(v);
+}
 inline constexpr Dependence on_param = 1u << 16, on_tensor = 1u << 17;
 
-/// A typed, hash-consed, append-only expression graph: equal expressions have equal ids, operands come before
-/// their users. `make` simplifies (compiler/ir/simplify.h), so an id may name a simpler node than was asked for.
+enum class Simplify : bool { off, on };
+
+/// A typed, hash-consed, append-only expression graph: equal expressions have equal ids, operands
+/// come before their users. `make` simplifies (compiler/ir/simplify.h), so an id may name a simpler
+/// node than was asked for.
 class Graph {
  public:
   static constexpr std::size_t max_nodes = 10'000;  ///< more throws Error{pattern}
+
+  /// Simplify::off keeps every node as it was asked for: the tests compare the two.
+  explicit Graph(Simplify simplify = Simplify::on) : simplify_(simplify) {}
 
   NodeId constant(bool value);
   NodeId constant(std::int32_t value);
@@ -60,12 +68,15 @@ class Graph {
   NodeId variable(Variable v);
   NodeId param(std::uint32_t index, Type type);
   NodeId read(std::uint32_t tensor, Type type, std::span<const NodeId> indices);
-  /// A row of ops.def applied to operands of exactly its types (asserted: promotion is the resolver's work).
+  /// A row of ops.def applied to operands of exactly its types (asserted: promotion is the
+  /// resolver's work).
   NodeId make(Op op, std::initializer_list<NodeId> operands);
   NodeId make(Op op, std::span<const NodeId> operands);
 
   const Node& operator[](NodeId id) const { return nodes_[id]; }
-  std::span<const NodeId> operands(NodeId id) const { return {pool_.data() + nodes_[id].first, nodes_[id].arity}; }
+  std::span<const NodeId> operands(NodeId id) const {
+    return {pool_.data() + nodes_[id].first, nodes_[id].arity};
+  }
   Dependence dependence(NodeId id) const { return dependence_[id]; }
   std::size_t size() const { return nodes_.size(); }
 
@@ -80,7 +91,8 @@ class Graph {
   std::vector<Node> nodes_;
   std::vector<NodeId> pool_;
   std::vector<Dependence> dependence_;
-  std::unordered_multimap<std::uint64_t, NodeId> interned_;
+  std::unordered_multimap<std::uint64_t, NodeId> interned_;  ///< by hash
+  Simplify simplify_;
 };
 
 }  // namespace lacuna::ir
