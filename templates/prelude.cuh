@@ -213,6 +213,12 @@ LACUNA_DEVICE float floor_f32(float x) {
   asm("cvt.rmi.f32.f32 %0, %1;" : "=f"(r) : "f"(x));
   return r;
 }
+// Toward zero, saturating, NaN to 0: what a C++ cast leaves undefined.
+LACUNA_DEVICE s32 truncate_f32(float x) {
+  s32 r;
+  asm("cvt.rzi.s32.f32 %0, %1;" : "=r"(r) : "f"(x));
+  return r;
+}
 // One instruction each, about 2 ulp; subnormal arguments and results count as zero.
 LACUNA_DEVICE float exp2_approx(float x) {
   float r;
