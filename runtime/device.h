@@ -53,6 +53,9 @@ class Device {
   virtual plan::Arch arch() const = 0;          ///< what to compile for
   virtual Format format() const = 0;            ///< what load prefers: cubin on cuda, ptx on host
   virtual int driver_version() const { return 0; }  ///< newest CUDA it runs, 13000 for 13.0; 0: no driver
+  /// Throws Error{device}, "not warmed up", while the stream records a graph: to be asked before anything is compiled,
+  /// loaded or allocated for a launch on it, which would break the caller's capture.
+  virtual void require_no_capture(Stream) const {}
   /// Throws Error{device, unsupported}: a PTX construct that the host device does not know is named with its line.
   virtual std::shared_ptr<const Kernel> load(const Artifact& artifact) const = 0;
 
@@ -69,6 +72,22 @@ class Device {
 /// PTX on the CPU. threads 0: all cores.
 std::shared_ptr<const Device> open_host(int threads = 0);
 /// Opens libcuda at run time. Throws Error{unavailable} that lists the places searched, or says that no GPU answers.
-std::shared_ptr<const Device> open_cuda(int ordinal = 0);
+/// `library`: a path to libcuda, and then nothing else is tried.
+std::shared_ptr<const Device> open_cuda(int ordinal = 0, const std::string& library = {});
+
+/// What `doctor` says of the driver; nothing is initialised on any GPU.
+struct CudaProbe {
+  struct Gpu {
+    std::string name;
+    plan::Arch arch;
+    std::uint64_t memory = 0;  ///< bytes
+  };
+  std::string library;     ///< where it was found; empty: nowhere
+  int driver_version = 0;  ///< 13000 for 13.0; 0: unknown
+  std::vector<Gpu> gpus;
+  std::string trace;       ///< the places searched, one a line
+  std::string problem;     ///< why open_cuda would fail, one sentence; empty: it would not
+};
+CudaProbe probe_cuda(const std::string& library = {}) noexcept;
 
 }  // namespace lacuna::runtime
