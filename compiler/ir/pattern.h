@@ -1,12 +1,13 @@
 #pragma once
+#include "lacuna/error.hpp"
+#include "lacuna/pattern.hpp"
+
+#include "compiler/ir/graph.h"
+
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "compiler/ir/graph.h"
-#include "lacuna/error.hpp"
-#include "lacuna/pattern.hpp"
 
 namespace lacuna::ir {
 
@@ -41,8 +42,8 @@ struct Tensor {
 
 enum class PlanWish : std::uint8_t { none, select, order, tiles, elements };
 
-/// One `mask` statement; several are a conjunction, evaluated in order. Text written by a def that the mask
-/// calls is still reported at the mask's own line.
+/// One `mask` statement; several are a conjunction, evaluated in order. Text written by a def that
+/// the mask calls is still reported at the mask's own line.
 struct Mask {
   NodeId expr;
   Span where;
@@ -55,8 +56,9 @@ enum class WeightsKind : std::uint8_t { softmax, entmax };
 
 struct Weights {
   WeightsKind kind = WeightsKind::softmax;
-  NodeId sink = no_node;   ///< softmax: f32, of b h q; natural logits
-  NodeId alpha = no_node;  ///< entmax: f32: a constant, a param, or a read of an f32[head] tensor at h
+  NodeId sink = no_node;  ///< softmax: f32, of b h q; natural logits
+  NodeId alpha =
+      no_node;  ///< entmax: f32: a constant, a param, or a read of an f32[head] tensor at h
   Span where;
 };
 
@@ -64,16 +66,17 @@ struct Weights {
 struct Pattern {
   std::string name;
   Graph graph;
-  std::vector<Param> params;    ///< limits: 64 params, 32 tensors, 6 axes a tensor
+  std::vector<Param> params;  ///< limits: 64 params, 32 tensors, 6 axes a tensor
   std::vector<Const> consts;
   std::vector<Tensor> tensors;  ///< only declared ones, in order; unused ones too
   std::vector<Mask> masks;
-  NodeId score = no_node;       ///< all score statements composed, over Variable::score; none: identity
+  NodeId score = no_node;  ///< all score statements composed, over Variable::score; none: identity
   std::vector<Span> score_where;
   Weights weights;
-  std::string source;           ///< the whole text it came from, kept for with_const and --dump; "" from the builder
+  std::string
+      source;  ///< the whole text it came from, kept for with_const and --dump; "" from the builder
   std::string origin;
-  std::string digest;           ///< 32 hex digits; see lacuna::Pattern::digest
+  std::string digest;  ///< 32 hex digits; see lacuna::Pattern::digest
 };
 
 }  // namespace lacuna::ir

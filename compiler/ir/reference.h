@@ -1,30 +1,28 @@
 #pragma once
-#include <vector>
-
-#include "compiler/ir/evaluate.h"
 #include "lacuna/engine.hpp"
+
+#include <cstdint>
+#include <vector>
 
 namespace lacuna::ir {
 
-/// The extents of one sequence of a call, and where its rows start (0 unless packed).
-struct Sequence {
-  std::int64_t q_start, q_len, k_start, k_len;
-  std::int32_t offset;
-};
-
-/// Bindings over the tensors and params of a call, reading host memory at any storage type and stride.
-/// Throws Error{argument} where a param or tensor is missing, unknown or of the wrong extent (the messages are
-/// those of Program::forward: both call compiler/plan/call.h).
-class CallBindings;
-
-/// What attention gives, in f64: O [B,H,Nq,Dv] and lse [B,H,Nq] contiguous (packed: [1,H,Tq,Dv], [1,H,Tq]).
+/// What attention gives, in f64: O [B,H,Nq,Dv] and lse [B,H,Nq] contiguous (packed: [1,H,Tq,Dv],
+/// [1,H,Tq]).
 struct Reference {
   std::vector<double> o, lse;
   std::int64_t live = 0;  ///< pairs (b,h,q,k) that attend with a score above -inf
 };
 
-/// The law (design §3): z = scale * dot, then score, then masks; softmax with sink, α-entmax by bisection to
-/// 1e-14; rows that nothing answers give O = 0, lse = -inf. All pointers are host memory. Uses every core.
+/// The law (design §3): z = scale * dot, then score, then masks; softmax with sink, α-entmax by
+/// bisection; rows that nothing answers (a sink alone does not) give O = 0, lse = -inf. lse of an
+/// entmax row is NaN, for want of one. A row of K or V that no pair needs is never read. All
+/// pointers are host memory; O and lse of `args` are not looked at. Uses every core. Throws
+/// Error{argument} as bind and validate_lengths do, and for a read outside a tensor.
 Reference forward(const Spec& spec, const Args& args);
+
+/// Which pairs the masks of one head let meet: row-major Nq x Nk bytes, 0 where a row is absent;
+/// where lengths are packed, q_len x k_len of sequence b. Q and K need a shape only; V, O and lse
+/// are not looked at.
+std::vector<std::uint8_t> live(const Spec& spec, const Args& args, std::int64_t b, std::int64_t h);
 
 }  // namespace lacuna::ir
