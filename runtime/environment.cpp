@@ -1,4 +1,3 @@
-#include "compiler/base/diagnostic.h"
 #include "lacuna/engine.hpp"
 
 #include <fmt/format.h>
@@ -66,7 +65,8 @@ void read_bytes(const char* name, std::uint64_t& bytes) {
   bytes = parsed << shift;
 }
 
-/// A relative XDG_CACHE_HOME is to be ignored by its specification; without a home there is no disk cache.
+/// A relative XDG_CACHE_HOME is to be ignored by its specification; without a home there is no disk
+/// cache.
 std::filesystem::path default_cache() {
   std::filesystem::path base = value_of("XDG_CACHE_HOME");
   if (base.is_absolute()) return base / "lacuna";
@@ -95,12 +95,15 @@ EngineOptions EngineOptions::from_environment() {
   constexpr std::pair<std::string_view, DeviceKind> devices[] = {
       {"auto", DeviceKind::automatic}, {"host", DeviceKind::host}, {"cuda", DeviceKind::cuda}};
   constexpr std::pair<std::string_view, CompilerKind> compilers[] = {
-      {"auto", CompilerKind::automatic}, {"nvrtc", CompilerKind::nvrtc}, {"llvm", CompilerKind::llvm}};
+      {"auto", CompilerKind::automatic},
+      {"nvrtc", CompilerKind::nvrtc},
+      {"llvm", CompilerKind::llvm}};
   read_choice("LACUNA_DEVICE", devices, options.device);
   read_choice("LACUNA_COMPILER", compilers, options.compiler);
   options.nvrtc_library = value_of("LACUNA_NVRTC");
   options.llvm_library = value_of("LACUNA_LLVM");
-  options.cache_dir = std::getenv("LACUNA_CACHE_DIR") ? value_of("LACUNA_CACHE_DIR") : default_cache();
+  const char* cache = std::getenv("LACUNA_CACHE_DIR");
+  options.cache_dir = cache ? std::filesystem::path(cache) : default_cache();
   options.shared_cache_dirs = split(value_of("LACUNA_CACHE_PATH"));
   read_bytes("LACUNA_CACHE_BYTES", options.cache_bytes);
   read_number("LACUNA_THREADS", "a number of threads, 0 for all cores", options.threads);

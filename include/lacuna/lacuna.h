@@ -1,12 +1,14 @@
 #ifndef LACUNA_H
 #define LACUNA_H
-/* Lacuna's C ABI. A function that can fail returns a status; the text of the last failure on this thread is
- * lacuna_last_error(). Every function may be called from any thread; a handle is destroyed once, when no other call uses
- * it, in any order: a program keeps what it needs of its engine and pattern. A null handle or pointer is an error, never
- * a crash; destroying null does nothing.
+/* Lacuna's C ABI. A function that can fail returns a status; the text of the last failure on this
+ * thread is lacuna_last_error(). Every function may be called from any thread; a handle is
+ * destroyed once, when no other call uses it, in any order: a program keeps what it needs of its
+ * engine and pattern. A null handle or pointer is an error, never a crash; destroying null does
+ * nothing.
  *
- * Structs whose first field is `size` are set to sizeof(struct) by the caller and may grow at their end: start from zero,
- * set size, then what is needed. In all of them 0 and NULL mean "the default". */
+ * Structs whose first field is `size` are set to sizeof(struct) by the caller and may grow at their
+ * end: start from zero, set size, then what is needed. In all of them 0 and NULL mean "the
+ * default". */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,11 +23,13 @@ typedef enum lacuna_status {
   LACUNA_ERROR_PATTERN = 1,     /* the text is wrong; the message has line, column and caret */
   LACUNA_ERROR_ARGUMENT = 2,    /* a tensor, shape, dtype, param, option or handle is wrong */
   LACUNA_ERROR_UNSUPPORTED = 3, /* correct, but cannot be done here; the message names the limit */
-  LACUNA_ERROR_UNAVAILABLE = 4, /* a library, device or file is missing; says where it was looked for */
-  LACUNA_ERROR_COMPILATION = 5, /* generated code did not compile; lacuna_last_log() has log and source */
-  LACUNA_ERROR_DEVICE = 6,      /* a launch failed, or the host device found a fault */
-  LACUNA_ERROR_IO = 7,          /* a file could not be read or written */
-  LACUNA_ERROR_INTERNAL = 8     /* anything else: out of memory, a bug of ours */
+  LACUNA_ERROR_UNAVAILABLE =
+      4, /* a library, device or file is missing; says where it was looked for */
+  LACUNA_ERROR_COMPILATION =
+      5, /* generated code did not compile; lacuna_last_log() has log and source */
+  LACUNA_ERROR_DEVICE = 6,  /* a launch failed, or the host device found a fault */
+  LACUNA_ERROR_IO = 7,      /* a file could not be read or written */
+  LACUNA_ERROR_INTERNAL = 8 /* anything else: out of memory, a bug of ours */
 } lacuna_status;
 
 typedef enum lacuna_dtype {
@@ -40,12 +44,24 @@ typedef enum lacuna_dtype {
   LACUNA_BOOL = 9
 } lacuna_dtype;
 
-typedef enum lacuna_device_kind { LACUNA_DEVICE_HOST = 1, LACUNA_DEVICE_CUDA = 2 } lacuna_device_kind;
-typedef enum lacuna_compiler_kind { LACUNA_COMPILER_NVRTC = 1, LACUNA_COMPILER_LLVM = 2 } lacuna_compiler_kind;
-typedef enum lacuna_lengths { LACUNA_UNIFORM = 0, LACUNA_PADDED = 1, LACUNA_PACKED = 2 } lacuna_lengths;
+typedef enum lacuna_device_kind {
+  LACUNA_DEVICE_HOST = 1,
+  LACUNA_DEVICE_CUDA = 2
+} lacuna_device_kind;
+typedef enum lacuna_compiler_kind {
+  LACUNA_COMPILER_NVRTC = 1,
+  LACUNA_COMPILER_LLVM = 2
+} lacuna_compiler_kind;
+typedef enum lacuna_lengths {
+  LACUNA_UNIFORM = 0,
+  LACUNA_PADDED = 1,
+  LACUNA_PACKED = 2
+} lacuna_lengths;
 
-typedef struct lacuna_engine lacuna_engine;   /* one device, one compiler, and the caches between them */
-typedef struct lacuna_pattern lacuna_pattern; /* one `attention` of a .lac text, resolved and typed */
+typedef struct lacuna_engine
+    lacuna_engine; /* one device, one compiler, and the caches between them */
+typedef struct lacuna_pattern
+    lacuna_pattern; /* one `attention` of a .lac text, resolved and typed */
 typedef struct lacuna_program lacuna_program; /* a compiled pattern */
 
 /* A field that is 0 or NULL is as the environment says (LACUNA_DEVICE, ...), else its default. */
@@ -60,7 +76,8 @@ typedef struct lacuna_engine_options {
   const char* llvm_library;  /* a path to liblacuna_llvm.so */
   const char* cache_dir;     /* "": no disk cache */
   uint64_t cache_bytes;
-  void (*log)(const char* line, void* closure); /* one line per event, on the thread that caused it */
+  void (*log)(const char* line,
+              void* closure); /* one line per event, on the thread that caused it */
   void* log_closure;
 } lacuna_engine_options;
 
@@ -83,7 +100,8 @@ typedef struct lacuna_spec {
   size_t storage_count;
 } lacuna_spec;
 
-/* A borrowed, strided view. Shape and strides count elements; strides NULL: contiguous. All zero: absent. */
+/* A borrowed, strided view. Shape and strides count elements; strides NULL: contiguous. All zero:
+ * absent. */
 typedef struct lacuna_tensor {
   void* data;
   int32_t dtype;
@@ -123,15 +141,16 @@ typedef struct lacuna_args {
   lacuna_tensor workspace;                  /* u8, at least lacuna_program_workspace() bytes */
 } lacuna_args;
 
-/* queries and keys are per sequence, or totals where lengths are packed (batch is then the number of sequences). */
+/* queries and keys are per sequence, or totals where lengths are packed (batch is then the number
+ * of sequences). */
 typedef struct lacuna_shape {
   int64_t batch, heads, kv_heads, queries, keys;
 } lacuna_shape;
 
 /* "0.1.0"; never fails. */
 LACUNA_API const char* lacuna_version(void);
-/* What went wrong in this thread's last failed call, and the compiler's log if there is one; "" before any. Valid until
- * this thread's next failure. */
+/* What went wrong in this thread's last failed call, and the compiler's log if there is one; ""
+ * before any. Valid until this thread's next failure. */
 LACUNA_API const char* lacuna_last_error(void);
 LACUNA_API const char* lacuna_last_log(void);
 /* One line for each device that answers, best first. Free the text with lacuna_string_free. */
@@ -139,35 +158,46 @@ LACUNA_API lacuna_status lacuna_devices(char** text);
 LACUNA_API void lacuna_string_free(char* text);
 
 /* options NULL: as the environment says. */
-LACUNA_API lacuna_status lacuna_engine_create(const lacuna_engine_options* options, lacuna_engine** engine);
+LACUNA_API lacuna_status lacuna_engine_create(const lacuna_engine_options* options,
+                                              lacuna_engine** engine);
 LACUNA_API void lacuna_engine_destroy(lacuna_engine* engine);
 LACUNA_API lacuna_status lacuna_engine_description(const lacuna_engine* engine, char** text);
+/* A lacuna_device_kind: which memory the tensors of a call are in. */
+LACUNA_API lacuna_status lacuna_engine_device(const lacuna_engine* engine, int32_t* kind);
 
 /* origin stands in messages; attention NULL: the only one of the text. */
-LACUNA_API lacuna_status lacuna_pattern_parse(const char* text, const char* origin, const char* attention,
-                                              lacuna_pattern** pattern);
+LACUNA_API lacuna_status lacuna_pattern_parse(const char* text, const char* origin,
+                                              const char* attention, lacuna_pattern** pattern);
 LACUNA_API void lacuna_pattern_destroy(lacuna_pattern* pattern);
 
 /* Plans; kernels are compiled on first use or by lacuna_program_prepare. */
-LACUNA_API lacuna_status lacuna_program_create(const lacuna_engine* engine, const lacuna_pattern* pattern,
+LACUNA_API lacuna_status lacuna_program_create(const lacuna_engine* engine,
+                                               const lacuna_pattern* pattern,
                                                const lacuna_spec* spec, lacuna_program** program);
 LACUNA_API void lacuna_program_destroy(lacuna_program* program);
 /* Compiles and loads every variant, so that no later call compiles: needed before graph capture. */
 LACUNA_API lacuna_status lacuna_program_prepare(const lacuna_program* program);
-LACUNA_API lacuna_status lacuna_program_workspace(const lacuna_program* program, const lacuna_shape* shape,
-                                                  size_t* bytes);
-/* The plan as text, with tiles where shape is given (NULL: none). Free it with lacuna_string_free. */
-LACUNA_API lacuna_status lacuna_program_explain(const lacuna_program* program, const lacuna_shape* shape, char** text);
+LACUNA_API lacuna_status lacuna_program_workspace(const lacuna_program* program,
+                                                  const lacuna_shape* shape, size_t* bytes);
+/* The plan as text, with tiles where shape is given (NULL: none). Free it with lacuna_string_free.
+ */
+LACUNA_API lacuna_status lacuna_program_explain(const lacuna_program* program,
+                                                const lacuna_shape* shape, char** text);
 
-/* stream: a CUstream, NULL for the legacy default one; the host device has finished when this returns. */
-LACUNA_API lacuna_status lacuna_forward(const lacuna_program* program, const lacuna_args* args, void* stream);
+/* stream: a CUstream, NULL for the legacy default one; the host device has finished when this
+ * returns. */
+LACUNA_API lacuna_status lacuna_forward(const lacuna_program* program, const lacuna_args* args,
+                                        void* stream);
 
-/* Memory that the engine's device can reach, for callers that bring no allocator. On the host device any memory will do.
- * Writes and reads wait for the device. */
-LACUNA_API lacuna_status lacuna_memory_allocate(const lacuna_engine* engine, size_t bytes, void** memory);
+/* Memory that the engine's device can reach, for callers that bring no allocator. On the host
+ * device any memory will do. Writes and reads wait for the device. */
+LACUNA_API lacuna_status lacuna_memory_allocate(const lacuna_engine* engine, size_t bytes,
+                                                void** memory);
 LACUNA_API void lacuna_memory_release(const lacuna_engine* engine, void* memory);
-LACUNA_API lacuna_status lacuna_memory_write(const lacuna_engine* engine, void* to, const void* from, size_t bytes);
-LACUNA_API lacuna_status lacuna_memory_read(const lacuna_engine* engine, void* to, const void* from, size_t bytes);
+LACUNA_API lacuna_status lacuna_memory_write(const lacuna_engine* engine, void* to,
+                                             const void* from, size_t bytes);
+LACUNA_API lacuna_status lacuna_memory_read(const lacuna_engine* engine, void* to, const void* from,
+                                            size_t bytes);
 
 #ifdef __cplusplus
 }

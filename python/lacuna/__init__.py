@@ -1,0 +1,171 @@
+"""Lacuna, a just-in-time compiler for sparse attention: numpy over the C ABI (include/lacuna/lacuna.h).
+
+    o = lacuna.attention("attention near { param w: i32  mask causal  mask q - k < w }", q, k, v, w=128)
+"""
+import contextlib
+import ctypes
+import functools
+
+import numpy as np
+
+from . import _abi
+from ._abi import Error
+
+__all__ = ["Engine", "Error", "Program", "attention", "devices", "version"]
+
+
+def version():
+    return _abi.lib.lacuna_version().decode()
+
+
+def devices():
+    """One line for each device that answers, best first."""
+    return _abi.text(_abi.lib.lacuna_devices).splitlines()
+
+
+class Engine(_abi.Handle):
+    """One device, one compiler and the caches between them, shared by any number of threads. Options are those of
+    lacuna_engine_options; what is not given is as LACUNA_DEVICE and its like say."""
+
+    def __init__(self, device="auto", compiler="auto", log=None, **options):
+        options["device"] = ("auto", "host", "cuda").index(device)
+        options["compiler"] = ("auto", "nvrtc", "llvm").index(compiler)
+        options = {name: value.encode() if isinstance(value, str) else value for name, value in options.items()}
+        self._log = _abi.Log((lambda line, _: log(line.decode())) if log else 0)
+        super().__init__("engine", ctypes.byref(_abi.sized(_abi.EngineOptions, log=self._log, **options)))
+
+    def __str__(self):
+        return _abi.text(_abi.lib.lacuna_engine_description, self)
+
+    def program(self, text, dtype, head_dim, value_dim=0, **spec):
+        return Program(self, text, dtype, head_dim, value_dim, **spec)
+
+
+class Program(_abi.Handle):
+    """A compiled pattern. `storage` is {tensor name: dtype} where it differs from the declared type."""
+
+    def __init__(self, engine, text, dtype, head_dim, value_dim=0, output=None, lse=False, lengths="uniform",
+                 storage={}, origin="<text>", attention=None):
+        self.engine, self.output, self.lse = engine, np.dtype(output or dtype), lse
+        pattern = _abi.Handle("pattern", text.encode(), origin.encode(), attention and attention.encode())
+        stored, count = _abi.array(_abi.Storage, [(name.encode(), _code(t)) for name, t in storage.items()])
+        spec = _abi.sized(
+            _abi.Spec, dtype=_code(dtype), head_dim=head_dim, value_dim=value_dim, output=_code(self.output),
+            statistic=int(lse), lengths=("uniform", "padded", "packed").index(lengths), storage=stored,
+            storage_count=count)
+        super().__init__("program", engine, pattern, ctypes.byref(spec))
+
+    def prepare(self):
+        _abi.check(_abi.lib.lacuna_program_prepare(self))
+
+    def workspace(self, batch, heads, kv_heads, queries, keys):
+        size = ctypes.c_size_t()
+        shape = _abi.Shape(batch, heads, kv_heads, queries, keys)
+        _abi.check(_abi.lib.lacuna_program_workspace(self, ctypes.byref(shape), ctypes.byref(size)))
+        return size.value
+
+    def explain(self, *shape):
+        return _abi.text(_abi.lib.lacuna_program_explain, self, ctypes.byref(_abi.Shape(*shape)) if shape else None)
+
+    def forward(self, q, k, v, scale=None, offset=None, stream=None, q_lens=None, k_lens=None, cu_seqlens_q=None,
+                cu_seqlens_k=None, **named):
+        """O, or (O, lse) where the program has it. Arrays in `named` are the pattern's tensors, numbers its params."""
+        with Call(self.engine) as call:
+            tensors = {name: value for name, value in named.items() if isinstance(value, np.ndarray)}
+            params = [_param(name, value) for name, value in named.items() if name not in tensors]
+            o = np.empty((*np.shape(q)[:-1], np.shape(v)[-1]), self.output)
+            lse = np.empty(np.shape(q)[:-1], np.float32)
+            args = _abi.sized(_abi.Args, q=call.input(q), k=call.input(k), v=call.input(v), o=call.output(o))
+            if self.lse:
+                args.lse = call.output(lse)
+            vectors = dict(q_lens=q_lens, k_lens=k_lens, cu_seqlens_q=cu_seqlens_q, cu_seqlens_k=cu_seqlens_k)
+            if isinstance(offset, np.ndarray):
+                vectors["offsets"] = offset
+            elif offset is not None:
+                args.offset = ctypes.pointer(ctypes.c_int32(_int32("offset", offset)))
+            for name, vector in vectors.items():
+                if vector is not None:
+                    setattr(args, name, call.input(vector))
+            if scale is not None:
+                args.scale = ctypes.pointer(ctypes.c_float(scale))
+            args.params, args.param_count = _abi.array(_abi.Param, params)
+            args.tensors, args.tensor_count = _abi.array(
+                _abi.NamedTensor, [(name.encode(), call.input(value)) for name, value in tensors.items()])
+            _abi.check(_abi.lib.lacuna_forward(self, ctypes.byref(args), stream))
+        return (o, lse) if self.lse else o
+
+
+class Call(contextlib.ExitStack):
+    """Arrays of one call as the device can reach them: themselves on the host device, else copies that live as long."""
+
+    def __init__(self, engine):
+        super().__init__()
+        self.engine = engine
+        kind = ctypes.c_int32()
+        _abi.check(_abi.lib.lacuna_engine_device(engine, ctypes.byref(kind)))
+        self.on_host = kind.value == _abi.HOST
+
+    def input(self, array):
+        if self.on_host:
+            return _view(array, array.ctypes.data)
+        array = np.ascontiguousarray(array)
+        memory = self._memory(array)
+        _abi.check(_abi.lib.lacuna_memory_write(self.engine, memory, array.ctypes, array.nbytes))
+        return _view(array, memory)
+
+    def output(self, array):
+        if self.on_host:
+            return _view(array, array.ctypes.data)
+        memory = self._memory(array)
+        self.callback(lambda: _abi.check(
+            _abi.lib.lacuna_memory_read(self.engine, array.ctypes, memory, array.nbytes)))
+        return _view(array, memory)
+
+    def _memory(self, array):
+        memory = ctypes.c_void_p()
+        _abi.check(_abi.lib.lacuna_memory_allocate(self.engine, max(array.nbytes, 1), ctypes.byref(memory)))
+        self.callback(_abi.lib.lacuna_memory_release, self.engine, memory)
+        return memory
+
+
+def _code(dtype):
+    name = np.dtype(dtype).name
+    if name not in _abi.DTYPES:
+        raise Error("argument", f"dtype {name} is not one of {', '.join(_abi.DTYPES)}")
+    return 1 + _abi.DTYPES.index(name)
+
+
+def _view(array, data):
+    if any(stride % array.itemsize for stride in array.strides):
+        raise Error("argument", f"strides {array.strides} bytes are no multiples of an element, {array.itemsize} bytes")
+    shape = (ctypes.c_int64 * array.ndim)(*array.shape)
+    strides = (ctypes.c_int64 * array.ndim)(*(s // array.itemsize for s in array.strides))
+    return _abi.Tensor(data, _code(array.dtype), array.ndim, shape, strides)
+
+
+def _int32(name, value):
+    if not -2**31 <= int(value) < 2**31:
+        raise Error("argument", f"{name}: {value} does not fit i32")
+    return int(value)
+
+
+def _param(name, value):
+    if isinstance(value, (float, np.floating)):
+        return name.encode(), _code("float32"), _abi.Value(real=value)
+    kind = "bool" if isinstance(value, (bool, np.bool_)) else "int32"
+    return name.encode(), _code(kind), _abi.Value(integer=_int32(name, value))
+
+
+@functools.lru_cache(maxsize=None)
+def _default_engine():
+    return Engine()
+
+
+def attention(text, q, k, v, lse=False, output=None, origin="<text>", attention=None, **call):
+    """One call from text to result on the default engine: Program.forward says what `call` may hold."""
+    lengths = "packed" if "cu_seqlens_q" in call else "padded" if {"q_lens", "k_lens"} & set(call) else "uniform"
+    reserved = {"q_lens", "k_lens", "cu_seqlens_q", "cu_seqlens_k", "offset"}
+    storage = {n: a.dtype for n, a in call.items() if isinstance(a, np.ndarray) and n not in reserved}
+    program = Program(_default_engine(), text, q.dtype, q.shape[-1], v.shape[-1], output, lse, lengths, storage,
+                      origin, attention)
+    return program.forward(q, k, v, **call)

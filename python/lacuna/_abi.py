@@ -1,0 +1,93 @@
+"""lacuna.h in ctypes: the library, its structs, and handles that are destroyed once."""
+import ctypes
+import os
+import pathlib
+import weakref
+from ctypes import POINTER, c_char_p, c_float, c_int32, c_int64, c_size_t, c_uint64, c_void_p
+
+HOST = 1  # LACUNA_DEVICE_HOST
+KINDS = ("pattern", "argument", "unsupported", "unavailable", "compilation", "device", "io", "internal")
+DTYPES = ("float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
+
+
+class Error(RuntimeError):
+    """What the library refused: `kind` is one of KINDS, `log` the compiler's log and source, if any."""
+
+    def __init__(self, kind, message, log=""):
+        super().__init__(message)
+        self.kind, self.log = kind, log
+
+
+def _load():
+    here = pathlib.Path(__file__).resolve().parent
+    named = os.environ.get("LACUNA_LIBRARY")
+    places = [named] if named else [here / "liblacuna.so", here.parents[1] / "build" / "liblacuna.so"]
+    for place in places:
+        if os.path.exists(place):
+            return ctypes.CDLL(str(place))
+    raise ImportError(f"liblacuna.so not found in {', '.join(map(str, places))}; LACUNA_LIBRARY may name it")
+
+
+def _struct(name, **fields):
+    return type(name, (ctypes.Structure,), {"_fields_": list(fields.items())})
+
+
+Log = ctypes.CFUNCTYPE(None, c_char_p, c_void_p)
+EngineOptions = _struct(
+    "EngineOptions", size=c_size_t, device=c_int32, ordinal=c_int32, compiler=c_int32, threads=c_int32,
+    validate=c_int32, nvrtc_library=c_char_p, llvm_library=c_char_p, cache_dir=c_char_p, cache_bytes=c_uint64,
+    log=Log, log_closure=c_void_p)
+Storage = _struct("Storage", name=c_char_p, dtype=c_int32)
+Spec = _struct(
+    "Spec", size=c_size_t, dtype=c_int32, head_dim=c_int32, value_dim=c_int32, output=c_int32, statistic=c_int32,
+    lengths=c_int32, storage=POINTER(Storage), storage_count=c_size_t)
+Tensor = _struct("Tensor", data=c_void_p, dtype=c_int32, rank=c_int32, shape=POINTER(c_int64), strides=POINTER(c_int64))
+Value = type("Value", (ctypes.Union,), {"_fields_": [("integer", c_int32), ("real", c_float)]})
+Param = _struct("Param", name=c_char_p, dtype=c_int32, value=Value)
+NamedTensor = _struct("NamedTensor", name=c_char_p, tensor=Tensor)
+Args = _struct(
+    "Args", size=c_size_t, q=Tensor, k=Tensor, v=Tensor, o=Tensor, lse=Tensor, params=POINTER(Param),
+    param_count=c_size_t, tensors=POINTER(NamedTensor), tensor_count=c_size_t, scale=POINTER(c_float),
+    offset=POINTER(c_int32), offsets=Tensor, q_lens=Tensor, k_lens=Tensor, cu_seqlens_q=Tensor, cu_seqlens_k=Tensor,
+    workspace=Tensor)
+Shape = _struct("Shape", batch=c_int64, heads=c_int64, kv_heads=c_int64, queries=c_int64, keys=c_int64)
+
+lib = _load()
+for _name in ("version", "last_error", "last_log"):
+    getattr(lib, "lacuna_" + _name).restype = c_char_p
+for _name in ("string_free", "engine_destroy", "pattern_destroy", "program_destroy", "memory_release"):
+    getattr(lib, "lacuna_" + _name).restype = None
+
+
+def check(status):
+    if status != 0:
+        raise Error(KINDS[status - 1], lib.lacuna_last_error().decode(), lib.lacuna_last_log().decode())
+
+
+def text(function, *arguments):
+    """The text that a function gives through its last parameter."""
+    out = c_void_p()
+    check(function(*arguments, ctypes.byref(out)))
+    try:
+        return ctypes.string_at(out).decode()
+    finally:
+        lib.lacuna_string_free(out)
+
+
+def sized(struct, **fields):
+    return struct(size=ctypes.sizeof(struct), **fields)
+
+
+def array(struct, values):
+    """A C array and its length, for a pointer field and its count."""
+    return (struct * len(values))(*values), len(values)
+
+
+class Handle:
+    """What a create function made; destroyed with this object, once."""
+
+    def __init__(self, kind, *arguments):
+        self._as_parameter_ = c_void_p()
+        create = getattr(lib, f"lacuna_{kind}_{'parse' if kind == 'pattern' else 'create'}")
+        check(create(*arguments, ctypes.byref(self._as_parameter_)))
+        self.close = weakref.finalize(self, getattr(lib, f"lacuna_{kind}_destroy"), self._as_parameter_)

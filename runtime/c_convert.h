@@ -1,0 +1,42 @@
+#pragma once
+#include "lacuna/engine.hpp"
+#include "lacuna/lacuna.h"
+
+#include <string>
+#include <vector>
+
+namespace lacuna::runtime {
+
+[[noreturn]] void refuse_null(const char* name);
+
+/// The pointer itself. Throws Error{argument} where it is null.
+template <typename T>
+T* required(T* pointer, const char* name) {
+  if (!pointer) refuse_null(name);
+  return pointer;
+}
+
+/// Structs of lacuna.h as values of the C++ surface. All throw Error{argument} that names the
+/// field; a struct smaller than today's is read as far as it goes, its other fields are 0.
+EngineOptions options_of(const lacuna_engine_options* options);
+Spec spec_of(const lacuna_spec* spec, const Pattern& pattern);
+Shape shape_of(const lacuna_shape& shape);
+
+/// Args and the arrays that its spans point into.
+class BoundArgs {
+ public:
+  explicit BoundArgs(const lacuna_args* given);
+  BoundArgs(const BoundArgs&) = delete;
+  BoundArgs& operator=(const BoundArgs&) = delete;
+
+  const Args& args() const { return args_; }
+
+ private:
+  void bind_names(const lacuna_args& given);
+
+  Args args_;
+  std::vector<NamedValue> params_;
+  std::vector<NamedTensor> tensors_;
+};
+
+}  // namespace lacuna::runtime

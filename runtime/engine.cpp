@@ -1,0 +1,106 @@
+#include "runtime/engine.h"
+
+#include "runtime/clock.h"
+#include "runtime/program.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+namespace lacuna {
+namespace runtime {
+namespace {
+
+std::uint64_t number(std::string_view hex) {
+  std::uint64_t value = 0;
+  std::from_chars(hex.data(), hex.data() + hex.size(), value, 16);
+  return value;
+}
+
+std::shared_ptr<const Planned> make_plan(const EngineState& engine, const Spec& spec) {
+  plan::Facts facts{
+      .arch = engine.device->arch(),
+      .checked = engine.device->kind() == DeviceKind::host || engine.options.validate};
+  plan::Plan plan = plan::plan(spec, facts);
+  std::string_view digest = plan.digest;
+  std::array numbers{number(digest.substr(0, 16)), number(digest.substr(16))};
+  return std::make_shared<Planned>(
+      Planned{std::move(plan), codegen::param_layout(spec.pattern.tree()), numbers});
+}
+
+void log_line(const EngineState& engine, std::string_view line) {
+  if (engine.options.log) engine.options.log(line);
+}
+
+}  // namespace
+
+std::shared_ptr<const Planned> planned_for(EngineState& engine, const Spec& spec, Stages* stages) {
+  if (auto known = engine.plans.find(spec)) return known;
+  Clock clock;
+  auto planned = engine.plans.insert(make_plan(engine, spec));
+  if (stages) stages->plan += clock.milliseconds();
+  return planned;
+}
+
+CompileOptions compile_options(const EngineState& engine) {
+  bool cubins = engine.compiler->name() == "nvrtc";  // clang ends at PTX, which every device loads
+  return {.arch = engine.device->arch(), .format = cubins ? engine.device->format() : Format::ptx};
+}
+
+Artifact artifact_for(EngineState& engine, const Planned& planned, std::size_t pass,
+                      plan::Variant variant, Stages* stages) {
+  Stages unused;
+  Stages& spent = stages ? *stages : unused;
+  Clock generating;
+  codegen::Source source = codegen::generate(planned.plan, planned.plan.passes[pass], variant);
+  CompileOptions options = compile_options(engine);
+  spent.generate += generating.milliseconds();
+  Clock reading;
+  bool compiled = false;
+  CacheKey key =
+      cache_key(source, codegen::included_templates(source.text), *engine.compiler, options);
+  Artifact artifact = engine.disk.get(key, source.text, [&] {
+    Clock compiling;
+    Artifact made = engine.compiler->compile(source, options);
+    spent.compile += compiling.milliseconds();
+    compiled = true;
+    return made;
+  });
+  if (!compiled) spent.disk += reading.milliseconds();
+  spent.origin = compiled ? Stages::Origin::compiler : Stages::Origin::disk;
+  log_line(engine, fmt::format("{}: {} {:.1f} ms", source.name,
+                               compiled ? "compiled in" : "read from the disk cache in",
+                               reading.milliseconds()));
+  return artifact;
+}
+
+std::shared_ptr<const Kernel> kernel_for(EngineState& engine, const Planned& planned,
+                                         std::size_t pass, plan::Variant variant, Stream stream,
+                                         Stages* stages) {
+  KernelKey key{planned.digest, static_cast<std::uint32_t>(pass), variant.aligned};
+  return engine.kernels.get(key, [&] {
+    engine.device->require_no_capture(stream);
+    Artifact artifact = artifact_for(engine, planned, pass, variant, stages);
+    Clock clock;
+    auto kernel = engine.device->load(artifact);
+    if (stages) stages->load += clock.milliseconds();
+    return kernel;
+  });
+}
+
+}  // namespace runtime
+
+inline namespace LACUNA_ABI {
+
+Engine::Engine(const EngineOptions& options) : state_(runtime::open_engine(options)) {}
+
+Program Engine::program(const Spec& spec) const {
+  return Program(std::make_shared<ProgramState>(state_, runtime::planned_for(*state_, spec)));
+}
+
+std::string Engine::description() const {
+  return state_->device->description() + ", " + state_->compiler->identity() + state_->notice;
+}
+
+}  // namespace LACUNA_ABI
+}  // namespace lacuna

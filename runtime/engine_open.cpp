@@ -1,0 +1,70 @@
+#include "runtime/engine.h"
+
+#include <fmt/format.h>
+
+namespace lacuna::runtime {
+namespace {
+
+std::shared_ptr<const Device> open_device(const EngineOptions& options) {
+  if (options.device == DeviceKind::host) return open_host(options.threads);
+  if (options.device == DeviceKind::cuda) return open_cuda(options.ordinal);
+  try {
+    return open_cuda(options.ordinal);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::unavailable) throw;
+    if (options.log) options.log(fmt::format("device host, for no GPU answers: {}", error.what()));
+    return open_host(options.threads);
+  }
+}
+
+std::shared_ptr<const Compiler> open_compiler(const EngineOptions& options, const Device& device,
+                                              Pairing pairing, std::string& notice) {
+  bool host = device.kind() == DeviceKind::host;
+  CompilerKind kind = options.compiler;
+  if (host && kind == CompilerKind::nvrtc && !pairing.nvrtc_on_host) {
+    throw Error(ErrorKind::unsupported,
+                "the host device does not take NVRTC's output: NVIDIA's licence ties it to systems "
+                "with NVIDIA GPUs; "
+                "use the llvm compiler");
+  }
+  if (kind == CompilerKind::nvrtc)
+    return open_nvrtc(options.nvrtc_library, device.driver_version());
+  if (kind == CompilerKind::llvm || host) return open_llvm(options.llvm_library);
+  try {
+    return open_nvrtc(options.nvrtc_library, device.driver_version());
+  } catch (const Error& error) {
+    // A library that was named is wanted: only one that nobody asked for may be replaced.
+    if (error.kind() != ErrorKind::unavailable || !options.nvrtc_library.empty()) throw;
+    auto compiler = open_llvm(options.llvm_library);
+    notice = " (NVRTC was not found)";
+    if (options.log)
+      options.log(fmt::format("compiler llvm, for NVRTC is missing: {}", error.what()));
+    return compiler;
+  }
+}
+
+}  // namespace
+
+std::shared_ptr<EngineState> open_engine(const EngineOptions& options, Pairing pairing) {
+  std::shared_ptr<const Device> device = open_device(options);
+  std::string notice;
+  std::shared_ptr<const Compiler> compiler = open_compiler(options, *device, pairing, notice);
+  return make_engine(options, std::move(device), std::move(compiler), std::move(notice));
+}
+
+std::shared_ptr<EngineState> make_engine(const EngineOptions& options,
+                                         std::shared_ptr<const Device> device,
+                                         std::shared_ptr<const Compiler> compiler,
+                                         std::string notice) {
+  return std::shared_ptr<EngineState>(
+      new EngineState{.options = options,
+                      .device = std::move(device),
+                      .compiler = std::move(compiler),
+                      .notice = std::move(notice),
+                      .disk = DiskCache({.dir = options.cache_dir,
+                                         .shared_dirs = options.shared_cache_dirs,
+                                         .max_bytes = options.cache_bytes,
+                                         .log = options.log})});
+}
+
+}  // namespace lacuna::runtime

@@ -1,0 +1,40 @@
+#pragma once
+#include "compiler/ir/call.h"
+#include "runtime/engine.h"
+
+#include <cstddef>
+#include <vector>
+
+namespace lacuna {
+namespace runtime {
+
+/// A call as a kernel takes it: the parameter block of templates/abi.h, and the memory that its
+/// addresses mean.
+struct Packed {
+  std::vector<std::byte> params;
+  std::vector<AddressSlot> slots;
+  std::vector<Region> regions;
+};
+/// `report` is the address of a Report, or null where the plan has no checks.
+Packed pack(const Planned& planned, const Args& args, const ir::Call& call, std::int32_t q_tiles,
+            void* report);
+
+/// The kernel that this call may take: aligned where every row of Q, K and V starts on 16 bytes.
+plan::Variant variant_of(const Args& args);
+
+/// One call through all passes of the plan. Throws Error{argument} before anything is written, and
+/// after the launch where checks found a read outside a tensor.
+void forward(EngineState& engine, const Planned& planned, const Args& args, Stream stream,
+             Stages* stages = nullptr);
+
+}  // namespace runtime
+
+inline namespace LACUNA_ABI {
+
+struct ProgramState {
+  std::shared_ptr<EngineState> engine;
+  std::shared_ptr<const runtime::Planned> planned;
+};
+
+}  // namespace LACUNA_ABI
+}  // namespace lacuna

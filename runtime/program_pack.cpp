@@ -1,0 +1,140 @@
+#include "runtime/program.h"
+#include "templates/abi.h"
+
+#include <cstring>
+
+namespace lacuna::runtime {
+namespace {
+
+/// Fills a parameter block and keeps, for each address in it, which region it means.
+class Packer {
+ public:
+  explicit Packer(Packed& packed) : packed_(packed) {}
+
+  /// Writes `data` at `byte` as an address, and the region that it means unless it is null.
+  void address(std::size_t byte, std::string_view name, const TensorView& view,
+               bool writable = false) {
+    auto value = reinterpret_cast<unsigned long long>(view.data);
+    write(byte, value);
+    if (view.data == nullptr) return;
+    packed_.slots.push_back(
+        {static_cast<std::uint32_t>(byte), static_cast<std::uint32_t>(packed_.regions.size())});
+    packed_.regions.push_back({name, view, writable});
+  }
+
+  template <typename T>
+  void write(std::size_t byte, const T& value) {
+    std::memcpy(packed_.params.data() + byte, &value, sizeof value);
+  }
+
+ private:
+  Packed& packed_;
+};
+
+/// ir::bind refuses what does not fit the device's 32-bit counts.
+int narrow(std::int64_t value) {
+  return static_cast<int>(value);
+}
+
+MatrixArg matrix(const TensorView& view) {
+  return {0, view.strides[0], view.strides[1], view.strides[2]};
+}
+
+IndexArg index(const TensorView& view) {
+  return {0, view.strides[0]};
+}
+
+CallArg call_arg(const Spec& spec, const Args& args, const ir::Call& call, std::int32_t q_tiles) {
+  bool packed = spec.lengths == Lengths::packed;
+  CallArg arg{};
+  arg.q = matrix(args.q);
+  arg.k = matrix(args.k);
+  arg.v = matrix(args.v);
+  arg.o = matrix(args.o);
+  arg.lse = matrix(args.lse);
+  arg.offsets = index(args.offsets);
+  arg.q_lens = index(packed ? args.cu_seqlens_q : args.q_lens);
+  arg.k_lens = index(packed ? args.cu_seqlens_k : args.k_lens);
+  arg.batch = narrow(call.shape.batch);
+  arg.heads = narrow(call.shape.heads);
+  arg.kv_heads = narrow(call.shape.kv_heads);
+  arg.queries = narrow(call.shape.queries);
+  arg.keys = narrow(call.shape.keys);
+  arg.q_tiles = q_tiles;
+  arg.offset = call.offset;
+  arg.has_offset = call.has_offset;
+  arg.scale = call.scale;
+  return arg;
+}
+
+void pack_addresses(Packer& packer, const Spec& spec, const Args& args) {
+  packer.address(offsetof(CallArg, q.data), "q", args.q);
+  packer.address(offsetof(CallArg, k.data), "k", args.k);
+  packer.address(offsetof(CallArg, v.data), "v", args.v);
+  packer.address(offsetof(CallArg, o.data), "o", args.o, true);
+  if (spec.statistic) packer.address(offsetof(CallArg, lse.data), "lse", args.lse, true);
+  packer.address(offsetof(CallArg, offsets.data), "offsets", args.offsets);
+  bool packed = spec.lengths == Lengths::packed;
+  packer.address(offsetof(CallArg, q_lens.data), packed ? "cu_seqlens_q" : "q_lens",
+                 packed ? args.cu_seqlens_q : args.q_lens);
+  packer.address(offsetof(CallArg, k_lens.data), packed ? "cu_seqlens_k" : "k_lens",
+                 packed ? args.cu_seqlens_k : args.k_lens);
+}
+
+void pack_tensor(Packer& packer, std::size_t byte, const ir::Tensor& tensor,
+                 const TensorView& view) {
+  TensorArg arg{};
+  for (int axis = 0; axis < max_rank; ++axis) {
+    bool used = axis < view.rank;
+    arg.stride[axis] = used ? view.strides[axis] : 0;
+    arg.extent[axis] = used ? narrow(view.shape[axis]) : 1;
+  }
+  packer.write(byte, arg);
+  packer.address(byte + offsetof(TensorArg, data), tensor.name, view);
+}
+
+TensorView view_of_report(void* report) {
+  return TensorView::contiguous(report, DType::i32, {sizeof(Report) / sizeof(int)});
+}
+
+bool rows_aligned(const TensorView& view) {
+  constexpr std::uintptr_t unit = 16;
+  if (reinterpret_cast<std::uintptr_t>(view.data) % unit != 0) return false;
+  for (int axis = 0; axis + 1 < view.rank; ++axis) {
+    if (view.shape[axis] > 1 && view.strides[axis] * size_of(view.dtype) % std::int64_t{unit} != 0)
+      return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Packed pack(const Planned& planned, const Args& args, const ir::Call& call, std::int32_t q_tiles,
+            void* report) {
+  const Spec& spec = planned.plan.spec;
+  const ir::Pattern& pattern = spec.pattern.tree();
+  Packed packed;
+  packed.params.resize(static_cast<std::size_t>(planned.layout.bytes));
+  packed.slots.reserve(9 + pattern.tensors.size());
+  packed.regions.reserve(9 + pattern.tensors.size());
+  Packer packer(packed);
+  packer.write(0, call_arg(spec, args, call, q_tiles));
+  pack_addresses(packer, spec, args);
+  if (report) packer.address(offsetof(CallArg, report), "report", view_of_report(report), true);
+  std::size_t byte = static_cast<std::size_t>(planned.layout.params_at);
+  for (std::uint32_t bits : call.params) {
+    packer.write(byte, bits);
+    byte += sizeof bits;
+  }
+  byte = static_cast<std::size_t>(planned.layout.tensors_at);
+  for (std::size_t i = 0; i < pattern.tensors.size(); ++i, byte += sizeof(TensorArg)) {
+    pack_tensor(packer, byte, pattern.tensors[i], call.tensors[i]);
+  }
+  return packed;
+}
+
+plan::Variant variant_of(const Args& args) {
+  return {.aligned = rows_aligned(args.q) && rows_aligned(args.k) && rows_aligned(args.v)};
+}
+
+}  // namespace lacuna::runtime
