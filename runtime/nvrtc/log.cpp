@@ -1,0 +1,41 @@
+#include "runtime/nvrtc/log.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace lacuna::runtime::nvrtc {
+namespace {
+
+/// The number that stands before `words`, "18" in "Used 18 registers".
+int number_before(std::string_view log, std::string_view words) {
+  const std::size_t end = log.find(words);
+  if (end == log.npos) return -1;
+  std::size_t begin = end;
+  while (begin > 0 && log[begin - 1] >= '0' && log[begin - 1] <= '9') --begin;
+  int number = -1;
+  std::from_chars(log.data() + begin, log.data() + end, number);
+  return number;
+}
+
+}  // namespace
+
+Resources parse_resources(std::string_view log) {
+  return {.registers = number_before(log, " registers"),
+          .spill_stores = number_before(log, " bytes spill stores"),
+          .spill_loads = number_before(log, " bytes spill loads")};
+}
+
+std::string without_times(std::string_view log) {
+  std::string kept;
+  while (!log.empty()) {
+    const std::size_t end = std::min(log.find('\n'), log.size());
+    const std::string_view line = log.substr(0, end);
+    if (!line.empty() && line.find("Compile time = ") == line.npos) {
+      kept.append(line).push_back('\n');
+    }
+    log.remove_prefix(std::min(end + 1, log.size()));
+  }
+  return kept;
+}
+
+}  // namespace lacuna::runtime::nvrtc
