@@ -1,0 +1,20 @@
+#pragma once
+#include <clang/Basic/Diagnostic.h>
+
+#include <string>
+
+namespace lacuna::runtime::llvm_plugin {
+
+/// Every error, warning and note of clang and of the code generator as a line of text, at the place
+/// that #line gives.
+class DiagnosticLog final : public clang::DiagnosticConsumer {
+ public:
+  void HandleDiagnostic(clang::DiagnosticsEngine::Level level,
+                        const clang::Diagnostic& diagnostic) override;
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+}  // namespace lacuna::runtime::llvm_plugin
