@@ -10,17 +10,20 @@ struct Arch {
   int sm = 80;
   char suffix = 0;
   auto operator<=>(const Arch&) const = default;
-  std::string name() const { return "sm_" + std::to_string(sm) + (suffix ? std::string(1, suffix) : ""); }
+  std::string name() const {
+    return "sm_" + std::to_string(sm) + (suffix ? std::string(1, suffix) : "");
+  }
 };
 
 /// What a schedule may use on an architecture; the table is compiler/plan/arch.cpp.
 struct ArchRow {
   int sm;
-  int shared_per_block;   ///< bytes, with opt-in
+  int shared_per_block;  ///< bytes, with opt-in
   int registers_per_sm;
-  std::string_view ptx;   ///< the lowest PTX version that knows it, as clang spells it: "ptx83"
+  std::string_view ptx;  ///< the lowest PTX version that knows it, as clang spells it: "ptx83"
 };
-/// The row of the newest architecture that is not newer than `arch`; throws Error{unsupported} below sm_80.
+/// The row of the newest architecture that is not newer than `arch`; throws Error{unsupported}
+/// below sm_80.
 const ArchRow& row(const Arch& arch);
 /// "sm_90a", "90a" or "90". Throws Error{argument}.
 Arch parse_arch(std::string_view text);

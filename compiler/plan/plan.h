@@ -1,14 +1,15 @@
 #pragma once
+#include "lacuna/engine.hpp"
+
+#include "compiler/ir/pattern.h"
+#include "compiler/plan/arch.h"
+#include "compiler/plan/band.h"
+
 #include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "compiler/ir/pattern.h"
-#include "compiler/plan/arch.h"
-#include "compiler/plan/band.h"
-#include "lacuna/engine.hpp"
 
 namespace lacuna::plan {
 
@@ -27,12 +28,13 @@ std::string_view name_of(Strategy strategy);
 struct Conjunct {
   ir::NodeId expr = ir::no_node;
   Span where;
-  std::string text;               ///< canonical text of the conjunct
+  std::string text;  ///< canonical text of the conjunct
   Strategy taken = Strategy::elements;
   Strategy best = Strategy::elements;  ///< what a planner with every strategy would take
   std::string why;
-  std::vector<Band> bands;        ///< where taken is band: their intersection is the conjunct, exactly
-  bool key_only = false;          ///< depends on the key but not on the query: rows of K and V are zero-filled by it
+  std::vector<Band> bands;  ///< where taken is band: their intersection is the conjunct, exactly
+  bool key_only =
+      false;  ///< depends on the key but not on the query: rows of K and V are zero-filled by it
 };
 
 /// Tile shapes of one pass: changes speed, never results beyond rounding.
@@ -73,10 +75,12 @@ struct Plan {
   std::string digest;  ///< 32 hex digits of everything above
 };
 
-/// Throws Error{unsupported} for what no kernel offers yet, Error{argument} for a spec out of its limits.
+/// Throws Error{unsupported} for what no kernel offers yet, Error{argument} for a spec out of its
+/// limits.
 Plan plan(const Spec& spec, const Facts& facts);
 
-/// The grid of a pass: CTAs over query tiles, heads and sequences. Throws Error{argument} above 2^31 - 1 CTAs.
+/// The grid of a pass: CTAs over query tiles, heads and sequences. Throws Error{argument} above
+/// 2^31 - 1 CTAs.
 struct Grid {
   std::int32_t q_tiles = 0;  ///< per head; see CallArg::q_tiles
   std::uint64_t blocks = 0;  ///< 0: nothing to do

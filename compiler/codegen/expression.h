@@ -1,0 +1,61 @@
+#pragma once
+#include "lacuna/engine.hpp"
+
+#include "compiler/ir/pattern.h"
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lacuna::codegen {
+
+/// What an expression may name in the function that it is written for.
+struct Surroundings {
+  std::string_view q = "q", k = "k";  ///< "0" where the function knows no such position
+  bool checked = false;               ///< needed reads outside their tensor are reported
+};
+
+/// Writes expressions of one pattern as device code (vocabulary: templates/ops.cuh,
+/// templates/tensor.cuh). What is used twice becomes a statement; `and`, `or` and `where` branch
+/// only where an operand may report a read.
+class ExpressionWriter {
+ public:
+  ExpressionWriter(const Spec& spec, Surroundings surroundings);
+
+  /// The lines of a function body that returns the value of `node`.
+  std::vector<std::string> body(ir::NodeId node);
+
+ private:
+  using Known = std::map<ir::NodeId, std::string>;
+
+  std::string value(ir::NodeId node);
+  std::string leaf(ir::NodeId node) const;
+  std::string read(ir::NodeId node);
+  std::string index(std::uint32_t tensor, int axis, ir::NodeId node);
+  std::string branch(ir::NodeId node);
+  std::string operation(ir::NodeId node);
+  std::string statement(ir::NodeId node, const std::string& text);
+  void assign_in_scope(const std::string& name, ir::NodeId node);
+  std::string declare(ir::NodeId node, const std::string& initial);
+  void count_uses(ir::NodeId node);
+  bool reports(ir::NodeId node);
+  void line(const std::string& text);
+
+  const Spec& spec_;
+  const ir::Pattern& pattern_;
+  const ir::Graph& graph_;
+  Surroundings surroundings_;
+  std::vector<std::string> lines_;
+  std::vector<Known> scopes_;
+  std::map<ir::NodeId, int> uses_;
+  std::map<ir::NodeId, bool> reports_;
+  int names_ = 0;
+};
+
+/// The DType that a tensor of the pattern is stored in.
+DType storage_of(const Spec& spec, const ir::Tensor& tensor);
+/// Its type in templates/tensor.cuh: "F16", "Integer<s64>", "Boolean".
+std::string_view device_type(DType storage);
+
+}  // namespace lacuna::codegen

@@ -1,0 +1,50 @@
+#include "compiler/plan/arch.h"
+
+#include "lacuna/error.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+namespace lacuna::plan {
+namespace {
+
+// Shared memory: the opt-in limit of one block (CUDA programming guide, compute capabilities). PTX:
+// the version that introduced the target, raised to what the generated code needs.
+constexpr ArchRow rows[] = {
+    {80, 163 * 1024, 65536, "ptx83"},  {86, 99 * 1024, 65536, "ptx83"},
+    {87, 163 * 1024, 65536, "ptx83"},  {89, 99 * 1024, 65536, "ptx83"},
+    {90, 227 * 1024, 65536, "ptx83"},  {100, 227 * 1024, 65536, "ptx86"},
+    {103, 227 * 1024, 65536, "ptx88"}, {110, 227 * 1024, 65536, "ptx90"},
+    {120, 99 * 1024, 65536, "ptx87"},  {121, 99 * 1024, 65536, "ptx88"},
+};
+
+}  // namespace
+
+const ArchRow& row(const Arch& arch) {
+  const ArchRow* best = nullptr;
+  for (const ArchRow& candidate : rows)
+    if (candidate.sm <= arch.sm) best = &candidate;
+  if (!best)
+    throw Error(
+        ErrorKind::unsupported,
+        fmt::format(
+            "{} is older than sm_80, the oldest architecture that kernels are generated for",
+            arch.name()));
+  return *best;
+}
+
+Arch parse_arch(std::string_view text) {
+  std::string_view digits = text.starts_with("sm_") ? text.substr(3) : text;
+  Arch arch;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), arch.sm);
+  const std::string_view rest(end, digits.data() + digits.size() - end);
+  const bool suffix = rest == "a" || rest == "f";
+  if (error != std::errc{} || arch.sm < 10 || arch.sm > 999 || !(rest.empty() || suffix))
+    throw Error(ErrorKind::argument,
+                fmt::format("'{}' is not an architecture; write it like sm_80 or sm_90a", text));
+  arch.suffix = suffix ? rest[0] : 0;
+  return arch;
+}
+
+}  // namespace lacuna::plan

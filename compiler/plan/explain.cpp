@@ -1,0 +1,92 @@
+#include "compiler/plan/explain.h"
+
+#include <fmt/format.h>
+
+namespace lacuna::plan {
+namespace {
+
+std::string place(const Span& span) {
+  return span.line ? fmt::format("{}:{}", span.file, span.line) : span.file;
+}
+
+// A strategy that would be better than testing elements, and is not offered yet, is said so.
+std::string reason(const Conjunct& c) {
+  if (c.taken == c.best) return c.why;
+  return fmt::format("{}; '{}' would fit and is not yet taken", c.why, name_of(c.best));
+}
+
+void explain_conjuncts(std::string& out, const Plan& plan) {
+  if (plan.conjuncts.empty()) {
+    out += "mask: none, every key is visible\n";
+    return;
+  }
+  out += "mask\n";
+  bool all_bands = true;
+  for (const Conjunct& c : plan.conjuncts) {
+    out += fmt::format("  {:9} {}    [{}]\n            {}\n", name_of(c.taken), c.text,
+                       place(c.where), reason(c));
+    all_bands &= c.taken == Strategy::band;
+  }
+  out += all_bands ? "  tiles inside the bands are FULL and run without mask code\n"
+                   : "  every visited tile is PARTIAL: its elements are tested\n";
+}
+
+void explain_score(std::string& out, const Plan& plan) {
+  const ir::Pattern& pattern = plan.spec.pattern.tree();
+  if (pattern.score != ir::no_node)
+    out += fmt::format("score     [{}]\n", place(pattern.score_where.front()));
+  out += fmt::format("weights   softmax{}\n",
+                     pattern.weights.sink != ir::no_node ? " with a sink" : "");
+}
+
+void explain_passes(std::string& out, const Plan& plan) {
+  const Spec& spec = plan.spec;
+  for (const Pass& pass : plan.passes) {
+    const Schedule& s = pass.schedule;
+    out += fmt::format("pass      {} on machine/{}, {} {} D={} Dv={} -> {}\n", name_of(pass.kind),
+                       pass.machine, plan.facts.arch.name(), name_of(spec.dtype), spec.head_dim,
+                       spec.value_dim, name_of(spec.output.value_or(spec.dtype)));
+    out += fmt::format(
+        "            tiles {}x{}, {} warps, {} stage, {} bytes of shared memory of {}\n", s.tile_q,
+        s.tile_k, s.warps, s.stages, pass.shared_bytes, row(plan.facts.arch).shared_per_block);
+  }
+}
+
+void explain_variants(std::string& out, const Plan& plan) {
+  out += "variants\n";
+  for (const Variant& v : plan.variants)
+    out += v.aligned ? "  aligned   every row of Q, K, V starts on 16 bytes: 16-byte loads\n"
+                     : "  unaligned any strides: element loads, slower\n";
+}
+
+void explain_shape(std::string& out, const Plan& plan, const Shape& shape) {
+  const Spec& spec = plan.spec;
+  const double rows = static_cast<double>(shape.batch) * shape.heads * shape.queries;
+  const double flops = 2.0 * rows * shape.keys * (spec.head_dim + spec.value_dim);
+  const double in = size_of(spec.dtype), q = rows * spec.head_dim * in;
+  const double kv = static_cast<double>(shape.batch) * shape.kv_heads * shape.keys *
+                    (spec.head_dim + spec.value_dim) * in;
+  const double o = rows * spec.value_dim * size_of(spec.output.value_or(spec.dtype));
+  out += fmt::format("shape     B={} H={} G={} Nq={} Nk={}\n", shape.batch, shape.heads,
+                     shape.kv_heads, shape.queries, shape.keys);
+  for (const Pass& pass : plan.passes)
+    out += fmt::format("            {}: {} CTAs\n", name_of(pass.kind),
+                       grid(pass, spec, shape).blocks);
+  out += fmt::format(
+      "            dense work {:.3g} flops, {:.3g} bytes of Q, K, V and O, workspace 0 bytes\n",
+      flops, q + kv + o);
+}
+
+}  // namespace
+
+std::string explain(const Plan& plan, const std::optional<Shape>& shape) {
+  std::string out = fmt::format("attention {}    plan {}\n", plan.spec.pattern.name(), plan.digest);
+  explain_conjuncts(out, plan);
+  explain_score(out, plan);
+  explain_passes(out, plan);
+  explain_variants(out, plan);
+  if (shape) explain_shape(out, plan, *shape);
+  return out;
+}
+
+}  // namespace lacuna::plan

@@ -1,0 +1,116 @@
+#include "compiler/plan/plan.h"
+
+#include "compiler/base/digest.h"
+#include "compiler/ir/call.h"
+#include "compiler/plan/conjunct.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace lacuna::plan {
+namespace {
+
+// What templates/machine/fma.cuh keeps in shared memory; generated code asserts that both agree.
+int shared_bytes(const Spec& spec, const Schedule& s) {
+  const int stride = std::max(spec.head_dim, spec.value_dim) + 4;
+  return 4 * (s.tile_q * stride + s.tile_k * stride + s.tile_q * (s.tile_k + 4));
+}
+
+Pass flash_forward(const Spec& spec, const Facts& facts) {
+  Pass pass;
+  if (std::max(spec.head_dim, spec.value_dim) > 128) pass.schedule = {32, 32, 2, 1};
+  pass.shared_bytes = shared_bytes(spec, pass.schedule);
+  const int limit = row(facts.arch).shared_per_block;
+  if (pass.shared_bytes > limit)
+    throw Error(
+        ErrorKind::unsupported,
+        fmt::format("head_dim {} and value_dim {} need {} bytes of shared memory; {} has {}",
+                    spec.head_dim, spec.value_dim, pass.shared_bytes, facts.arch.name(), limit));
+  return pass;
+}
+
+void check_weights(const ir::Pattern& pattern) {
+  const ir::Weights& weights = pattern.weights;
+  if (weights.kind == ir::WeightsKind::softmax) return;
+  const bool is_softmax =
+      pattern.graph.is_constant(weights.alpha) && pattern.graph.float_value(weights.alpha) == 1.0f;
+  if (!is_softmax)
+    throw Error(ErrorKind::unsupported,
+                fmt::format("attention '{}' weighs by entmax, which no kernel offers yet; the "
+                            "reference evaluator does",
+                            pattern.name),
+                weights.where);
+}
+
+std::string digest_of(const Plan& plan) {
+  const Spec& spec = plan.spec;
+  Digest digest;
+  digest.add("pattern", spec.pattern.digest());
+  digest.add("dtype", static_cast<int>(spec.dtype))
+      .add("output", static_cast<int>(spec.output.value_or(spec.dtype)));
+  digest.add("head_dim", spec.head_dim).add("value_dim", spec.value_dim);
+  digest.add("statistic", spec.statistic).add("lengths", static_cast<int>(spec.lengths));
+  for (const auto& [name, dtype] : spec.storage)
+    digest.add("tensor", name).add("storage", static_cast<int>(dtype));
+  digest.add("arch", plan.facts.arch.name()).add("checked", plan.facts.checked);
+  for (const Conjunct& c : plan.conjuncts)
+    digest.add("strategy", static_cast<int>(c.taken)).add("conjunct", c.text);
+  for (const Pass& pass : plan.passes) {
+    const Schedule& s = pass.schedule;
+    digest.add("pass", static_cast<int>(pass.kind)).add("machine", pass.machine);
+    digest.add("tile_q", s.tile_q)
+        .add("tile_k", s.tile_k)
+        .add("warps", s.warps)
+        .add("stages", s.stages);
+  }
+  return digest.hex();
+}
+
+}  // namespace
+
+std::string_view name_of(Strategy strategy) {
+  constexpr std::string_view names[] = {"select q", "select k", "order",
+                                        "band",     "tiles",    "elements"};
+  return names[static_cast<int>(strategy)];
+}
+
+std::string_view name_of(PassKind kind) {
+  constexpr std::string_view names[] = {"flash_forward"};
+  return names[static_cast<int>(kind)];
+}
+
+Plan plan(const Spec& spec, const Facts& facts) {
+  ir::check_spec(spec);
+  const ir::Pattern& pattern = spec.pattern.tree();
+  check_weights(pattern);
+  Plan plan{.spec = spec,
+            .facts = facts,
+            .conjuncts = conjuncts_of(pattern),
+            .passes = {},
+            .variants = {},
+            .digest = {}};
+  plan.passes.push_back(flash_forward(spec, facts));
+  plan.variants = {Variant{true}, Variant{false}};
+  plan.digest = digest_of(plan);
+  return plan;
+}
+
+Grid grid(const Pass& pass, const Spec& spec, const Shape& shape) {
+  const std::int64_t tile = pass.schedule.tile_q;
+  const bool packed = spec.lengths == Lengths::packed;
+  // Packed: sequence s owns the slots from cu[s] / tile + s on (templates/lengths.cuh).
+  const std::int64_t tiles =
+      packed ? shape.queries / tile + shape.batch : (shape.queries + tile - 1) / tile;
+  const std::int64_t heads = shape.heads * (packed ? 1 : shape.batch);
+  if (shape.queries == 0 || heads == 0 || shape.batch == 0) return {};
+  const std::int64_t limit = 0x7fffffff;
+  if (tiles > limit / heads)
+    throw Error(
+        ErrorKind::argument,
+        fmt::format("{} tiles of {} queries in {} heads are more than the {} blocks of a grid",
+                    tiles, tile, heads, limit));
+  return {static_cast<std::int32_t>(tiles), static_cast<std::uint64_t>(tiles * heads)};
+}
+
+}  // namespace lacuna::plan

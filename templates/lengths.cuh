@@ -1,0 +1,67 @@
+// Which rows a CTA works on. Uniform: every sequence is the whole tensor. Padded: lengths per
+// sequence. Packed: sequences lie behind one another and cu_seqlens says where; a sequence s owns
+// the tile slots from cu[s]/tile + s on, which are enough for any lengths and found by bisection,
+// so that no maximum length is needed.
+#pragma once
+#include "tensor.cuh"
+
+namespace lacuna {
+
+enum class Lengths { uniform, padded, packed };
+
+LACUNA_DEVICE s32 index_at(const IndexArg& a, s32 i) {
+  return load_global<s32>(a.data + (u64)(i * a.stride * 4));
+}
+
+// Lengths in device memory are trusted by nobody: a row that does not exist is absent.
+LACUNA_DEVICE s32 clamp_length(s32 value, s32 limit) {
+  return max_of(0, min_of(value, limit));
+}
+
+// The tile of query rows and the place of a CTA. False: this slot has no rows.
+template <Lengths kind, int tile_q>
+LACUNA_DEVICE bool locate(const CallArg& call, u32 block, Place& at, s32& row0) {
+  const u32 slot = block % (u32)call.q_tiles, rest = block / (u32)call.q_tiles;
+  at.h = (s32)(rest % (u32)call.heads);
+  at.g = at.h / (call.heads / call.kv_heads);
+  at.b = (s32)(rest / (u32)call.heads);
+  at.q_start = at.k_start = 0;
+  at.q_len = call.queries;
+  at.k_len = call.keys;
+  // The last tiles of a causal mask see most keys: start them first.
+  row0 = (call.q_tiles - 1 - (s32)slot) * tile_q;
+  if (kind == Lengths::padded) {
+    if (call.q_lens.data) at.q_len = clamp_length(index_at(call.q_lens, at.b), call.queries);
+    if (call.k_lens.data) at.k_len = clamp_length(index_at(call.k_lens, at.b), call.keys);
+  }
+  if (kind == Lengths::packed) {
+    s32 low = 0, high = call.batch - 1;
+    while (low < high) {
+      const s32 middle = (low + high + 1) / 2;
+      const bool reached =
+          clamp_length(index_at(call.q_lens, middle), call.queries) / tile_q + middle <= (s32)slot;
+      low = reached ? middle : low;
+      high = reached ? high : middle - 1;
+    }
+    at.b = low;
+    at.q_start = clamp_length(index_at(call.q_lens, low), call.queries);
+    at.q_len = clamp_length(index_at(call.q_lens, low + 1), call.queries) - at.q_start;
+    at.k_start = clamp_length(index_at(call.k_lens, low), call.keys);
+    at.k_len = max_of(0, clamp_length(index_at(call.k_lens, low + 1), call.keys) - at.k_start);
+    row0 = ((s32)slot - (at.q_start / tile_q + low)) * tile_q;
+    if (row0 < 0 || row0 >= at.q_len) return false;
+  }
+  at.offset = call.offsets.data ? index_at(call.offsets, at.b)
+              : call.has_offset ? call.offset
+                                : at.k_len - at.q_len;
+  return true;
+}
+
+// Rows of the tensor that this sequence owns: outputs of rows in [q_len, rows) are written as
+// absent.
+template <Lengths kind>
+LACUNA_DEVICE s32 rows_of(const CallArg& call, const Place& at) {
+  return kind == Lengths::packed ? at.q_len : call.queries;
+}
+
+}  // namespace lacuna

@@ -1,0 +1,86 @@
+// Reading and writing elements: storage types, the tensors of a pattern, and the record of a read
+// that leaves its tensor.
+#pragma once
+#include "abi.h"
+#include "ops.cuh"
+#include "prelude.cuh"
+
+namespace lacuna {
+
+// Storage of Q, K, V, O and of the pattern's tensors: `Raw` is what a load moves, `value` what the
+// program sees.
+struct F32 {
+  using Raw = float;
+  LACUNA_MEMBER static float value(Raw x) { return x; }
+  LACUNA_MEMBER static Raw raw(float x) { return x; }
+};
+struct F16 {
+  using Raw = u16;
+  LACUNA_MEMBER static float value(Raw x) { return float_of_f16(x); }
+  LACUNA_MEMBER static Raw raw(float x) { return f16_of(x); }
+};
+struct BF16 {
+  using Raw = u16;
+  LACUNA_MEMBER static float value(Raw x) { return float_of_bf16(x); }
+  LACUNA_MEMBER static Raw raw(float x) { return bf16_of(x); }
+};
+template <class T>
+struct Integer {
+  using Raw = T;
+  LACUNA_MEMBER static s32 value(Raw x) { return (s32)x; }
+};
+struct Boolean {
+  using Raw = u8;
+  LACUNA_MEMBER static bool value(Raw x) { return x != 0; }
+};
+
+template <class Storage>
+LACUNA_DEVICE typename Storage::Raw load_element(u64 base, s64 index) {
+  return load_global<typename Storage::Raw>(base +
+                                            (u64)(index * (s64)sizeof(typename Storage::Raw)));
+}
+
+// An element of a tensor of the pattern at indices that lie inside it. A tensor without elements
+// reads as zero.
+template <class Storage>
+LACUNA_DEVICE auto read(const TensorArg& t, s32 i0 = 0, s32 i1 = 0, s32 i2 = 0, s32 i3 = 0,
+                        s32 i4 = 0, s32 i5 = 0) {
+  typename Storage::Raw raw = 0;
+  if (t.data)
+    raw = load_element<Storage>(t.data, i0 * t.stride[0] + i1 * t.stride[1] + i2 * t.stride[2] +
+                                            i3 * t.stride[3] + i4 * t.stride[4] + i5 * t.stride[5]);
+  return Storage::value(raw);
+}
+
+// No value in a tensor can fault a GPU: an index that is not proved to lie inside is clamped.
+LACUNA_DEVICE s32 clamp_index(s32 index, s32 extent) {
+  return max_of(0, min_of(index, extent - 1));
+}
+
+// Where a CTA stands: one head of one sequence. Positions of queries are row + offset (design §2).
+struct Place {
+  s32 b, h, g;
+  s32 q_len, k_len;
+  s32 q_start, k_start;  // first row in the tensors: 0 unless sequences are packed
+  s32 offset;
+};
+
+// Clamps as above, and records the first index that was outside (code compiled with checks only).
+LACUNA_DEVICE s32 checked_index(const CallArg& call, const Place& at, s32 q, s32 k, s32 tensor,
+                                s32 axis, s32 index, s32 extent) {
+  if (index < 0 || index >= extent) {
+    u32 before;
+    asm volatile("atom.global.cas.b32 %0, [%1], 0, 1;"
+                 : "=r"(before)
+                 : "l"(call.report)
+                 : "memory");
+    if (before == 0) {
+      const s32 record[] = {tensor, axis, index, extent, at.b, at.h, q, k};
+      LACUNA_UNROLL
+      for (int i = 0; i < 8; ++i) store_global(call.report + 4 + 4 * i, record[i]);
+    }
+  }
+  return clamp_index(index, extent);
+}
+
+}  // namespace lacuna

@@ -1,0 +1,2 @@
+lacuna_test(plan SOURCES plan.test.cpp LINKS lacuna_plan lacuna_lang)
+lacuna_test(codegen SOURCES codegen.test.cpp LINKS lacuna_codegen lacuna_lang)
