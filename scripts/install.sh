@@ -7,7 +7,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 packages=(
   g++ cmake ninja-build ccache                                      # the build
   libfmt-dev libxxhash-dev libcli11-dev nlohmann-json3-dev catch2   # the libraries
-  llvm-19-dev libclang-19-dev libzstd-dev zlib1g-dev                # clang in process; the last two its CMake files want
+  llvm-19-dev libclang-19-dev libclang-cpp19 libzstd-dev zlib1g-dev # clang in process; the last two its CMake files want
   python3 python3-venv python3-numpy ca-certificates                # tensors of the demo, the Python test, NVRTC's wheel
 )
 
@@ -33,8 +33,12 @@ install_packages() {
   done
   [ ${#missing[@]} -gt 0 ] || return 0
   say "installing ${missing[*]}"
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  local log
+  log=$(mktemp)
+  as_root apt-get update >"$log" 2>&1 &&
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}" >>"$log" 2>&1 ||
+    { tail -n 30 "$log" >&2; say "apt-get failed; its whole log is $log"; exit 1; }
+  rm -f "$log"
 }
 
 # The places where runtime/nvrtc looks, the cheap ones first.
