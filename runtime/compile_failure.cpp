@@ -8,10 +8,11 @@
 namespace lacuna::runtime {
 namespace {
 
-/// The first line that speaks of an error, else the first one.
+/// The line of the first error, else the first line.
 std::string_view first_error(std::string_view log) {
-  std::size_t at = log.find("error");
-  if (at == log.npos) at = 0;
+  std::size_t at = log.find("error:");
+  if (at == log.npos) at = std::min(log.find("error"), log.size());
+  if (at == log.size()) at = 0;
   const std::size_t newline = log.rfind('\n', at);
   const std::size_t begin = newline == log.npos ? 0 : newline + 1;
   return log.substr(begin, std::min(log.find('\n', at), log.size()) - begin);
@@ -30,12 +31,13 @@ std::string numbered(std::string_view text) {
   return out;
 }
 
-Error compile_failure(std::string_view compiler, const codegen::Source& source,
-                      std::string_view options, std::string_view log) {
+Error compile_failure(const Compiler& compiler, const codegen::Source& source,
+                      const CompileOptions& options, std::string_view log) {
   return Error(
       ErrorKind::compilation,
-      fmt::format("{} cannot compile {}: {}", compiler, source.name, first_error(log)), {},
-      fmt::format("{}\noptions\n{}\n{}\n{}", log, options, source.name, numbered(source.text)));
+      fmt::format("{} cannot compile {}: {}", compiler.name(), source.name, first_error(log)), {},
+      fmt::format("{}\n{}, options\n{}\n\n{}\n{}", log, compiler.identity(),
+                  compiler.options(source, options), source.name, numbered(source.text)));
 }
 
 }  // namespace lacuna::runtime

@@ -1,7 +1,7 @@
 #pragma once
 #include "lacuna/error.hpp"
 
-#include "compiler/codegen/source.h"
+#include "runtime/compiler.h"
 
 #include <string>
 #include <string_view>
@@ -9,9 +9,9 @@
 namespace lacuna::runtime {
 
 /// Error{compilation} for generated code that `compiler` refused: what() has the first error of its
-/// log; log() has the whole log, the options one a line, and the numbered source.
-Error compile_failure(std::string_view compiler, const codegen::Source& source,
-                      std::string_view options, std::string_view log);
+/// log; log() has the whole log, the compiler's identity and options, and the numbered source.
+Error compile_failure(const Compiler& compiler, const codegen::Source& source,
+                      const CompileOptions& options, std::string_view log);
 
 /// "   1| #include ...", as a failed compile shows it.
 std::string numbered(std::string_view text);

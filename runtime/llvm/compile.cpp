@@ -77,7 +77,7 @@ class Compilation {
     out.inspection = std::move(inspection_);
     return out;
   }
-  const std::string& log() const { return log_.text(); }
+  std::string log() const { return log_.text(); }
 
  private:
   bool configure();

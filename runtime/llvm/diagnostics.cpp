@@ -1,6 +1,7 @@
 #include "runtime/llvm/diagnostics.h"
 
 #include <clang/Basic/SourceManager.h>
+#include <clang/Frontend/FrontendDiagnostic.h>
 #include <llvm/ADT/SmallString.h>
 
 namespace lacuna::runtime::llvm_plugin {
@@ -33,10 +34,24 @@ void DiagnosticLog::HandleDiagnostic(Level level, const clang::Diagnostic& diagn
   if (level == Level::Ignored || level == Level::Remark) return;
   llvm::SmallString<256> message;
   diagnostic.FormatDiagnostic(message);
-  text_ += place_of(diagnostic) + word_for(level) + ": " + message.str().str();
+  if (diagnostic.getID() == clang::diag::note_fe_backend_invalid_loc && !lines_.empty()) {
+    // The optimiser's place in a file that only a #line names: clang gave the kernel's place
+    // before, and now says "could not determine the original source location for local.lac:7:3".
+    const llvm::StringRef place = message.str().rsplit(' ').second;
+    lines_.back().place = place.str() + ": ";
+    return;
+  }
   const llvm::StringRef option = clang::DiagnosticIDs::getWarningOptionForDiag(diagnostic.getID());
-  if (!option.empty()) text_ += " [-W" + option.str() + "]";
-  text_ += "\n";
+  std::string line = word_for(level);
+  line.append(": ").append(message.begin(), message.end());
+  if (!option.empty()) line.append(" [-W").append(option.str()).append("]");
+  lines_.push_back({place_of(diagnostic), std::move(line)});
+}
+
+std::string DiagnosticLog::text() const {
+  std::string text;
+  for (const Line& line : lines_) text.append(line.place).append(line.message).append("\n");
+  return text;
 }
 
 }  // namespace lacuna::runtime::llvm_plugin

@@ -2,6 +2,7 @@
 #include <clang/Basic/Diagnostic.h>
 
 #include <string>
+#include <vector>
 
 namespace lacuna::runtime::llvm_plugin {
 
@@ -11,10 +12,13 @@ class DiagnosticLog final : public clang::DiagnosticConsumer {
  public:
   void HandleDiagnostic(clang::DiagnosticsEngine::Level level,
                         const clang::Diagnostic& diagnostic) override;
-  const std::string& text() const { return text_; }
+  std::string text() const;
 
  private:
-  std::string text_;
+  struct Line {
+    std::string place, message;
+  };
+  std::vector<Line> lines_;
 };
 
 }  // namespace lacuna::runtime::llvm_plugin

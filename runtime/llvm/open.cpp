@@ -162,7 +162,7 @@ Artifact LlvmCompiler::compile(const codegen::Source& source, const CompileOptio
   const std::unique_ptr<const lacuna_llvm_result, decltype(table_->release)> result(
       table_->compile(&request), table_->release);
   if (!result->ok) {
-    throw compile_failure(identity_, source, this->options(source, options), string(result->log));
+    throw compile_failure(*this, source, options, string(result->log));
   }
   return Artifact{.format = Format::ptx,
                   .payload = string(result->ptx),

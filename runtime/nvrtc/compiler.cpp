@@ -143,7 +143,7 @@ void NvrtcCompiler::report(Result result, const codegen::Source& source,
                             found_.api->library.path().string(), log, found_.version.major,
                             found_.version.minor));
   }
-  throw compile_failure(identity_, source, this->options(source, options),
+  throw compile_failure(*this, source, options,
                         log.empty() ? found_.api->error_string(result) : log);
 }
 

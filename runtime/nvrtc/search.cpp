@@ -71,7 +71,10 @@ std::vector<Place> places_before_loader() {
     Place beside{"beside " + own.string(), {own}};
     add_wheels(own.parent_path(), beside.folders);
     places.push_back(std::move(beside));
-    places.push_back(virtual_environment(own.parent_path() / ".venv"));
+    // The project's own environment, seen from a build folder and from a folder inside that.
+    for (const fs::path& root : {own.parent_path(), own.parent_path().parent_path()}) {
+      places.push_back(virtual_environment(root / ".venv"));
+    }
   }
   add_environment("VIRTUAL_ENV", places);
   add_environment("CONDA_PREFIX", places);
