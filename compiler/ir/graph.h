@@ -59,8 +59,9 @@ class Graph {
  public:
   static constexpr std::size_t max_nodes = 10'000;  ///< more throws Error{pattern}
 
+  Graph() = default;
   /// Simplify::off keeps every node as it was asked for: the tests compare the two.
-  explicit Graph(Simplify simplify = Simplify::on) : simplify_(simplify) {}
+  explicit Graph(Simplify simplify) : simplify_(simplify) {}
 
   NodeId constant(bool value);
   NodeId constant(std::int32_t value);
@@ -92,7 +93,7 @@ class Graph {
   std::vector<NodeId> pool_;
   std::vector<Dependence> dependence_;
   std::unordered_multimap<std::uint64_t, NodeId> interned_;  ///< by hash
-  Simplify simplify_;
+  Simplify simplify_ = Simplify::on;
 };
 
 }  // namespace lacuna::ir
