@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/install.sh
-scripts/build.sh lacuna_command lacuna_plugins
+scripts/build.sh lacuna
 
 out=build/demo
 pattern=examples/patterns/local_docs.lac
@@ -16,7 +16,9 @@ show_and_run() { printf '$ %s\n' "$*"; "$@"; }
 step "the pattern, $pattern"
 cat $pattern
 step "its tensors"
-/usr/bin/python3 scripts/demo_tensors.py $out
+python=python3  # Debian's numpy is seen by Debian's python only, which need not be the first in PATH
+$python -c 'import numpy' 2>/dev/null || python=/usr/bin/python3
+$python scripts/demo_tensors.py $out
 step "the plan"
 show_and_run build/lacuna explain $pattern --shape $shape --dtype f16
 step "the mask"
