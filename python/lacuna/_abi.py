@@ -83,11 +83,17 @@ def array(struct, values):
     return (struct * len(values))(*values), len(values)
 
 
+def _destroy(function, pointer):
+    function(pointer)
+    pointer.value = None  # a closed handle is null to the library: an error, never a crash
+
+
 class Handle:
-    """What a create function made; destroyed with this object, once."""
+    """What a create function made; destroyed with this object or by close(), once."""
 
     def __init__(self, kind, *arguments):
         self._as_parameter_ = c_void_p()
         create = getattr(lib, f"lacuna_{kind}_{'parse' if kind == 'pattern' else 'create'}")
         check(create(*arguments, ctypes.byref(self._as_parameter_)))
-        self.close = weakref.finalize(self, getattr(lib, f"lacuna_{kind}_destroy"), self._as_parameter_)
+        destroy = getattr(lib, f"lacuna_{kind}_destroy")
+        self.close = weakref.finalize(self, _destroy, destroy, self._as_parameter_)

@@ -1,0 +1,223 @@
+/* The C ABI as a C program sees it: through lacuna.h and liblacuna.so alone. */
+#include "lacuna/lacuna.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static int failures = 0;
+#define CHECK(condition)                                                               \
+  do {                                                                                 \
+    if (!(condition)) {                                                                \
+      ++failures;                                                                      \
+      fprintf(stderr, "%s:%d: %s\n  last error: %s\n", __FILE__, __LINE__, #condition, \
+              lacuna_last_error());                                                    \
+    }                                                                                  \
+  } while (0)
+
+enum { batch = 1, heads = 2, rows = 33, columns = 16 };
+static const char* text = "attention near { param w: i32\n mask k <= q and q - k < w }";
+
+static lacuna_tensor view(float* data, const int64_t* shape, int rank) {
+  lacuna_tensor tensor = {data, LACUNA_F32, rank, shape, NULL};
+  return tensor;
+}
+
+/* |error| of one row of O against the sum written out. */
+static double error_of_row(const float* q, const float* k, const float* v, const float* o, int row,
+                           int w) {
+  double weight[rows], sum = 0, worst = 0;
+  for (int key = 0; key < rows; ++key) {
+    double dot = 0;
+    for (int d = 0; d < columns; ++d) dot += (double)q[row * columns + d] * k[key * columns + d];
+    weight[key] = key <= row && row - key < w ? exp(dot / sqrt(columns)) : 0;
+    sum += weight[key];
+  }
+  for (int d = 0; d < columns; ++d) {
+    double expected = 0;
+    for (int key = 0; key < rows; ++key) expected += weight[key] / sum * v[key * columns + d];
+    worst = fmax(worst, fabs(expected - o[row * columns + d]));
+  }
+  return worst;
+}
+
+static void check_nulls(void) {
+  lacuna_engine* engine = NULL;
+  lacuna_pattern* pattern = NULL;
+  char* string = NULL;
+  size_t bytes;
+  CHECK(lacuna_engine_create(NULL, NULL) == LACUNA_ERROR_ARGUMENT);
+  CHECK(strstr(lacuna_last_error(), "null") != NULL);
+  CHECK(lacuna_engine_description(NULL, &string) == LACUNA_ERROR_ARGUMENT);
+  CHECK(lacuna_engine_device(NULL, NULL) == LACUNA_ERROR_ARGUMENT);
+  CHECK(lacuna_devices(NULL) == LACUNA_ERROR_ARGUMENT);
+  CHECK(lacuna_pattern_parse(NULL, NULL, NULL, &pattern) == LACUNA_ERROR_ARGUMENT);
+  CHECK(lacuna_pattern_parse(text, NULL, NULL, NULL) == LACUNA_ERROR_ARGUMENT);
+  CHECK(lacuna_program_create(engine, pattern, NULL, NULL) == LACUNA_ERROR_ARGUMENT);
+  CHECK(lacuna_program_prepare(NULL) == LACUNA_ERROR_ARGUMENT);
+  CHECK(lacuna_program_workspace(NULL, NULL, &bytes) == LACUNA_ERROR_ARGUMENT);
+  CHECK(lacuna_program_explain(NULL, NULL, NULL) == LACUNA_ERROR_ARGUMENT);
+  CHECK(lacuna_forward(NULL, NULL, NULL) == LACUNA_ERROR_ARGUMENT);
+  CHECK(lacuna_memory_allocate(NULL, 1, NULL) == LACUNA_ERROR_ARGUMENT);
+  CHECK(lacuna_memory_write(NULL, NULL, NULL, 1) == LACUNA_ERROR_ARGUMENT);
+  CHECK(lacuna_memory_read(NULL, NULL, NULL, 1) == LACUNA_ERROR_ARGUMENT);
+  lacuna_engine_destroy(NULL);
+  lacuna_pattern_destroy(NULL);
+  lacuna_program_destroy(NULL);
+  lacuna_memory_release(NULL, NULL);
+  lacuna_string_free(NULL);
+}
+
+static void check_pattern_errors(void) {
+  lacuna_pattern* pattern = NULL;
+  CHECK(lacuna_pattern_parse("attention a {\n  mask windw(3)\n}", "local.lac", NULL, &pattern) ==
+        LACUNA_ERROR_PATTERN);
+  CHECK(strncmp(lacuna_last_error(), "local.lac:2:8: ", 15) == 0);
+  CHECK(strchr(lacuna_last_error(), '^') != NULL);
+  CHECK(pattern == NULL);
+}
+
+static void check_struct_sizes(const lacuna_engine* engine, const lacuna_pattern* pattern) {
+  struct {
+    lacuna_spec spec;
+    int64_t later;
+  } newer = {{0}, 0};
+  lacuna_program* program = NULL;
+  newer.spec.dtype = LACUNA_F32;
+  newer.spec.head_dim = columns;
+  CHECK(lacuna_program_create(engine, pattern, &newer.spec, &program) == LACUNA_ERROR_ARGUMENT);
+  CHECK(strstr(lacuna_last_error(), "sizeof") != NULL);
+  newer.spec.size = sizeof newer;
+  CHECK(lacuna_program_create(engine, pattern, &newer.spec, &program) == LACUNA_OK);
+  lacuna_program_destroy(program);
+  newer.later = 1;
+  CHECK(lacuna_program_create(engine, pattern, &newer.spec, &program) == LACUNA_ERROR_ARGUMENT);
+  newer.spec.size = offsetof(lacuna_spec, statistic); /* an older caller: the rest is 0 */
+  CHECK(lacuna_program_create(engine, pattern, &newer.spec, &program) == LACUNA_OK);
+  lacuna_program_destroy(program);
+  newer.spec.dtype = 77;
+  CHECK(lacuna_program_create(engine, pattern, &newer.spec, &program) == LACUNA_ERROR_ARGUMENT);
+  CHECK(strstr(lacuna_last_error(), "spec.dtype is 77") != NULL);
+}
+
+static void* fail_quietly(void* engine) {
+  lacuna_forward(NULL, NULL, NULL);
+  return engine;
+}
+
+/* The text of the last error is this thread's own. */
+static void check_error_per_thread(void) {
+  lacuna_pattern* pattern = NULL;
+  pthread_t thread;
+  lacuna_pattern_parse("nonsense", "here.lac", NULL, &pattern);
+  pthread_create(&thread, NULL, fail_quietly, NULL);
+  pthread_join(thread, NULL);
+  CHECK(strstr(lacuna_last_error(), "here.lac") != NULL);
+}
+
+static void check_forward(lacuna_engine* engine) {
+  static float q[heads * rows * columns], k[heads * rows * columns], v[heads * rows * columns],
+      o[heads * rows * columns];
+  const int64_t shape[4] = {batch, heads, rows, columns};
+  lacuna_pattern* pattern = NULL;
+  lacuna_program* program = NULL;
+  lacuna_spec spec = {sizeof spec, LACUNA_F32, columns, 0, 0, 0, 0, NULL, 0};
+  lacuna_shape extents = {batch, heads, heads, rows, rows};
+  lacuna_param w = {"w", LACUNA_I32, {7}};
+  lacuna_args args = {0};
+  size_t bytes = 1;
+  char* plan = NULL;
+  const unsigned seed =
+      getenv("LACUNA_SEED") ? (unsigned)atoi(getenv("LACUNA_SEED")) : (unsigned)time(NULL);
+
+  fprintf(stderr, "LACUNA_SEED=%u\n", seed);
+  srand(seed);
+  for (int i = 0; i < heads * rows * columns; ++i) {
+    q[i] = rand() / (float)RAND_MAX - 0.5f;
+    k[i] = rand() / (float)RAND_MAX - 0.5f;
+    v[i] = rand() / (float)RAND_MAX - 0.5f;
+    o[i] = NAN;
+  }
+  CHECK(lacuna_pattern_parse(text, "near.lac", NULL, &pattern) == LACUNA_OK);
+  check_struct_sizes(engine, pattern);
+  CHECK(lacuna_program_create(engine, pattern, &spec, &program) == LACUNA_OK);
+  lacuna_pattern_destroy(pattern);
+  lacuna_engine_destroy(engine); /* a program keeps what it needs */
+  if (!program) return;
+  CHECK(lacuna_program_prepare(program) == LACUNA_OK);
+  CHECK(lacuna_program_workspace(program, &extents, &bytes) == LACUNA_OK && bytes == 0);
+  CHECK(lacuna_program_explain(program, &extents, &plan) == LACUNA_OK && plan && strlen(plan) > 20);
+  lacuna_string_free(plan);
+
+  args.size = sizeof args;
+  args.q = view(q, shape, 4);
+  args.k = view(k, shape, 4);
+  args.v = view(v, shape, 4);
+  args.o = view(o, shape, 4);
+  CHECK(lacuna_forward(program, &args, NULL) == LACUNA_ERROR_ARGUMENT);
+  CHECK(strstr(lacuna_last_error(), "w") != NULL);
+  CHECK(isnan(o[0]));
+  args.params = &w;
+  args.param_count = 1;
+  CHECK(lacuna_forward(program, &args, NULL) == LACUNA_OK);
+  for (int head = 0; head < heads; ++head)
+    for (int row = 0; row < rows; ++row) {
+      int at = head * rows * columns;
+      CHECK(error_of_row(q + at, k + at, v + at, o + at, row, 7) < 1e-5);
+    }
+  args.q.rank = 9;
+  CHECK(lacuna_forward(program, &args, NULL) == LACUNA_ERROR_ARGUMENT);
+  args.q = view(q, NULL, 4);
+  CHECK(lacuna_forward(program, &args, NULL) == LACUNA_ERROR_ARGUMENT);
+  args.q = view(q, shape, 4);
+  args.param_count = 2;
+  args.params = NULL;
+  CHECK(lacuna_forward(program, &args, NULL) == LACUNA_ERROR_ARGUMENT);
+  lacuna_program_destroy(program);
+}
+
+int main(void) {
+  lacuna_engine* engine = NULL;
+  lacuna_engine_options options = {0};
+  char* string = NULL;
+  int32_t kind = 0;
+
+  CHECK(strcmp(lacuna_version(), "0.1.0") == 0);
+  CHECK(strcmp(lacuna_last_error(), "") == 0);
+  check_nulls();
+  check_pattern_errors();
+  check_error_per_thread();
+  CHECK(lacuna_devices(&string) == LACUNA_OK && strstr(string, "host") != NULL);
+  lacuna_string_free(string);
+  options.device = 9;
+  CHECK(lacuna_engine_create(&options, &engine) == LACUNA_ERROR_ARGUMENT); /* size is not set */
+  options.size = sizeof options;
+  CHECK(lacuna_engine_create(&options, &engine) == LACUNA_ERROR_ARGUMENT);
+  CHECK(strstr(lacuna_last_error(), "options.device is 9") != NULL);
+  options.device = LACUNA_DEVICE_HOST;
+  options.cache_dir = "";
+  options.llvm_library = "/nowhere/liblacuna_llvm.so";
+  CHECK(lacuna_engine_create(&options, &engine) == LACUNA_ERROR_UNAVAILABLE);
+  CHECK(strstr(lacuna_last_error(), "/nowhere") != NULL);
+  options.llvm_library = NULL;
+  lacuna_status status = lacuna_engine_create(&options, &engine);
+  if (status == LACUNA_ERROR_UNAVAILABLE) {
+    fprintf(stderr, "forward is not tested: %s\n", lacuna_last_error());
+    return failures != 0;
+  }
+  CHECK(status == LACUNA_OK);
+  CHECK(lacuna_engine_device(engine, &kind) == LACUNA_OK && kind == LACUNA_DEVICE_HOST);
+  CHECK(lacuna_engine_description(engine, &string) == LACUNA_OK && strstr(string, "host") != NULL);
+  lacuna_string_free(string);
+  void* memory = NULL;
+  int there = 5, back = 0;
+  CHECK(lacuna_memory_allocate(engine, sizeof there, &memory) == LACUNA_OK);
+  CHECK(lacuna_memory_write(engine, memory, &there, sizeof there) == LACUNA_OK);
+  CHECK(lacuna_memory_read(engine, &back, memory, sizeof back) == LACUNA_OK && back == 5);
+  lacuna_memory_release(engine, memory);
+  check_forward(engine);
+  return failures != 0;
+}

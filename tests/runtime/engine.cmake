@@ -1,0 +1,7 @@
+lacuna_test(engine
+  SOURCES
+    ${CMAKE_CURRENT_LIST_DIR}/engine.test.cpp
+    ${CMAKE_CURRENT_LIST_DIR}/engine_pack.test.cpp
+    ${CMAKE_CURRENT_LIST_DIR}/engine_environment.test.cpp
+    ${CMAKE_CURRENT_LIST_DIR}/engine_run.test.cpp
+  LINKS lacuna_engine)
