@@ -1,0 +1,192 @@
+#include "tools/lacuna/bound.h"
+
+#include "compiler/ir/bindings.h"
+#include "compiler/ir/element.h"
+#include "tools/lacuna/score_error.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <limits>
+#include <thread>
+
+namespace lacuna::tool {
+namespace {
+
+constexpr double u = 0x1p-24;
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+double g(double terms) {
+  return u * std::min(terms, 6 * std::sqrt(terms));
+}
+
+struct Rounding {
+  double unit, tiny;
+};
+Rounding rounding_of(DType dtype) {
+  if (dtype == DType::f16) return {0x1p-11, 0x1p-25};
+  if (dtype == DType::bf16) return {0x1p-8, 0x1p-134};
+  return {u, 0x1p-150};
+}
+
+struct Problem {
+  const Spec& spec;
+  const Args& args;
+  const ir::Reference& reference;
+  const ir::Pattern& pattern = spec.pattern.tree();
+  bool packed = spec.lengths == Lengths::packed;
+  ir::Call call = ir::bind(spec, args, ir::Needs::inputs);
+  std::vector<ir::Sequence> sequences = ir::sequences_of(spec, args, call);
+  ir::CallBindings bindings{pattern, call, sequences, packed};
+  Rounding out = rounding_of(spec.output.value_or(spec.dtype));
+};
+
+/// One row of Q, K or V.
+struct Row {
+  const TensorView& view;
+  std::int64_t start;
+  double operator[](std::int64_t i) const {
+    return ir::load_real(view.dtype, view.data, start + i);
+  }
+};
+
+class Worker {
+ public:
+  Worker(const Problem& problem, Bounds& bounds)
+      : problem_(problem),
+        bounds_(bounds),
+        evaluator_(problem.pattern.graph, problem.bindings),
+        score_error_(problem.pattern.graph, evaluator_) {}
+
+  void head(std::int64_t b, std::int64_t h) {
+    batch_ = problem_.packed ? 0 : b;
+    sequence_ = &problem_.sequences[b];
+    const Shape& shape = problem_.call.shape;
+    site_.b = static_cast<std::int32_t>(b);
+    site_.h = static_cast<std::int32_t>(h);
+    site_.g = static_cast<std::int32_t>(h / (shape.heads / shape.kv_heads));
+    site_.q_len = static_cast<std::int32_t>(sequence_->q_len);
+    site_.k_len = static_cast<std::int32_t>(sequence_->k_len);
+    site_.batch = static_cast<std::int32_t>(shape.batch);
+    site_.heads = static_cast<std::int32_t>(shape.heads);
+    site_.kv_heads = static_cast<std::int32_t>(shape.kv_heads);
+    site_.head_dim = problem_.spec.head_dim;
+    for (std::int64_t row = 0; row < sequence_->q_len; ++row) compute(row);
+  }
+
+ private:
+  struct Pair {
+    std::int64_t key;
+    double score, error;
+  };
+
+  void compute(std::int64_t row) {
+    const Shape& shape = problem_.call.shape;
+    std::int64_t at = (batch_ * shape.heads + site_.h) * shape.queries + sequence_->q_start + row;
+    site_.q = static_cast<std::int32_t>(static_cast<std::uint32_t>(row) +
+                                        static_cast<std::uint32_t>(sequence_->offset));
+    evaluator_.move_to(site_);
+    double maximum = gather(row);
+    if (maximum == -infinity) return;  // 0 and -inf, exactly
+    double lse = problem_.reference.lse[at];
+    double weighted = sink_error(lse, maximum);  // d
+    for (Pair& pair : pairs_) {
+      pair.error += u * (3 * std::fabs(pair.score) + 3 * std::fabs(maximum) + 4);
+      double p = std::exp(pair.score - lse);
+      if (p > 0) weighted += p * pair.error;
+    }
+    double summing = g(static_cast<double>(sequence_->k_len) + 8);
+    bounds_.lse[at] = weighted + summing + 2 * u * std::fabs(lse);
+    bound_row(at, lse, weighted + 2 * summing);
+  }
+
+  /// The attending pairs of a row with their scores and errors; returns the maximum.
+  double gather(std::int64_t row) {
+    pairs_.clear();
+    double maximum = -infinity;
+    Row q = row_of(problem_.args.q, site_.h, sequence_->q_start + row);
+    for (std::int32_t key = 0; key < sequence_->k_len; ++key) {
+      evaluator_.move_to_key(key);
+      if (!evaluator_.attends(problem_.pattern.masks)) continue;
+      Pair pair = score(q, key);
+      if (pair.score == -infinity) continue;
+      pairs_.push_back(pair);
+      maximum = std::max(maximum, pair.score);
+    }
+    return maximum;
+  }
+
+  Pair score(const Row& q, std::int32_t key) {
+    Row k = row_of(problem_.args.k, site_.g, sequence_->k_start + key);
+    double dot = 0, magnitude = 0;
+    for (int i = 0; i < problem_.spec.head_dim; ++i) {
+      double product = q[i] * k[i];
+      dot += product;
+      magnitude += std::fabs(product);
+    }
+    double scale = problem_.call.scale, z = scale * dot;
+    double dz = std::fabs(scale) * g(problem_.spec.head_dim) * magnitude + 2 * u * std::fabs(z);
+    if (problem_.pattern.score == ir::no_node) return {key, z, dz};
+    evaluator_.set_score(z);
+    double score = evaluator_.value(problem_.pattern.score).real;
+    return {key, score, score_error_.at_pair(problem_.pattern.score, dz)};
+  }
+
+  double sink_error(double lse, double maximum) {
+    if (problem_.pattern.weights.sink == ir::no_node) return 0;
+    double sink = evaluator_.value(problem_.pattern.weights.sink).real;
+    return std::exp(sink - lse) * u * (3 * std::fabs(sink) + 3 * std::fabs(maximum) + 4);
+  }
+
+  void bound_row(std::int64_t at, double lse, double common) {
+    double* bound = bounds_.o.data() + at * problem_.spec.value_dim;
+    const double* o = problem_.reference.o.data() + at * problem_.spec.value_dim;
+    for (const Pair& pair : pairs_) {
+      double p = std::exp(pair.score - lse);
+      if (p == 0) continue;
+      Row v = row_of(problem_.args.v, site_.g, sequence_->k_start + pair.key);
+      for (int i = 0; i < problem_.spec.value_dim; ++i)
+        bound[i] += p * (pair.error + common) * std::fabs(v[i]);
+    }
+    const Rounding& out = problem_.out;
+    for (int i = 0; i < problem_.spec.value_dim; ++i)
+      bound[i] += out.unit * (std::fabs(o[i]) + bound[i]) + out.tiny;
+  }
+
+  Row row_of(const TensorView& view, std::int64_t head, std::int64_t row) const {
+    return {view, batch_ * view.strides[0] + head * view.strides[1] + row * view.strides[2]};
+  }
+
+  const Problem& problem_;
+  Bounds& bounds_;
+  ir::Evaluator evaluator_;
+  ScoreError score_error_;
+  std::int64_t batch_ = 0;
+  const ir::Sequence* sequence_ = nullptr;
+  ir::Site site_;
+  std::vector<Pair> pairs_;
+};
+
+}  // namespace
+
+Bounds bounds(const Spec& spec, const Args& args, const ir::Reference& reference) {
+  if (spec.pattern.tree().weights.kind != ir::WeightsKind::softmax) {
+    throw Error(ErrorKind::unsupported, "results are bounded for softmax only, not yet for entmax");
+  }
+  Problem problem{spec, args, reference};
+  Bounds bounds{std::vector<double>(reference.o.size()), std::vector<double>(reference.lse.size())};
+  std::int64_t heads = problem.call.shape.heads, all = problem.call.shape.batch * heads;
+  std::atomic<std::int64_t> next = 0;
+  auto work = [&] {
+    Worker worker(problem, bounds);
+    for (std::int64_t i = next++; i < all; i = next++) worker.head(i / heads, i % heads);
+  };
+  {
+    std::vector<std::jthread> threads;
+    for (unsigned i = 1; i < std::thread::hardware_concurrency(); ++i) threads.emplace_back(work);
+    work();
+  }
+  return bounds;
+}
+
+}  // namespace lacuna::tool

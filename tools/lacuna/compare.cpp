@@ -1,0 +1,101 @@
+#include "tools/lacuna/compare.h"
+
+#include "tools/lacuna/bound.h"
+#include "tools/lacuna/execute.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+
+namespace lacuna::tool {
+namespace {
+
+std::string index_text(std::int64_t element, const std::vector<std::int64_t>& shape) {
+  std::string text;
+  for (std::size_t axis = shape.size(); axis-- > 0;) {
+    text = fmt::format("{}{}", element % shape[axis], text.empty() ? "" : "," + text);
+    element /= shape[axis];
+  }
+  return "[" + text + "]";
+}
+
+/// |a - b|, where equal infinities and two NaN are equal, and a lone NaN is infinitely far.
+double distance(double a, double b) {
+  if (a == b || (std::isnan(a) && std::isnan(b))) return 0;
+  double distance = std::fabs(a - b);
+  return std::isnan(distance) ? std::numeric_limits<double>::infinity() : distance;
+}
+
+Distance measure(const Array& array, const std::vector<double>& reference,
+                 const std::vector<double>& bounds) {
+  Distance result;
+  result.elements = array.elements();
+  std::int64_t worst = -1;
+  double squares = 0;
+  for (std::int64_t i = 0; i < result.elements; ++i) {
+    double error = distance(array.real(i), reference[i]), bound = bounds[i];
+    result.max = std::max(result.max, error);
+    squares += error * error;
+    // An element without a bound is no evidence, unless it is not a number where the reference has
+    // one.
+    bool beyond = error > bound || (std::isinf(error) && std::isinf(bound));
+    result.beyond += beyond;
+    double share = error == 0 ? 0 : beyond && std::isinf(bound) ? bound : error / bound;
+    if (worst < 0 || share > result.share) worst = i, result.share = share, result.bound = bound;
+  }
+  if (result.elements > 0) {
+    result.rms = std::sqrt(squares / static_cast<double>(result.elements));
+    result.worst = index_text(worst, array.shape);
+  }
+  return result;
+}
+
+Json to_json(const Distance& distance) {
+  auto number = [](double x) { return std::isfinite(x) ? Json(x) : Json(fmt::format("{}", x)); };
+  return {{"max", number(distance.max)},     {"rms", number(distance.rms)},
+          {"bound", number(distance.bound)}, {"share_of_bound", number(distance.share)},
+          {"worst", distance.worst},         {"elements", distance.elements},
+          {"beyond", distance.beyond}};
+}
+
+std::string line(std::string_view name, std::string_view type, const Distance& distance) {
+  if (distance.elements == 0) return fmt::format("  {:<8} no elements\n", name);
+  auto text = fmt::format(
+      "  {:<8} max error {:.2e}, rms {:.2e}; bound of {} at {} is {:.2e}, {:.0f} % of it used\n",
+      name, distance.max, distance.rms, type, distance.worst, distance.bound, 100 * distance.share);
+  if (!distance.within()) {
+    text += fmt::format("  {:<8} BEYOND THE BOUND: {} of {} elements\n", "", distance.beyond,
+                        distance.elements);
+  }
+  return text;
+}
+
+}  // namespace
+
+Comparison compare(const Spec& spec, const Inputs& inputs, const Results& results) {
+  HostCall call(inputs, &results);
+  ir::Reference reference = ir::forward(spec, call.args());
+  Bounds allowed = bounds(spec, call.args(), reference);
+  Comparison comparison;
+  comparison.live = reference.live;
+  comparison.o = measure(results.o, reference.o, allowed.o);
+  if (results.lse.present()) comparison.lse = measure(results.lse, reference.lse, allowed.lse);
+  return comparison;
+}
+
+Json to_json(const Comparison& comparison) {
+  Json json = {{"within", comparison.within()},
+               {"live_pairs", comparison.live},
+               {"o", to_json(comparison.o)}};
+  if (comparison.lse.elements > 0) json["lse"] = to_json(comparison.lse);
+  return json;
+}
+
+std::string to_text(const Comparison& comparison, DType output) {
+  std::string text = line("o", name_of(output), comparison.o);
+  if (comparison.lse.elements > 0) text += line("lse", "f32", comparison.lse);
+  return text;
+}
+
+}  // namespace lacuna::tool

@@ -1,0 +1,86 @@
+#include "tools/lacuna/dump.h"
+#include "tools/lacuna/files.h"
+#include "tools/lacuna/npy.h"
+
+#include <fmt/format.h>
+
+namespace lacuna::tool {
+namespace fs = std::filesystem;
+namespace {
+
+DType dtype_named(std::string_view name) {
+  for (int i = 0; i <= static_cast<int>(DType::boolean); ++i) {
+    if (name_of(static_cast<DType>(i)) == name) return static_cast<DType>(i);
+  }
+  throw Error(ErrorKind::argument, fmt::format("call.json: '{}' is no dtype", name));
+}
+
+Array read_array(const fs::path& directory, const std::string& name, DType dtype) {
+  Array array = read_npy((directory / "inputs" / (name + ".npy")).string(), "dump");
+  return array.dtype == dtype ? array : cast(array, dtype);
+}
+
+void place_array(const std::string& name, Array array, Inputs& inputs) {
+  std::pair<std::string_view, Array*> slots[] = {{"q", &inputs.q},
+                                                 {"k", &inputs.k},
+                                                 {"v", &inputs.v},
+                                                 {"offsets", &inputs.offsets},
+                                                 {"q_lens", &inputs.q_lens},
+                                                 {"k_lens", &inputs.k_lens},
+                                                 {"cu_seqlens_q", &inputs.cu_seqlens_q},
+                                                 {"cu_seqlens_k", &inputs.cu_seqlens_k}};
+  for (auto& [slot, target] : slots) {
+    if (slot == name) {
+      *target = std::move(array);
+      return;
+    }
+  }
+  constexpr std::string_view prefix = "tensor_";
+  inputs.tensors.emplace_back(name.substr(prefix.size()), std::move(array));
+}
+
+void read_results(const fs::path& directory, Recorded& recorded) {
+  auto read = [&](const char* name, Array& array) {
+    fs::path file = directory / "outputs" / name;
+    if (fs::exists(file)) array = read_npy(file.string(), "dump");
+  };
+  read("o.npy", recorded.results.o);
+  read("lse.npy", recorded.results.lse);
+}
+
+Recorded from_json(const fs::path& directory, const Json& json) {
+  Recorded recorded;
+  recorded.text = read_file(directory / "pattern.lac", "dump");
+  recorded.source = read_file(directory / "source.cu", "dump");
+  recorded.origin = json.at("origin").get<std::string>();
+  recorded.attention = json.at("attention").get<std::string>();
+  recorded.from.consts = json.at("consts").get<std::vector<std::string>>();
+  recorded.params = json.at("params").get<std::vector<std::string>>();
+  recorded.from.engine = {json.at("device").get<std::string>(),
+                          json.at("compiler").get<std::string>()};
+  recorded.output = dtype_named(json.at("output").get<std::string>());
+  recorded.statistic = json.at("statistic").get<bool>();
+  for (auto& [name, dtype] : json.at("arrays").items()) {
+    place_array(name, read_array(directory, name, dtype_named(dtype.get<std::string>())),
+                recorded.inputs);
+  }
+  if (json.contains("scale"))
+    recorded.inputs.scale = parse_float("scale", json["scale"].get<std::string>());
+  if (json.contains("offset")) recorded.inputs.offset = json["offset"].get<std::int32_t>();
+  read_results(directory, recorded);
+  return recorded;
+}
+
+}  // namespace
+
+Recorded read_dump(const fs::path& directory) {
+  std::string text = read_file(directory / "call.json", "dump");
+  try {
+    return from_json(directory, Json::parse(text));
+  } catch (const Json::exception& wrong) {
+    throw Error(ErrorKind::argument, fmt::format("'{}' is not what --dump wrote: {}",
+                                                 (directory / "call.json").string(), wrong.what()));
+  }
+}
+
+}  // namespace lacuna::tool

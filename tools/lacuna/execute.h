@@ -1,0 +1,74 @@
+#pragma once
+#include "runtime/program.h"
+#include "runtime/program_check.h"
+#include "tools/lacuna/inputs.h"
+#include "tools/lacuna/progress.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace lacuna::tool {
+
+/// Args over arrays in host memory, and what Args borrows. It points into itself: neither copied
+/// nor moved.
+class HostCall {
+ public:
+  /// `results` may be null where no output is wanted.
+  HostCall(const Inputs& inputs, const Results* results);
+  HostCall(const HostCall&) = delete;
+  HostCall& operator=(const HostCall&) = delete;
+
+  const Args& args() const { return args_; }
+  /// Replaces the address of every tensor that is present.
+  void place(const std::function<void*(const TensorView&)>& address);
+
+ private:
+  std::vector<NamedValue> params_;
+  std::vector<NamedTensor> tensors_;
+  Args args_;
+};
+
+/// A call prepared on an engine: bound, its values validated, planned, its inputs in the device's
+/// memory.
+class DeviceCall {
+ public:
+  /// Throws Error{argument} for whatever is wrong with the inputs, before the device is touched.
+  DeviceCall(std::shared_ptr<EngineState> engine, const Spec& spec, const Inputs& inputs,
+             runtime::Stages* stages);
+  ~DeviceCall();
+  DeviceCall(const DeviceCall&) = delete;
+  DeviceCall& operator=(const DeviceCall&) = delete;
+
+  /// Runs over poisoned outputs and brings them back.
+  Results run(runtime::Stages* stages);
+  /// The same with `source` in place of what the plan's pass generates; no cache is asked.
+  Results run_source(const codegen::Source& source, runtime::Stages* stages);
+
+  const Args& args() const { return call_on_device_.args(); }
+  const ir::Call& bound() const { return bound_; }
+  const runtime::Planned& planned() const { return *planned_; }
+  plan::Variant variant() const { return runtime::variant_of(args()); }
+  EngineState& engine() const { return *engine_; }
+
+ private:
+  void* upload(const TensorView& view);
+  void release();
+  void poison();
+  Results collect();
+
+  std::shared_ptr<EngineState> engine_;
+  Results results_;
+  HostCall call_on_device_;
+  ir::Call bound_;
+  std::shared_ptr<const runtime::Planned> planned_;
+  std::vector<void*> memory_;
+};
+
+std::string_view name_of(runtime::Stages::Origin origin);
+Json to_json(const runtime::Stages& stages);
+/// "plan 0.2 ms, generate 0.1 ms, compile 341 ms, ..."
+std::string to_text(const runtime::Stages& stages);
+
+}  // namespace lacuna::tool

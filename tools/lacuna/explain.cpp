@@ -1,0 +1,108 @@
+#include "compiler/plan/explain.h"
+
+#include "compiler/codegen/generate.h"
+#include "runtime/compiler.h"
+#include "tools/lacuna/arguments.h"
+#include "tools/lacuna/command.h"
+#include "tools/lacuna/options.h"
+#include "tools/lacuna/specs.h"
+
+#include <fmt/format.h>
+
+namespace lacuna::tool {
+namespace {
+
+struct ExplainFlags {
+  PatternFlags pattern;
+  SpecFlags spec;
+};
+
+/// What only a compiler knows. A machine without NVRTC is told so, not failed: the plan stands
+/// without it.
+struct Cost {
+  int registers = -1, spills = -1;
+  std::string unknown;  ///< why
+};
+
+Cost cost_of(const plan::Plan& plan, const plan::Pass& pass) {
+  try {
+    EngineOptions options = EngineOptions::from_environment();
+    auto compiler = runtime::open_nvrtc(options.nvrtc_library);
+    auto source = codegen::generate(plan, pass, plan.variants.at(0));
+    auto artifact =
+        compiler->compile(source, {.arch = plan.facts.arch, .format = runtime::Format::cubin});
+    return {artifact.registers, artifact.spill_stores + artifact.spill_loads, ""};
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::unavailable && error.kind() != ErrorKind::unsupported) throw;
+    std::string what = error.what();
+    return {-1, -1, what.substr(0, what.find('\n'))};
+  }
+}
+
+Json conjunct_json(const plan::Conjunct& conjunct) {
+  return {{"text", conjunct.text},
+          {"file", conjunct.where.file},
+          {"line", conjunct.where.line},
+          {"strategy", plan::name_of(conjunct.taken)},
+          {"best", plan::name_of(conjunct.best)},
+          {"why", conjunct.why}};
+}
+
+void add_passes(const plan::Plan& plan, Report& report) {
+  for (const plan::Pass& pass : plan.passes) {
+    Cost cost = cost_of(plan, pass);
+    const plan::Schedule& schedule = pass.schedule;
+    Json json = {{"pass", plan::name_of(pass.kind)}, {"machine", pass.machine},
+                 {"tile_q", schedule.tile_q},        {"tile_k", schedule.tile_k},
+                 {"warps", schedule.warps},          {"stages", schedule.stages},
+                 {"shared_bytes", pass.shared_bytes}};
+    if (cost.unknown.empty()) {
+      json["registers"] = cost.registers;
+      json["spill_bytes"] = cost.spills;
+      report.text += fmt::format("{} on {} by nvrtc: {} registers a thread, {} bytes spilled\n",
+                                 plan::name_of(pass.kind), plan.facts.arch.name(), cost.registers,
+                                 cost.spills);
+    } else {
+      json["registers"] = nullptr;
+      json["registers_unknown"] = cost.unknown;
+      report.text += fmt::format("{}: registers are not known here: {}\n", plan::name_of(pass.kind),
+                                 cost.unknown);
+    }
+    report.json["passes"].push_back(json);
+  }
+}
+
+Report run_explain(const ExplainFlags& flags, const Terminal&) {
+  Pattern pattern = flags.pattern.load();
+  plan::Plan plan = flags.spec.plan(pattern);
+  std::optional<Shape> shape;
+  if (Extents extents = parse_extents(flags.spec.shape); extents.has_rows) shape = extents.shape;
+  Report report;
+  report.text = plan::explain(plan, shape);
+  report.json = {{"attention", pattern.name()}, {"digest", pattern.digest()},
+                 {"plan", plan.digest},         {"arch", plan.facts.arch.name()},
+                 {"conjuncts", Json::array()},  {"passes", Json::array()},
+                 {"text", report.text}};
+  for (const plan::Conjunct& conjunct : plan.conjuncts)
+    report.json["conjuncts"].push_back(conjunct_json(conjunct));
+  add_passes(plan, report);
+  return report;
+}
+
+}  // namespace
+
+void add_explain(CLI::App& app, Invocation& invocation) {
+  auto flags = std::make_shared<ExplainFlags>();
+  CLI::App* command = add_command(
+      app, invocation,
+      {"explain", "print the plan of a pattern, as a database prints a query plan",
+       "  lacuna explain local.lac\n"
+       "  lacuna explain local.lac --shape B=2,H=8,N=4096,D=128 --dtype bf16 --arch sm_90",
+       "  'lacuna show' draws the tiles that it speaks of; 'lacuna compile --emit source' has the "
+       "code."},
+      flags, run_explain);
+  flags->pattern.add_to(*command);
+  flags->spec.add_to(*command);
+}
+
+}  // namespace lacuna::tool

@@ -1,0 +1,58 @@
+#pragma once
+#include "tools/lacuna/arguments.h"
+#include "tools/lacuna/array.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace lacuna::tool {
+
+/// Everything that one call reads, in host memory, owned.
+struct Inputs {
+  Array q, k, v;
+  std::vector<std::pair<std::string, Array>> tensors;
+  std::vector<ParamValue> params;
+  std::optional<float> scale;
+  std::optional<std::int32_t> offset;
+  Array offsets, q_lens, k_lens, cu_seqlens_q, cu_seqlens_k;
+
+  Lengths lengths() const;
+  Spec spec(const Pattern& pattern, DType output, bool statistic) const;
+  /// Every array that is present, by the name that a dump gives it.
+  std::vector<std::pair<std::string, const Array*>> arrays() const;
+};
+
+/// O and the row statistic of one call.
+struct Results {
+  Array o, lse;
+};
+/// Zeros of the right shapes; checks only what it needs (rank 4). Throws Error{argument}.
+Results results_for(const Inputs& inputs, DType output, bool statistic);
+
+/// The flags of `run` that name inputs, as written.
+struct InputFlags {
+  std::string q, k, v, dtype, scale, offset, q_lens, k_lens, cu_seqlens_q, cu_seqlens_k;
+  std::vector<std::string> tensors, params;
+};
+/// Reads, casts and names them. Shapes are left to ir::bind, which every caller goes through.
+Inputs read_inputs(const ir::Pattern& pattern, const InputFlags& flags);
+/// The tensors of --tensor NAME=F.npy; a name that the pattern does not have is an error.
+std::vector<std::pair<std::string, Array>> read_tensors(const ir::Pattern& pattern,
+                                                        const std::vector<std::string>& flags);
+
+/// Normal Q, K and V, and for each tensor of the pattern that `inputs` lacks: ids 0..3, coin flips,
+/// normal numbers, alphas in [1.01, 2]. `axes` are NAME=E,E..: the extents of that tensor's `_`
+/// axes, 16 otherwise.
+struct RandomInputs {
+  Extents extents;
+  DType dtype = DType::f32;
+  std::uint64_t seed = 0;
+  std::vector<std::string> axes;
+  /// i32 tensors over keys or queries in runs, as documents are packed, where a picture is to be
+  /// looked at.
+  bool runs = false;
+};
+void fill_random(const ir::Pattern& pattern, const RandomInputs& wanted, Inputs& inputs);
+
+}  // namespace lacuna::tool

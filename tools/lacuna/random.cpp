@@ -1,0 +1,157 @@
+#include "compiler/base/diagnostic.h"
+#include "tools/lacuna/inputs.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <random>
+
+namespace lacuna::tool {
+namespace {
+
+constexpr std::int64_t default_extent = 16;  // of a `_` axis: above every random id
+constexpr int ids = 4;
+
+using Generator = std::mt19937_64;
+
+Array normal(Generator& generator, DType dtype, std::vector<std::int64_t> shape) {
+  Array array = Array::zeros(dtype, std::move(shape));
+  std::normal_distribution<double> distribution;
+  for (std::int64_t i = 0, n = array.elements(); i < n; ++i)
+    array.set_real(i, distribution(generator));
+  return array;
+}
+
+/// The extents of the `_` axes of each tensor named in --axis NAME=E,E.
+std::vector<std::vector<std::int64_t>> parse_axes(const ir::Pattern& pattern,
+                                                  const std::vector<std::string>& flags) {
+  std::vector<std::vector<std::int64_t>> extents(pattern.tensors.size());
+  std::vector<std::string_view> names;
+  for (const ir::Tensor& tensor : pattern.tensors) names.push_back(tensor.name);
+  for (const Named& one : parse_named("--axis", flags)) {
+    auto found = std::find(names.begin(), names.end(), one.name);
+    if (found == names.end()) {
+      throw Error(ErrorKind::argument, fmt::format("--axis: {} has no tensor '{}'{}", pattern.name,
+                                                   one.name, suggestion(one.name, names)));
+    }
+    auto& wanted = extents[found - names.begin()];
+    for (std::size_t at = 0; at <= one.value.size();) {
+      auto end = std::min(one.value.find(',', at), one.value.size());
+      auto extent = parse_integer(std::string_view(one.value).substr(at, end - at));
+      if (!extent || *extent < 1 || *extent > (1 << 30)) {
+        throw Error(ErrorKind::argument, fmt::format("--axis '{}={}' is not NAME=EXTENT,EXTENT...",
+                                                     one.name, one.value));
+      }
+      wanted.push_back(*extent);
+      at = end + 1;
+    }
+  }
+  return extents;
+}
+
+std::vector<std::int64_t> shape_of(const ir::Tensor& tensor, const Shape& shape,
+                                   const std::vector<std::int64_t>& any) {
+  std::vector<std::int64_t> extents;
+  std::size_t next = 0;
+  for (const ir::Axis& axis : tensor.axes) {
+    switch (axis.kind) {
+      case ir::AxisKind::batch:
+        extents.push_back(shape.batch);
+        break;
+      case ir::AxisKind::head:
+        extents.push_back(shape.heads);
+        break;
+      case ir::AxisKind::kv_head:
+        extents.push_back(shape.kv_heads);
+        break;
+      case ir::AxisKind::query:
+        extents.push_back(shape.queries);
+        break;
+      case ir::AxisKind::key:
+        extents.push_back(shape.keys);
+        break;
+      case ir::AxisKind::fixed:
+        extents.push_back(axis.extent);
+        break;
+      case ir::AxisKind::any:
+        extents.push_back(next < any.size() ? any[next] : default_extent), ++next;
+        break;
+    }
+  }
+  if (next < any.size()) {
+    throw Error(ErrorKind::argument,
+                fmt::format("--axis {}: {} extents are given, and the tensor has {} axes written _",
+                            tensor.name, any.size(), next));
+  }
+  return extents;
+}
+
+/// The tensor that entmax takes its alpha from, or none.
+std::optional<std::uint32_t> alpha_tensor(const ir::Pattern& pattern) {
+  if (pattern.weights.alpha == ir::no_node) return {};
+  const ir::Node& node = pattern.graph[pattern.weights.alpha];
+  return node.op == ir::Op::read ? std::optional(node.payload) : std::nullopt;
+}
+
+/// Ids that stay the same for a while along the last axis, as documents in a row do.
+void fill_runs(Generator& generator, Array& array) {
+  std::int64_t extent = array.shape.empty() ? 1 : array.shape.back();
+  std::uniform_int_distribution<std::int64_t> length(std::max<std::int64_t>(1, extent / 8),
+                                                     std::max<std::int64_t>(1, extent / 3));
+  for (std::int64_t i = 0, n = array.elements(), id = 0, left = 0; i < n; ++i, --left) {
+    if (i % extent == 0) id = 0, left = length(generator);
+    if (left == 0) ++id, left = length(generator);
+    array.set_integer(i, id);
+  }
+}
+
+Array random_tensor(Generator& generator, const ir::Tensor& tensor, std::vector<std::int64_t> shape,
+                    bool alpha, bool runs) {
+  if (tensor.type == ir::Type::f32 && !alpha)
+    return normal(generator, DType::f32, std::move(shape));
+  DType dtype = tensor.type == ir::Type::boolean ? DType::boolean : alpha ? DType::f32 : DType::i32;
+  Array array = Array::zeros(dtype, std::move(shape));
+  bool along_rows = std::any_of(tensor.axes.begin(), tensor.axes.end(), [](const ir::Axis& axis) {
+    return axis.kind == ir::AxisKind::query || axis.kind == ir::AxisKind::key;
+  });
+  if (runs && dtype == DType::i32 && along_rows) {
+    fill_runs(generator, array);
+    return array;
+  }
+  std::uniform_int_distribution<int> integer(0, dtype == DType::boolean ? 1 : ids - 1);
+  std::uniform_real_distribution<double> real(1.01, 2);
+  for (std::int64_t i = 0, n = array.elements(); i < n; ++i) {
+    if (alpha) {
+      array.set_real(i, real(generator));
+    } else {
+      array.set_integer(i, integer(generator));
+    }
+  }
+  return array;
+}
+
+}  // namespace
+
+void fill_random(const ir::Pattern& pattern, const RandomInputs& wanted, Inputs& inputs) {
+  const Shape& shape = wanted.extents.shape;
+  Generator generator(wanted.seed);
+  inputs.q = normal(generator, wanted.dtype,
+                    {shape.batch, shape.heads, shape.queries, wanted.extents.head_dim});
+  inputs.k = normal(generator, wanted.dtype,
+                    {shape.batch, shape.kv_heads, shape.keys, wanted.extents.head_dim});
+  inputs.v = normal(generator, wanted.dtype,
+                    {shape.batch, shape.kv_heads, shape.keys, wanted.extents.value_dim});
+  auto axes = parse_axes(pattern, wanted.axes);
+  for (std::size_t i = 0; i < pattern.tensors.size(); ++i) {
+    const ir::Tensor& tensor = pattern.tensors[i];
+    bool given = std::any_of(inputs.tensors.begin(), inputs.tensors.end(),
+                             [&](auto& one) { return one.first == tensor.name; });
+    if (given) continue;
+    bool alpha = alpha_tensor(pattern) == i;
+    inputs.tensors.emplace_back(
+        tensor.name,
+        random_tensor(generator, tensor, shape_of(tensor, shape, axes[i]), alpha, wanted.runs));
+  }
+}
+
+}  // namespace lacuna::tool

@@ -1,0 +1,172 @@
+#include "tools/lacuna/command.h"
+#include "tools/lacuna/compare.h"
+#include "tools/lacuna/dump.h"
+#include "tools/lacuna/execute.h"
+#include "tools/lacuna/files.h"
+#include "tools/lacuna/npy.h"
+#include "tools/lacuna/options.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+namespace lacuna::tool {
+namespace {
+
+struct RunFlags {
+  PatternFlags pattern;
+  EngineFlags engine;
+  InputFlags inputs;
+  std::string out, dump, output_gradient;
+  std::vector<std::string> gradients;
+  bool lse = false, check = false;
+};
+
+void refuse_gradients(const RunFlags& flags) {
+  if (flags.output_gradient.empty() && flags.gradients.empty()) return;
+  throw Error(ErrorKind::argument,
+              fmt::format("{} asks for gradients, which this version does not offer yet",
+                          flags.output_gradient.empty() ? "--grad" : "--do"));
+}
+
+std::string describe(const DeviceCall& call, const runtime::Stages& stages) {
+  const plan::Plan& plan = call.planned().plan;
+  const Shape& shape = call.bound().shape;
+  return fmt::format(
+      "{}: {} sequence{} of {} queries and {} keys, {} heads over {}, D {} Dv {}, {}\n"
+      "  device   {}\n"
+      "  compiler {}{}\n"
+      "  kernel   {} {}, {} (from the {})\n"
+      "  stages   {}\n",
+      plan.spec.pattern.name(), shape.batch, shape.batch == 1 ? "" : "s", shape.queries, shape.keys,
+      shape.heads, shape.kv_heads, plan.spec.head_dim, plan.spec.value_dim,
+      name_of(plan.spec.dtype), call.engine().device->description(),
+      call.engine().compiler->identity(), call.engine().notice,
+      plan::name_of(plan.passes.at(0).kind), plan.facts.arch.name(),
+      call.variant().aligned ? "aligned" : "unaligned", name_of(stages.origin), to_text(stages));
+}
+
+Json describe_json(const DeviceCall& call, const runtime::Stages& stages) {
+  const plan::Plan& plan = call.planned().plan;
+  const Shape& shape = call.bound().shape;
+  return {{"attention", plan.spec.pattern.name()},
+          {"digest", plan.spec.pattern.digest()},
+          {"shape",
+           {{"B", shape.batch},
+            {"H", shape.heads},
+            {"G", shape.kv_heads},
+            {"Nq", shape.queries},
+            {"Nk", shape.keys},
+            {"D", plan.spec.head_dim},
+            {"Dv", plan.spec.value_dim}}},
+          {"dtype", name_of(plan.spec.dtype)},
+          {"device", call.engine().device->description()},
+          {"compiler", call.engine().compiler->identity()},
+          {"arch", plan.facts.arch.name()},
+          {"kernel", plan::name_of(plan.passes.at(0).kind)},
+          {"variant", call.variant().aligned ? "aligned" : "unaligned"},
+          {"kernel_from", name_of(stages.origin)},
+          {"stages_ms", to_json(stages)}};
+}
+
+/// Publishes the outputs and says where they are.
+void publish(const RunFlags& flags, Outputs& outputs, const Results& results, Report& report) {
+  auto add = [&](const char* name, const Array& array) {
+    auto file = fmt::format("{}.npy", name);
+    auto path = (std::filesystem::path(flags.out) / file).string();
+    outputs.add(file, format_npy(array));
+    report.json["outputs"][name] = path;
+    report.text += fmt::format("  {:<8} {}\n", name, path);
+  };
+  add("o", results.o);
+  if (flags.lse) add("lse", results.lse);
+  outputs.commit();
+}
+
+Report run(const RunFlags& flags, const Terminal& terminal) {
+  refuse_gradients(flags);
+  Outputs outputs(flags.out);
+  Pattern pattern = flags.pattern.load();
+  Progress progress(terminal);
+  progress.say("reading tensors");
+  Inputs inputs = read_inputs(pattern.tree(), flags.inputs);
+  // O leaves the kernel in f32: it is rounded once, by whoever reads it.
+  Spec spec = inputs.spec(pattern, DType::f32, flags.lse || flags.check);
+  std::optional<Dump> dump;
+  if (!flags.dump.empty()) dump.emplace(flags.dump);
+  runtime::Stages stages;
+  DeviceCall call(runtime::open_engine(flags.engine.options()), spec, inputs, &stages);
+  if (dump) {
+    progress.say("dumping the stages");
+    dump->before(call, inputs, {flags.pattern.consts, flags.engine});
+  }
+  progress.say("running");
+  Results results = call.run(&stages);
+  Report report{describe(call, stages), describe_json(call, stages)};
+  if (dump) {
+    dump->after(results);
+    report.json["dump"] = flags.dump;
+    report.text += fmt::format(
+        "  dump     {0} (source: {0}/source.cu; run it again: lacuna replay {0})\n", flags.dump);
+  }
+  if (flags.check) {
+    progress.say("comparing with the reference");
+    Comparison comparison = compare(spec, inputs, results);
+    report.json["check"] = to_json(comparison);
+    report.text += to_text(comparison, DType::f32);
+    if (!comparison.within()) {
+      report.exit_code = exit_failure;
+      report.text += "  nothing was written: the result is beyond the bound\n";
+      return report;
+    }
+  }
+  publish(flags, outputs, results, report);
+  return report;
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Invocation& invocation) {
+  auto flags = std::make_shared<RunFlags>();
+  CLI::App* command = add_command(
+      app, invocation,
+      {"run", "compute attention on tensors from .npy files",
+       "  lacuna run causal.lac --q q.npy --k k.npy --v v.npy --out out --check\n"
+       "  lacuna run local.lac --tensor doc=doc.npy --param reach=512 --dtype bf16 \\\n"
+       "      --q q.npy --k k.npy --v v.npy --out out --lse --dump stages",
+       "  out/o.npy has the result as float32; with --dump, 'lacuna replay stages' runs it again,\n"
+       "  also with stages/source.cu edited."},
+      flags, run);
+  flags->pattern.add_to(*command);
+  add_value(*command, "--q", flags->inputs.q, "F.npy", "queries [B,H,Nq,D], float32 or float16")
+      ->required();
+  add_value(*command, "--k", flags->inputs.k, "F.npy", "keys [B,G,Nk,D]")->required();
+  add_value(*command, "--v", flags->inputs.v, "F.npy", "values [B,G,Nk,Dv]")->required();
+  add_repeated(*command, "--tensor", flags->inputs.tensors, "NAME=F.npy",
+               "a tensor of the pattern");
+  add_repeated(*command, "--param", flags->inputs.params, "NAME=X", "a param of the pattern");
+  add_value(*command, "--dtype", flags->inputs.dtype, "f16|bf16|f32",
+            "storage of Q, K, V (default: as in the files)");
+  flags->engine.add_to(*command);
+  add_value(*command, "--scale", flags->inputs.scale, "X",
+            "of the dot products (default: 1/sqrt(D))");
+  add_value(*command, "--offset", flags->inputs.offset, "N|F.npy",
+            "q = row + offset, one or one per sequence (default: Nk - Nq)");
+  add_value(*command, "--cu-seqlens-q", flags->inputs.cu_seqlens_q, "F.npy",
+            "packed: where each sequence of Q [1,H,Tq,D] starts, and the end");
+  add_value(*command, "--cu-seqlens-k", flags->inputs.cu_seqlens_k, "F.npy",
+            "the same for K and V");
+  add_value(*command, "--q-lens", flags->inputs.q_lens, "F.npy",
+            "padded: queries of each sequence");
+  add_value(*command, "--k-lens", flags->inputs.k_lens, "F.npy", "padded: keys of each sequence");
+  add_value(*command, "--do", flags->output_gradient, "F.npy", "gradients (not offered yet)");
+  add_repeated(*command, "--grad", flags->gradients, "NAME", "gradients (not offered yet)");
+  add_value(*command, "--out", flags->out, "DIR", "where o.npy goes")->required();
+  command->add_flag("--lse", flags->lse,
+                    "also write lse.npy, the log of each row's sum of exponentials");
+  add_value(*command, "--dump", flags->dump, "DIR", "keep every stage there");
+  command->add_flag("--check", flags->check,
+                    "compare with the reference; write nothing where it differs");
+}
+
+}  // namespace lacuna::tool

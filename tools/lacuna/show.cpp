@@ -1,0 +1,188 @@
+#include "compiler/ir/bindings.h"
+#include "compiler/ir/reference.h"
+#include "tools/lacuna/command.h"
+#include "tools/lacuna/execute.h"
+#include "tools/lacuna/files.h"
+#include "tools/lacuna/options.h"
+#include "tools/lacuna/picture.h"
+#include "tools/lacuna/specs.h"
+
+#include <fmt/format.h>
+
+namespace lacuna::tool {
+namespace {
+
+struct ShowFlags {
+  PatternFlags pattern;
+  std::string shape, head = "0", batch = "0", offset, seed = "1", svg, color = "auto",
+                     arch = "sm_90";
+  std::vector<std::string> params, tensors, axes;
+};
+
+std::int64_t index_below(std::string_view flag, const std::string& text, std::int64_t extent) {
+  auto index = parse_integer(text);
+  if (index && *index >= 0 && *index < extent) return *index;
+  throw Error(ErrorKind::argument,
+              fmt::format("{} {} is not one of 0 to {}", flag, text, extent - 1));
+}
+
+/// Every pair is evaluated: beyond this a picture takes minutes and shows no more.
+void check_pairs(const Shape& shape) {
+  constexpr std::int64_t most = std::int64_t{1} << 28;
+  if (shape.keys == 0 || shape.queries <= most / shape.keys) return;
+  throw Error(ErrorKind::argument,
+              fmt::format("--shape: {} x {} pairs are too many to draw; at most {} are",
+                          shape.queries, shape.keys, most));
+}
+
+Inputs inputs_for(const ir::Pattern& pattern, const ShowFlags& flags, const Extents& extents) {
+  Inputs inputs;
+  inputs.params = bind_params(pattern, flags.params);
+  inputs.tensors = read_tensors(pattern, flags.tensors);
+  if (!flags.offset.empty()) {
+    inputs.offset = std::get<std::int32_t>(parse_literal("--offset", ir::Type::i32, flags.offset));
+  }
+  auto seed = parse_integer(flags.seed);
+  if (!seed)
+    throw Error(ErrorKind::argument, fmt::format("--seed '{}' is not a number", flags.seed));
+  fill_random(pattern, {extents, DType::bf16, static_cast<std::uint64_t>(*seed), flags.axes, true},
+              inputs);
+  return inputs;
+}
+
+ir::Site site_of(const ir::Call& call, const ir::Sequence& sequence, int head_dim, std::int64_t b,
+                 std::int64_t h) {
+  auto i32 = [](std::int64_t value) { return static_cast<std::int32_t>(value); };
+  ir::Site site;
+  site.b = i32(b);
+  site.h = i32(h);
+  site.g = i32(h / (call.shape.heads / call.shape.kv_heads));
+  site.q_len = i32(sequence.q_len);
+  site.k_len = i32(sequence.k_len);
+  site.batch = i32(call.shape.batch);
+  site.heads = i32(call.shape.heads);
+  site.kv_heads = i32(call.shape.kv_heads);
+  site.head_dim = head_dim;
+  return site;
+}
+
+/// What the plan's kernel would visit; where no kernel offers the pattern yet, what the best one
+/// could.
+void add_tiles(const Spec& spec, const ir::Call& call, const ir::Sequence& sequence,
+               const ir::Bindings& bindings, const plan::Arch& arch, std::int64_t b, std::int64_t h,
+               Picture& picture) {
+  try {
+    plan::Plan plan = plan::plan(spec, {.arch = arch});
+    const plan::Pass& pass = plan.passes.at(0);
+    ir::Site site = site_of(call, sequence, spec.head_dim, b, h);
+    picture.tiles = plan::tile_map(plan, pass, site, sequence.offset, bindings);
+    picture.tiled_by =
+        fmt::format("as {} on {} visits them", plan::name_of(pass.kind), arch.name());
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::unsupported) throw;
+    picture.tiles = classify(picture, plan::Schedule{});
+    picture.tiled_by = fmt::format("by their pairs, for there is no plan: {}", error.what());
+  }
+}
+
+Picture make_picture(const Pattern& pattern, const ShowFlags& flags) {
+  Extents extents = parse_shape(flags.shape);
+  check_pairs(extents.shape);
+  std::int64_t h = index_below("--head", flags.head, extents.shape.heads);
+  std::int64_t b = index_below("--batch", flags.batch, extents.shape.batch);
+  Inputs inputs = inputs_for(pattern.tree(), flags, extents);
+  Spec spec = inputs.spec(pattern, DType::bf16, false);
+  HostCall host(inputs, nullptr);
+  ir::Call call = ir::bind(spec, host.args(), ir::Needs::shapes);
+  auto sequences = ir::sequences_of(spec, host.args(), call);
+  ir::CallBindings bindings(pattern.tree(), call, sequences, false);
+  Picture picture;
+  picture.title = pattern.name();
+  picture.subtitle = fmt::format("head {} of {}, {} queries x {} keys", h, extents.shape.heads,
+                                 extents.shape.queries, extents.shape.keys);
+  if (extents.shape.batch > 1)
+    picture.subtitle = fmt::format("sequence {}, {}", b, picture.subtitle);
+  for (const ir::Mask& mask : pattern.tree().masks) picture.masks.push_back(mask.text);
+  picture.rows = extents.shape.queries;
+  picture.columns = extents.shape.keys;
+  picture.first_position = sequences.at(b).offset;
+  picture.live = ir::live(spec, host.args(), b, h);
+  add_tiles(spec, call, sequences.at(b), bindings, plan::parse_arch(flags.arch), b, h, picture);
+  return picture;
+}
+
+Json to_json(const Picture& picture) {
+  Counts counts = count(picture);
+  Json rows = Json::array();
+  for (std::int64_t i = 0; i < picture.tiles.rows; ++i) {
+    std::string row;
+    for (std::int64_t j = 0; j < picture.tiles.columns; ++j) {
+      row += ".PF"[static_cast<int>(picture.tiles.at(i, j))];
+    }
+    rows.push_back(row);
+  }
+  return {{"attention", picture.title},
+          {"queries", picture.rows},
+          {"keys", picture.columns},
+          {"first_position", picture.first_position},
+          {"pairs", counts.pairs},
+          {"live", counts.live},
+          {"tile_q", picture.tiles.tile_q},
+          {"tile_k", picture.tiles.tile_k},
+          {"full", counts.full},
+          {"partial", counts.partial},
+          {"skipped", counts.skipped},
+          {"tiles", rows}};
+}
+
+Report run_show(const ShowFlags& flags, const Terminal& terminal) {
+  constexpr std::string_view when[] = {"auto", "always", "never"};
+  auto color = choose("--color", flags.color, {std::begin(when), std::end(when)});
+  Pattern pattern = flags.pattern.load();
+  Progress progress(terminal);
+  progress.say("evaluating the mask");
+  Picture picture = make_picture(pattern, flags);
+  progress.clear();
+  Terminal chosen = terminal;
+  if (color != 0) chosen.colour = color == 1;
+  Report report{draw_text(picture, chosen), to_json(picture)};
+  if (!flags.svg.empty()) {
+    write_file(flags.svg, draw_svg(picture));
+    report.text += fmt::format("  drawn in {}\n", flags.svg);
+    report.json["svg"] = flags.svg;
+  }
+  return report;
+}
+
+}  // namespace
+
+void add_show(CLI::App& app, Invocation& invocation) {
+  auto flags = std::make_shared<ShowFlags>();
+  CLI::App* command = add_command(app, invocation,
+                                  {"show", "draw the mask, and the tiles that a kernel visits",
+                                   "  lacuna show causal.lac --shape N=256\n"
+                                   "  lacuna show local.lac --shape H=8,Nq=512,Nk=2048 --head 3 "
+                                   "--param reach=256 --svg local.svg",
+                                   "  FULL tiles run without mask code, PARTIAL ones test their "
+                                   "pairs, skipped ones cost nothing:\n"
+                                   "  'lacuna explain' says which conjunct does what."},
+                                  flags, run_show);
+  flags->pattern.add_to(*command);
+  add_value(*command, "--shape", flags->shape, "K=N,...", "B= H= G= Nq= Nk= (or N= for both)")
+      ->required();
+  add_value(*command, "--head", flags->head, "H", "which head (default: 0)");
+  add_value(*command, "--batch", flags->batch, "B", "which sequence (default: 0)");
+  add_repeated(*command, "--param", flags->params, "NAME=X", "a param of the pattern");
+  add_repeated(*command, "--tensor", flags->tensors, "NAME=F.npy",
+               "a tensor of the pattern (default: ids in runs, other values at random)");
+  add_repeated(*command, "--axis", flags->axes, "NAME=E,...",
+               "extents of a tensor's _ axes (default: 16)");
+  add_value(*command, "--offset", flags->offset, "N", "q = row + offset (default: Nk - Nq)");
+  add_value(*command, "--seed", flags->seed, "N", "of random tensors (default: 1)");
+  add_value(*command, "--arch", flags->arch, "sm_NN", "whose tile sizes (default: sm_90)");
+  add_value(*command, "--svg", flags->svg, "FILE", "also draw it there");
+  add_value(*command, "--color", flags->color, "auto|always|never",
+            "of the terminal picture (default: auto)");
+}
+
+}  // namespace lacuna::tool

@@ -1,0 +1,44 @@
+#include "tools/lacuna/specs.h"
+
+#include "tools/lacuna/arguments.h"
+#include "tools/lacuna/options.h"
+
+namespace lacuna::tool {
+
+void SpecFlags::add_to(CLI::App& command) {
+  add_value(command, "--shape", shape, "K=N,...",
+            "B= H= G= Nq= Nk= (or N= for both) D= Dv= (default: D=64)");
+  add_value(command, "--dtype", dtype, "f16|bf16|f32", "storage of Q, K and V (default: bf16)");
+  add_value(command, "--output", output, "f16|bf16|f32", "storage of O (default: that of Q)");
+  add_value(command, "--arch", arch, "sm_NN", "the GPU architecture (default: sm_90)");
+  add_value(command, "--lengths", lengths, "uniform|padded|packed",
+            "how rows of a batch lie (default: uniform)");
+  add_repeated(command, "--storage", storage, "NAME=TYPE",
+               "storage of a tensor of the pattern (f32 f16 bf16 i64 ..)");
+  command.add_flag("--lse", lse, "with the row statistic");
+  command.add_flag("--checked", checked,
+                   "with reports of reads outside a tensor, as on the host device");
+}
+
+Spec SpecFlags::spec(const Pattern& pattern) const {
+  Extents extents = parse_extents(shape);
+  Spec spec{.pattern = pattern,
+            .dtype = parse_dtype(dtype),
+            .head_dim = extents.head_dim,
+            .value_dim = extents.value_dim,
+            .statistic = lse};
+  if (!output.empty()) spec.output = parse_dtype(output);
+  spec.lengths =
+      static_cast<Lengths>(choose("--lengths", lengths, {"uniform", "padded", "packed"}));
+  for (const Named& one : parse_named("--storage", storage)) {
+    spec.storage[one.name] = static_cast<DType>(choose(
+        "--storage", one.value, {"f32", "f16", "bf16", "i64", "i32", "i16", "i8", "u8", "bool"}));
+  }
+  return spec;
+}
+
+plan::Plan SpecFlags::plan(const Pattern& pattern) const {
+  return plan::plan(spec(pattern), {.arch = plan::parse_arch(arch), .checked = checked});
+}
+
+}  // namespace lacuna::tool
