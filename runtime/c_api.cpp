@@ -62,6 +62,16 @@ lacuna_status guarded(Body&& body) noexcept {
   }
 }
 
+/// Gives what `make` returns through `out`, which is null or 0 where it throws.
+template <typename T, typename Make>
+lacuna_status give(T* out, const char* name, Make&& make) noexcept {
+  return guarded([&] {
+    T& given = *required(out, name);
+    given = T{};
+    given = make();
+  });
+}
+
 /// The caller's, to be freed with lacuna_string_free.
 char* copy_of(const std::string& text) {
   auto* copy = static_cast<char*>(std::malloc(text.size() + 1));
@@ -69,15 +79,17 @@ char* copy_of(const std::string& text) {
   return static_cast<char*>(std::memcpy(copy, text.c_str(), text.size() + 1));
 }
 
-/// A lone failure of the driver to answer is no error here: the host device always does.
 std::string devices() {
   std::string lines;
-  try {
-    for (int ordinal = 0;; ++ordinal) lines += open_cuda(ordinal)->description() + "\n";
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::unavailable && error.kind() != ErrorKind::argument) throw;
+  CudaProbe probe = probe_cuda();
+  for (std::size_t i = 0; probe.problem.empty() && i < probe.gpus.size(); ++i) {
+    lines += fmt::format("cuda:{} {} {}\n", i, probe.gpus[i].name, probe.gpus[i].arch.name());
   }
   return lines + open_host(EngineOptions::from_environment().threads)->description() + "\n";
+}
+
+const Device& device_of(const lacuna_engine* engine) {
+  return *required(engine, "engine")->engine.state().device;
 }
 
 }  // namespace
@@ -97,7 +109,7 @@ const char* lacuna_last_log(void) {
 }
 
 lacuna_status lacuna_devices(char** text) {
-  return guarded([&] { *required(text, "text") = copy_of(devices()); });
+  return give(text, "text", [] { return copy_of(devices()); });
 }
 
 void lacuna_string_free(char* text) {
@@ -105,8 +117,7 @@ void lacuna_string_free(char* text) {
 }
 
 lacuna_status lacuna_engine_create(const lacuna_engine_options* options, lacuna_engine** engine) {
-  return guarded(
-      [&] { *required(engine, "engine") = new lacuna_engine{Engine(options_of(options))}; });
+  return give(engine, "engine", [&] { return new lacuna_engine{Engine(options_of(options))}; });
 }
 
 void lacuna_engine_destroy(lacuna_engine* engine) {
@@ -114,22 +125,19 @@ void lacuna_engine_destroy(lacuna_engine* engine) {
 }
 
 lacuna_status lacuna_engine_description(const lacuna_engine* engine, char** text) {
-  return guarded(
-      [&] { *required(text, "text") = copy_of(required(engine, "engine")->engine.description()); });
+  return give(text, "text",
+              [&] { return copy_of(required(engine, "engine")->engine.description()); });
 }
 
 lacuna_status lacuna_engine_device(const lacuna_engine* engine, int32_t* kind) {
-  return guarded([&] {
-    *required(kind, "kind") =
-        static_cast<int32_t>(required(engine, "engine")->engine.state().device->kind());
-  });
+  return give(kind, "kind", [&] { return static_cast<int32_t>(device_of(engine).kind()); });
 }
 
 lacuna_status lacuna_pattern_parse(const char* text, const char* origin, const char* attention,
                                    lacuna_pattern** pattern) {
-  return guarded([&] {
-    *required(pattern, "pattern") = new lacuna_pattern{Pattern::parse(
-        required(text, "text"), origin ? origin : "<text>", attention ? attention : "")};
+  return give(pattern, "pattern", [&] {
+    return new lacuna_pattern{Pattern::parse(required(text, "text"), origin ? origin : "<text>",
+                                             attention ? attention : "")};
   });
 }
 
@@ -139,10 +147,9 @@ void lacuna_pattern_destroy(lacuna_pattern* pattern) {
 
 lacuna_status lacuna_program_create(const lacuna_engine* engine, const lacuna_pattern* pattern,
                                     const lacuna_spec* spec, lacuna_program** program) {
-  return guarded([&] {
-    Spec converted = spec_of(spec, required(pattern, "pattern")->pattern);
-    *required(program, "program") =
-        new lacuna_program{required(engine, "engine")->engine.program(converted)};
+  return give(program, "program", [&] {
+    const Engine& on = required(engine, "engine")->engine;
+    return new lacuna_program{on.program(spec_of(spec, required(pattern, "pattern")->pattern))};
   });
 }
 
@@ -156,18 +163,17 @@ lacuna_status lacuna_program_prepare(const lacuna_program* program) {
 
 lacuna_status lacuna_program_workspace(const lacuna_program* program, const lacuna_shape* shape,
                                        size_t* bytes) {
-  return guarded([&] {
-    *required(bytes, "bytes") =
-        required(program, "program")->program.workspace(shape_of(*required(shape, "shape")));
+  return give(bytes, "bytes", [&] {
+    return required(program, "program")->program.workspace(shape_of(*required(shape, "shape")));
   });
 }
 
 lacuna_status lacuna_program_explain(const lacuna_program* program, const lacuna_shape* shape,
                                      char** text) {
-  return guarded([&] {
+  return give(text, "text", [&] {
     std::optional<Shape> given;
     if (shape) given = shape_of(*shape);
-    *required(text, "text") = copy_of(required(program, "program")->program.explain(given));
+    return copy_of(required(program, "program")->program.explain(given));
   });
 }
 
@@ -179,20 +185,17 @@ lacuna_status lacuna_forward(const lacuna_program* program, const lacuna_args* a
 }
 
 lacuna_status lacuna_memory_allocate(const lacuna_engine* engine, size_t bytes, void** memory) {
-  return guarded([&] {
-    *required(memory, "memory") =
-        required(engine, "engine")->engine.state().device->allocate(bytes);
-  });
+  return give(memory, "memory", [&] { return device_of(engine).allocate(bytes); });
 }
 
 void lacuna_memory_release(const lacuna_engine* engine, void* memory) {
-  if (engine && memory) engine->engine.state().device->release(memory);
+  if (engine && memory) device_of(engine).release(memory);
 }
 
 lacuna_status lacuna_memory_write(const lacuna_engine* engine, void* to, const void* from,
                                   size_t bytes) {
   return guarded([&] {
-    const Device& device = *required(engine, "engine")->engine.state().device;
+    const Device& device = device_of(engine);
     if (bytes == 0) return;
     device.upload(required(to, "to"), required(from, "from"), bytes);
     device.synchronize({});
@@ -202,7 +205,7 @@ lacuna_status lacuna_memory_write(const lacuna_engine* engine, void* to, const v
 lacuna_status lacuna_memory_read(const lacuna_engine* engine, void* to, const void* from,
                                  size_t bytes) {
   return guarded([&] {
-    const Device& device = *required(engine, "engine")->engine.state().device;
+    const Device& device = device_of(engine);
     if (bytes == 0) return;
     device.synchronize({});
     device.download(required(to, "to"), required(from, "from"), bytes);

@@ -53,17 +53,18 @@ DType dtype_of(std::int32_t value, std::string_view name) {
   return static_cast<DType>(choice<int>(value, LACUNA_F32, LACUNA_BOOL, name) - 1);
 }
 
+/// On every call's path: formats nothing unless it refuses.
 TensorView view_of(const lacuna_tensor& tensor, std::string_view name) {
   if (!tensor.data && tensor.rank == 0) return {};
   if (tensor.rank < 0 || tensor.rank > max_rank) {
     refuse(fmt::format("tensor '{}': rank {} is outside 0..{}", name, tensor.rank, max_rank));
   }
   if (tensor.rank > 0 && !tensor.shape) refuse(fmt::format("tensor '{}': shape is null", name));
-  TensorView view{tensor.data,
-                  dtype_of(tensor.dtype, fmt::format("tensor '{}': dtype", name)),
-                  tensor.rank,
-                  {},
-                  {}};
+  if (tensor.dtype < LACUNA_F32 || tensor.dtype > LACUNA_BOOL) {
+    refuse(fmt::format("tensor '{}': dtype is {}; expected {}..{}", name, tensor.dtype,
+                       static_cast<int>(LACUNA_F32), static_cast<int>(LACUNA_BOOL)));
+  }
+  TensorView view{tensor.data, static_cast<DType>(tensor.dtype - 1), tensor.rank, {}, {}};
   std::int64_t stride = 1;
   for (int axis = tensor.rank; axis-- > 0;) {
     auto at = static_cast<std::size_t>(axis);
