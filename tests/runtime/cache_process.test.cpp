@@ -3,7 +3,7 @@
 #include "tests/catch.h"
 #include "tests/runtime/cache_fixture.h"
 
-#include <sched.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
