@@ -5,9 +5,14 @@
 #include "compiler/ir/graph.h"
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
+
+namespace lacuna::lang {
+struct Syntax;  // compiler/lang/ast.h
+}
 
 namespace lacuna::ir {
 
@@ -77,6 +82,7 @@ struct Pattern {
       source;  ///< the whole text it came from, kept for with_const and --dump; "" from the builder
   std::string origin;
   std::string digest;  ///< 32 hex digits; see lacuna::Pattern::digest
+  std::shared_ptr<const lang::Syntax> syntax;  ///< what with_const resolves again
 };
 
 }  // namespace lacuna::ir

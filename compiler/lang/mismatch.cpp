@@ -1,0 +1,53 @@
+#include "compiler/lang/mismatch.h"
+
+#include "compiler/ir/graph.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <vector>
+
+namespace lacuna::lang {
+namespace {
+
+/// "a", "a and b", "a, b and c".
+std::string listed(std::span<const ir::Type> types, std::string_view last) {
+  std::string text;
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    if (i > 0) text += i + 1 == types.size() ? fmt::format(" {} ", last) : ", ";
+    text += name_of(types[i]);
+  }
+  return text;
+}
+
+std::vector<ir::Type> taken(std::string_view spelling, std::size_t arity) {
+  std::vector<ir::Type> types;
+  for (ir::Op op : ir::operators()) {
+    const ir::OpRow& row = ir::row(op);
+    if (row.spelling != spelling || row.arity != static_cast<int>(arity)) continue;
+    if (!std::ranges::count(types, row.operands[0])) types.push_back(row.operands[0]);
+  }
+  return types;
+}
+
+}  // namespace
+
+std::string mismatch(std::string_view spelling, std::span<const ir::Type> found) {
+  bool bits = spelling == "&" || spelling == "|" || spelling == "^" || spelling == "~";
+  if (bits && std::ranges::count(found, ir::Type::boolean)) {
+    return fmt::format("'{}' takes i32; on bool use and / or / not", spelling);
+  }
+  if (spelling == "==" || spelling == "!=") {
+    return fmt::format("'{}' compares two values of one type; found {}", spelling,
+                       listed(found, "and"));
+  }
+  if (spelling == "where") {
+    return fmt::format("'where' takes a bool and two values of one type; found {}",
+                       listed(found, "and"));
+  }
+  auto as_written = spelling == ">" ? "<" : spelling == ">=" ? "<=" : spelling;
+  return fmt::format("'{}' takes {}; found {}", spelling,
+                     listed(taken(as_written, found.size()), "or"), listed(found, "and"));
+}
+
+}  // namespace lacuna::lang
