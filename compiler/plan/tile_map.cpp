@@ -29,7 +29,7 @@ Line line_of(const Affine& affine, const ir::Graph& graph, const ir::Site& site,
 }
 
 Interval over_queries(const Line& line, Interval q) {
-  const auto [low, high] = std::minmax(line.q * q.low, line.q * q.high);
+  const auto [low, high] = std::minmax({line.q * q.low, line.q * q.high});
   return {line.constant + low, line.constant + high};
 }
 
@@ -40,7 +40,7 @@ bool in_i32(Interval values) {
 
 bool in_i32(const Line& line, Interval q, std::int64_t keys) {
   const Interval base = over_queries(line, q);
-  const auto [low, high] = std::minmax(std::int64_t{0}, line.k * (keys - 1));
+  const auto [low, high] = std::minmax({std::int64_t{0}, line.k * (keys - 1)});
   return in_i32(Interval{base.low + low, base.high + high});
 }
 

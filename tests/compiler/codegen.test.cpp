@@ -71,7 +71,7 @@ TEST_CASE("the parameter block: call, params on 8 bytes, tensors") {
   const Pattern none = Pattern::parse("attention x { }");
   CHECK(codegen::param_layout(none.tree()).bytes == sizeof(CallArg));
   const Pattern some = Pattern::parse(
-      "attention x { param a: i32\n param b: f32\n param c: bool\n tensor t: f32[key]\n }");
+      "attention x { param x: i32\n param y: f32\n param z: bool\n tensor t: f32[key]\n }");
   const codegen::ParamLayout layout = codegen::param_layout(some.tree());
   CHECK(layout.params_at == sizeof(CallArg));
   CHECK(layout.tensors_at == sizeof(CallArg) + 16);

@@ -86,7 +86,8 @@ TEST_CASE("each conjunct falls to its strategy") {
       {"k % 3 != 0", Strategy::elements, Strategy::select_k},
       {"q % 3 != 0", Strategy::elements, Strategy::select_q},
       {"k <= q or k < 4", Strategy::elements, Strategy::tiles},
-      {"h % 2 == 0", Strategy::elements, Strategy::elements},
+      {"h % 2 == 0", Strategy::band, Strategy::band},
+      {"f32(h) < 1.5", Strategy::elements, Strategy::elements},
   };
   for (const Row& r : rows) {
     INFO(r.mask);

@@ -1,0 +1,104 @@
+#include "tests/catch.h"
+#include "tests/conformance/compare.h"
+#include "tests/conformance/engines.h"
+#include "tests/conformance/pairwise.h"
+
+#include <fmt/format.h>
+
+namespace {
+
+using namespace lacuna;
+
+/// Every named pattern, and what users put around them.
+const std::vector<std::string> patterns = {
+    "",
+    "mask causal",
+    "mask causal\nmask window(37)",
+    "param reach: i32 = 50\nmask band(-reach, reach)",
+    "const n = 20\nmask causal or prefix(n)",
+    "mask causal\nmask window(40) or sinks(4)",
+    "tensor id: i32[batch, key]\nmask k < k_len and q >= 0 and q < k_len\nmask document(id)",
+    "mask chunked(24)",
+    "mask dilated(9, 3)",
+    "tensor t: bool[batch, key]\nmask window(16) or (q >= 0 and q < k_len and global(t))",
+    "tensor mq: bool[batch, head, query]\ntensor mk: bool[batch, head, key]\nmask keep(mq, mk)",
+    "tensor hq: i32[batch, head, query]\ntensor hk: i32[batch, head, key]\nmask causal\nmask "
+    "bucket(hq, hk)",
+    "tensor slope: f32[head]\nmask causal\nscore score - slope[h] * f32(q - k)",
+    "score softcap(score, 20.0)\nmask q != k",
+    "tensor bias: f32[head, _, _]\nmask causal\nscore score + bias[h, min(abs(q - k), 3), 0]",
+    "param s: f32 = 0.5\nmask k % 3 != 1\nweights softmax(sink = s)",
+    "tensor scale_k: f32[batch, kv_head, key]\ntensor scale_q: f32[batch, head, query]\n"
+    "score score * scale_k[b, g, k] * scale_q[b, h, q]",
+};
+
+const std::vector<DType> dtypes = {DType::f32, DType::f16, DType::bf16};
+const std::vector<int> sizes = {64, 8, 16, 40, 72, 96, 128, 136, 200, 256};
+const std::vector<std::int64_t> queries = {67, 0, 1, 2, 17, 63, 64, 65, 130};
+const std::vector<std::int64_t> keys = {131, 0, 1, 3, 31, 32, 33, 64, 97, 200};
+const std::vector<std::pair<int, int>> heads = {{2, 1}, {1, 1}, {3, 3}, {4, 2}, {6, 2}};
+
+struct Case {
+  int engine, pattern, dtype, head_dim, value_dim, queries, keys, heads, batch, output, statistic,
+      lengths, checked;
+};
+
+Case case_of(const std::vector<int>& row) {
+  return {row[0], row[1], row[2], row[3],  row[4],  row[5], row[6],
+          row[7], row[8], row[9], row[10], row[11], row[12]};
+}
+
+Spec spec_of(const Case& c, fuzz::Random& random) {
+  Spec spec{.pattern = Pattern::parse("attention conformance {\n" + patterns[c.pattern] + "\n}\n",
+                                      "conformance.lac")};
+  spec.dtype = dtypes[c.dtype];
+  spec.head_dim = sizes[c.head_dim];
+  spec.value_dim = sizes[c.value_dim];
+  if (c.output) spec.output = DType::f32;
+  spec.statistic = c.statistic;
+  spec.lengths = static_cast<Lengths>(c.lengths);
+  spec.storage = fuzz::random_storage(random, spec.pattern.tree());
+  return spec;
+}
+
+std::string describe(const Case& c, const Spec& spec, const Shape& shape,
+                     const fuzz::OwnedCall& call) {
+  std::string text =
+      fmt::format("{}\n{} D={} Dv={} -> {} lse={} lengths={} B={} H={} G={} Nq={} Nk={}\n",
+                  patterns[c.pattern], name_of(spec.dtype), spec.head_dim, spec.value_dim,
+                  name_of(spec.output.value_or(spec.dtype)), spec.statistic, c.lengths, shape.batch,
+                  shape.heads, shape.kv_heads, shape.queries, shape.keys);
+  for (const auto& [name, storage] : spec.storage)
+    text += fmt::format("{} stored as {}\n", name, name_of(storage));
+  for (const std::string& note : call.notes) text += note + "\n";
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("flash forward agrees with the reference over a pairwise cover") {
+  const std::uint64_t seed = fuzz::fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  fuzz::Random random(seed);
+  const std::vector<tests::TestEngine>& engines = tests::engines();
+  auto count = [](const auto& choices) { return static_cast<int>(choices.size()); };
+  const auto rows = tests::pairwise_cover(
+      {count(engines), count(patterns), count(dtypes), count(sizes), count(sizes), count(queries),
+       count(keys), count(heads), 3, 2, 2, 3, 1},
+      random);
+  for (const std::vector<int>& row : rows) {
+    const Case c = case_of(row);
+    const Spec spec = spec_of(c, random);
+    const Shape shape{c.batch + 1, heads[c.heads].first, heads[c.heads].second, queries[c.queries],
+                      keys[c.keys]};
+    fuzz::OwnedCall call = fuzz::random_call(random, spec, shape);
+    INFO(engines[c.engine].name << "\n" << describe(c, spec, shape, call));
+    std::string wrong;
+    try {
+      wrong = tests::run_and_compare(*engines[c.engine].state, spec, call);
+    } catch (const Error& error) {
+      wrong = std::string(error.what()) + "\n" + error.log();
+    }
+    CHECK(wrong == "");
+  }
+}

@@ -1,0 +1,42 @@
+// lacuna 0.1.0: attention local, flash_forward on machine/fma
+#include "flash_forward.cuh"
+#include "ops.cuh"
+namespace lacuna {
+struct Params {
+  CallArg call;
+  u32 param[2];
+};
+// param[0]: reach
+struct Pattern {
+  static constexpr bool only_bands = false;
+  // k <= q
+#line 3 "golden.lac"
+  LACUNA_MEMBER static bool conjunct_0(const Params& p, const Place& at, s32 q, s32 k) { return (k <= q); }
+#line 16 "local.cu"
+  // q - k < reach or k < 4
+#line 4 "golden.lac"
+  LACUNA_MEMBER static bool conjunct_1(const Params& p, const Place& at, s32 q, s32 k) { return ((wrap_sub(q, k) < (s32)(p.param[0])) || (k < 4)); }
+#line 20 "local.cu"
+  LACUNA_MEMBER static bool attends(const Params& p, const Place& at, s32 q, s32 k) { return conjunct_0(p, at, q, k) && conjunct_1(p, at, q, k); }
+  LACUNA_MEMBER static bool keeps_key(const Params& p, const Place& at, s32 k) { return true; }
+  LACUNA_MEMBER static void narrow(const Params& p, const Place& at, Tile& tile) {
+    lacuna::narrow(tile, Affine{0, 1, 0}, Affine{1, 0, 0}, false);
+  }
+  LACUNA_MEMBER static float score(const Params& p, const Place& at, s32 q, s32 k, float score) { return score; }
+  LACUNA_MEMBER static float sink(const Params& p, const Place& at, s32 q) { return -infinity(); }
+};
+struct Config {
+  using Pattern = lacuna::Pattern;
+  using In = F16;
+  using Out = F32;
+  static constexpr int head_dim = 64, value_dim = 64;
+  static constexpr int tile_q = 64, tile_k = 32, warps = 4;
+  static constexpr bool aligned = true, statistic = false;
+  static constexpr Lengths lengths = Lengths::uniform;
+};
+static_assert(sizeof(Params) == 264, "host and device disagree about the parameters");
+static_assert(sizeof(Fma<Config>::Shared) == 35328, "host and device disagree about shared memory");
+}  // namespace lacuna
+LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_18f6f3cd8106e6bc_aligned(LACUNA_GRID_CONST lacuna::Params p) {
+  lacuna::flash_forward<lacuna::Config>(p);
+}
