@@ -17,30 +17,36 @@ std::shared_ptr<const Device> open_device(const EngineOptions& options) {
   }
 }
 
+/// NVRTC, or clang with a notice where nobody named a libnvrtc and none is found.
+std::shared_ptr<const Compiler> open_usual_compiler(const EngineOptions& options,
+                                                    const Device& device, std::string& notice) {
+  try {
+    return open_nvrtc(options.nvrtc_library, device.driver_version());
+  } catch (const Error& missing) {
+    if (missing.kind() != ErrorKind::unavailable || !options.nvrtc_library.empty()) throw;
+    notice = " (NVRTC was not found)";
+    if (options.log)
+      options.log(fmt::format("compiler llvm, for NVRTC is missing: {}", missing.what()));
+    try {
+      return open_llvm(options.llvm_library);
+    } catch (const Error& also) {
+      throw Error(also.kind(), fmt::format("{}; and {}", missing.what(), also.what()));
+    }
+  }
+}
+
 std::shared_ptr<const Compiler> open_compiler(const EngineOptions& options, const Device& device,
                                               Pairing pairing, std::string& notice) {
   bool host = device.kind() == DeviceKind::host;
   CompilerKind kind = options.compiler;
-  if (host && kind == CompilerKind::nvrtc && !pairing.nvrtc_on_host) {
+  if (kind == CompilerKind::llvm || (kind == CompilerKind::automatic && host))
+    return open_llvm(options.llvm_library);
+  if (kind == CompilerKind::automatic) return open_usual_compiler(options, device, notice);
+  if (host && !pairing.nvrtc_on_host)
     throw Error(ErrorKind::unsupported,
-                "the host device does not take NVRTC's output: NVIDIA's licence ties it to systems "
-                "with NVIDIA GPUs; "
-                "use the llvm compiler");
-  }
-  if (kind == CompilerKind::nvrtc)
-    return open_nvrtc(options.nvrtc_library, device.driver_version());
-  if (kind == CompilerKind::llvm || host) return open_llvm(options.llvm_library);
-  try {
-    return open_nvrtc(options.nvrtc_library, device.driver_version());
-  } catch (const Error& error) {
-    // A library that was named is wanted: only one that nobody asked for may be replaced.
-    if (error.kind() != ErrorKind::unavailable || !options.nvrtc_library.empty()) throw;
-    auto compiler = open_llvm(options.llvm_library);
-    notice = " (NVRTC was not found)";
-    if (options.log)
-      options.log(fmt::format("compiler llvm, for NVRTC is missing: {}", error.what()));
-    return compiler;
-  }
+                "the host device does not take NVRTC's output, for NVIDIA's licence ties it to "
+                "systems with NVIDIA GPUs; use the llvm compiler");
+  return open_nvrtc(options.nvrtc_library, device.driver_version());
 }
 
 }  // namespace

@@ -87,7 +87,7 @@ struct EngineOptions {
   std::uint64_t cache_bytes = std::uint64_t{1} << 30;
   int threads = 0;                            ///< of the host device; 0: all cores
   bool validate = false;                      ///< check values in device memory before a launch (always on for the host device)
-  std::function<void(std::string_view)> log;  ///< one line per event; empty: silent
+  std::function<void(std::string_view)> log;  ///< one line per event, from the thread that caused it; empty: silent
 
   /// The defaults, with LACUNA_DEVICE, LACUNA_COMPILER, LACUNA_NVRTC, LACUNA_LLVM, LACUNA_CACHE_DIR (empty: off),
   /// LACUNA_CACHE_PATH (shared, ':'-separated), LACUNA_CACHE_BYTES, LACUNA_THREADS, LACUNA_VALIDATE, LACUNA_LOG=1 applied.

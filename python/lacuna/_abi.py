@@ -28,8 +28,8 @@ def _load():
     raise ImportError(f"liblacuna.so not found in {', '.join(map(str, places))}; LACUNA_LIBRARY may name it")
 
 
-def _struct(name, **fields):
-    return type(name, (ctypes.Structure,), {"_fields_": list(fields.items())})
+def _struct(title, /, **fields):
+    return type(title, (ctypes.Structure,), {"_fields_": list(fields.items())})
 
 
 Log = ctypes.CFUNCTYPE(None, c_char_p, c_void_p)

@@ -3,5 +3,6 @@ lacuna_test(engine
     ${CMAKE_CURRENT_LIST_DIR}/engine.test.cpp
     ${CMAKE_CURRENT_LIST_DIR}/engine_pack.test.cpp
     ${CMAKE_CURRENT_LIST_DIR}/engine_environment.test.cpp
+    ${CMAKE_CURRENT_LIST_DIR}/engine_latency.test.cpp
     ${CMAKE_CURRENT_LIST_DIR}/engine_run.test.cpp
   LINKS lacuna_engine)

@@ -113,7 +113,7 @@ class FakeCompiler : public runtime::Compiler {
     if (failures > 0 && failures-- > 0) throw Error(ErrorKind::compilation, "fake failure");
     runtime::Artifact artifact;
     artifact.format = options.format;
-    artifact.payload = "cubin";
+    artifact.payload = std::string(payload_bytes, 'c');
     artifact.entry = source.entry;
     artifact.arch = options.arch;
     artifact.threads = source.threads;
@@ -125,6 +125,7 @@ class FakeCompiler : public runtime::Compiler {
 
   mutable std::atomic<int> compiles = 0, failures = 0;
   std::chrono::milliseconds delay{0};
+  std::size_t payload_bytes = 5;
 };
 
 /// An engine over fakes that stay within reach.
