@@ -55,20 +55,23 @@ LACUNA_DEVICE float logarithm(float x) {
   return x > 0.0f ? r : float_of_bits(0x7fc00000u);
 }
 
-// tanh(x) = x + x^3 q(x^2) near 0, else 1 - 2 / (exp(2|x|) + 1) with the sign of x.
+// tanh(x) = x + x^3 q(x^2) near 0, else 1 - 2 / (exp(2|x|) + 1); of |x|, with the sign of x put
+// back, also on -0.
 LACUNA_DEVICE float hyperbolic_tangent(float x) {
   float size = abs_f32(x);
+  float y;
   if (size < 0.55f) {
-    float s = x * x;
+    float s = size * size;
     float q = -0x1.9c9668p-8f;
     q = fma_rn(q, s, 0x1.5982a4p-6f);
     q = fma_rn(q, s, -0x1.b931fep-5f);
     q = fma_rn(q, s, 0x1.110d6ap-3f);
     q = fma_rn(q, s, -0x1.55554cp-2f);
-    return fma_rn(x * s, q, x);
+    y = fma_rn(size * s, q, size);
+  } else {
+    y = 1.0f - divide(2.0f, exponential(size + size) + 1.0f);
   }
-  float y = 1.0f - divide(2.0f, exponential(size + size) + 1.0f);
-  return x < 0.0f ? -y : y;
+  return float_of_bits(bits_of(y) | (bits_of(x) & 0x80000000u));
 }
 
 }  // namespace lacuna

@@ -42,7 +42,8 @@ std::vector<std::string> cc1_arguments(const CompileOptions& options) {
       "-Werror=pass-failed",
       "-ferror-limit",
       "20",
-      "-fdebug-compilation-dir=/",
+      "-fdebug-compilation-dir=/src",
+      "-fdebug-prefix-map=/src=",
       "-fdebug-prefix-map=/src/=",
   };
   if (options.line_info) {

@@ -46,8 +46,10 @@ class Compilation {
   }
   std::string payload(Format format) const {
     if (format == Format::cubin) return read(api_.cubin_size, api_.cubin, "nvrtcGetCUBIN");
-    std::string text = read(api_.ptx_size, api_.ptx, "nvrtcGetPTX");
-    return text.substr(0, text.find('\0'));
+    const std::string text = read(api_.ptx_size, api_.ptx, "nvrtcGetPTX");
+    std::error_code failed;
+    return without_directory(std::string_view(text).substr(0, text.find('\0')),
+                             std::filesystem::current_path(failed).string());
   }
 
  private:

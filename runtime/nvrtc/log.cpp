@@ -1,5 +1,7 @@
 #include "runtime/nvrtc/log.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 
@@ -36,6 +38,24 @@ std::string without_times(std::string_view log) {
     log.remove_prefix(std::min(end + 1, log.size()));
   }
   return kept;
+}
+
+std::string without_directory(std::string_view ptx, std::string_view directory) {
+  const std::string prefix = fmt::format("\"{}{}", directory, directory.ends_with('/') ? "" : "/");
+  std::string out;
+  out.reserve(ptx.size());
+  while (!ptx.empty()) {
+    const std::size_t end = std::min(ptx.find('\n'), ptx.size() - 1) + 1;
+    const std::string_view line = ptx.substr(0, end);
+    const std::size_t at = line.find(prefix);
+    if (at != line.npos && line.find(".file") < at) {
+      out.append(line.substr(0, at + 1)).append(line.substr(at + prefix.size()));
+    } else {
+      out.append(line);
+    }
+    ptx.remove_prefix(end);
+  }
+  return out;
 }
 
 }  // namespace lacuna::runtime::nvrtc

@@ -15,4 +15,8 @@ Resources parse_resources(std::string_view log);
 /// sources give equal artifacts.
 std::string without_times(std::string_view log);
 
+/// PTX whose .file lines name files as the source does: NVRTC puts the working directory before
+/// every name, so that equal sources gave different PTX in different folders.
+std::string without_directory(std::string_view ptx, std::string_view directory);
+
 }  // namespace lacuna::runtime::nvrtc

@@ -1,0 +1,24 @@
+add_library(lacuna_compilers_fixture INTERFACE)
+target_link_libraries(lacuna_compilers_fixture INTERFACE
+  lacuna_nvrtc lacuna_llvm_loader lacuna_source fmt::fmt Threads::Threads)
+
+# The plug-in is opened, not linked: a test needs it built, where it can be built.
+function(lacuna_compilers_test name)
+  lacuna_test(${name} ${ARGN})
+  if(TARGET ${name}_test AND TARGET lacuna_llvm)
+    add_dependencies(${name}_test lacuna_llvm)
+  endif()
+endfunction()
+
+lacuna_compilers_test(compilers
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/compilers.test.cpp
+          ${CMAKE_CURRENT_LIST_DIR}/compilers_errors.test.cpp
+          ${CMAKE_CURRENT_LIST_DIR}/compilers_fixture.cpp
+  LINKS lacuna_compilers_fixture)
+# Alone, because it needs a process that has no NVRTC yet.
+lacuna_test(compilers_search
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/compilers_search.test.cpp
+  LINKS lacuna_compilers_fixture)
+lacuna_test(compilers_math
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/compilers_math.test.cpp
+  LINKS lacuna_ir)
