@@ -81,15 +81,17 @@ void pack_addresses(Packer& packer, const Spec& spec, const Args& args) {
                  packed ? args.cu_seqlens_k : args.k_lens);
 }
 
-void pack_tensor(Packer& packer, std::size_t byte, const ir::Tensor& tensor,
-                 const TensorView& view) {
+/// An axis of extent 1 may stand for many (design §2): its stride is 0. A tensor without elements
+/// has no address, and reads as zero.
+void pack_tensor(Packer& packer, std::size_t byte, const ir::Tensor& tensor, TensorView view) {
   TensorArg arg{};
   for (int axis = 0; axis < max_rank; ++axis) {
     bool used = axis < view.rank;
-    arg.stride[axis] = used ? view.strides[axis] : 0;
+    arg.stride[axis] = used && view.shape[axis] > 1 ? view.strides[axis] : 0;
     arg.extent[axis] = used ? narrow(view.shape[axis]) : 1;
   }
   packer.write(byte, arg);
+  if (view.elements() == 0) view.data = nullptr;
   packer.address(byte + offsetof(TensorArg, data), tensor.name, view);
 }
 

@@ -1,5 +1,7 @@
 #include "compiler/codegen/expression.h"
 
+#include "compiler/ir/call.h"
+
 #include <fmt/format.h>
 
 #include <bit>
@@ -67,12 +69,6 @@ bool is_inside(const ir::Graph& graph, const ir::Axis& axis, NodeId node) {
 }
 
 }  // namespace
-
-DType storage_of(const Spec& spec, const ir::Tensor& tensor) {
-  if (const auto found = spec.storage.find(tensor.name); found != spec.storage.end())
-    return found->second;
-  return tensor.type == Type::f32 ? DType::f32 : tensor.type == Type::i32 ? DType::i32 : DType::u8;
-}
 
 std::string_view device_type(DType storage) {
   constexpr std::string_view names[] = {"F32",          "F16",          "BF16",
@@ -183,7 +179,7 @@ std::string ExpressionWriter::operation(NodeId node) {
 std::string ExpressionWriter::read(NodeId node) {
   const std::uint32_t tensor = graph_[node].payload;
   const ir::Tensor& declared = pattern_.tensors[tensor];
-  const DType storage = storage_of(spec_, declared);
+  const DType storage = ir::storage_of(spec_, declared);
   std::string text = fmt::format("read<{}>(p.tensor[{}]", codegen::device_type(storage), tensor);
   int axis = 0;
   for (const NodeId operand : graph_.operands(node)) text += ", " + index(tensor, axis++, operand);

@@ -53,9 +53,7 @@ class ExpressionWriter {
   int names_ = 0;
 };
 
-/// The DType that a tensor of the pattern is stored in.
-DType storage_of(const Spec& spec, const ir::Tensor& tensor);
-/// Its type in templates/tensor.cuh: "F16", "Integer<s64>", "Boolean".
+/// The type in templates/tensor.cuh of what is stored: "F16", "Integer<s64>", "Boolean".
 std::string_view device_type(DType storage);
 
 }  // namespace lacuna::codegen
