@@ -72,6 +72,7 @@ struct TensorStatement {
   Place place;
   ir::Type type;
   std::vector<ir::Axis> axes;
+  std::vector<Place> places;  ///< of the axes; none from the builder
 };
 
 struct MaskStatement {

@@ -46,8 +46,12 @@ std::string mismatch(std::string_view spelling, std::span<const ir::Type> found)
                        listed(found, "and"));
   }
   auto as_written = spelling == ">" ? "<" : spelling == ">=" ? "<=" : spelling;
-  return fmt::format("'{}' takes {}; found {}", spelling,
-                     listed(taken(as_written, found.size()), "or"), listed(found, "and"));
+  auto wanted = taken(as_written, found.size());
+  if (wanted.empty()) {
+    return fmt::format("'{}' is no operator on {} operands", spelling, found.size());
+  }
+  return fmt::format("'{}' takes {}; found {}", spelling, listed(wanted, "or"),
+                     listed(found, "and"));
 }
 
 }  // namespace lacuna::lang

@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <limits>
 #include <utility>
 
 namespace lacuna::lang {
@@ -115,10 +114,11 @@ class Parser {
   TensorStatement tensor() {
     cursor_.take();
     const Token& name = cursor_.expect_name("the tensor's name");
-    TensorStatement result{std::string(name.text), name.place, type(), {}};
+    TensorStatement result{std::string(name.text), name.place, type(), {}, {}};
     const Token& open = cursor_.expect("[", "'[' and the tensor's axes");
     if (!cursor_.at("]")) {
       do {
+        result.places.push_back(cursor_.peek().place);
         result.axes.push_back(axis());
       } while (cursor_.take_if(","));
     }
@@ -137,12 +137,7 @@ class Parser {
   ir::Axis axis() {
     const Token& token = cursor_.peek();
     if (token.kind == TokenKind::integer) {
-      std::int64_t extent = parse_integer(cursor_, cursor_.take());
-      if (extent < 1 || extent > std::numeric_limits<std::int32_t>::max()) {
-        cursor_.fail(token.place,
-                     fmt::format("an axis has 1 to 2147483647 entries; found {}", token.text));
-      }
-      return {ir::AxisKind::fixed, extent};
+      return {ir::AxisKind::fixed, parse_integer(cursor_, cursor_.take())};
     }
     constexpr std::array<std::string_view, 5> words = {"batch", "head", "kv_head", "query", "key"};
     for (std::size_t i = 0; i < words.size(); ++i) {

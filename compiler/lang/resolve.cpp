@@ -8,6 +8,7 @@
 #include "compiler/lang/text.h"
 #include "compiler/lang/typing.h"
 #include "compiler/lang/weights.h"
+#include "compiler/lang/words.h"
 
 #include <fmt/format.h>
 
@@ -38,6 +39,9 @@ class Resolver {
   }
 
   ir::Pattern run() {
+    if (!is_name(attention_.name) || is_keyword(attention_.name)) {
+      fail(attention_.place, fmt::format("'{}' is not a name for an attention", attention_.name));
+    }
     for (const Declaration& def : file_.declarations()) {
       placed(def.place, [&] { typing_.resolve_def(def); });
     }
@@ -123,9 +127,21 @@ class Resolver {
       fail(tensor.place, fmt::format("'{}' has {} axes; at most {} are allowed", tensor.name,
                                      tensor.axes.size(), max_axes));
     }
+    check_extents(tensor);
     auto& declaration = scope_.declare(NameKind::tensor, tensor.name, tensor.place);
     declaration.index = static_cast<std::uint32_t>(pattern_.tensors.size());
     pattern_.tensors.push_back({tensor.name, tensor.type, tensor.axes});
+  }
+
+  void check_extents(const TensorStatement& tensor) const {
+    constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
+    for (std::size_t i = 0; i < tensor.axes.size(); ++i) {
+      const ir::Axis& axis = tensor.axes[i];
+      bool fits = axis.kind != ir::AxisKind::fixed || (axis.extent >= 1 && axis.extent <= most);
+      if (fits) continue;
+      fail(tensor.places.empty() ? tensor.place : tensor.places[i],
+           fmt::format("an axis has 1 to {} entries; found {}", most, axis.extent));
+    }
   }
 
   void add(const MaskStatement& mask) {
