@@ -1,17 +1,18 @@
 // Causal attention: from two lines of text to a checked result.
 //
 //   build/examples/01_causal
+#include "lacuna/lacuna.hpp"
+
 #include <cmath>
 #include <cstdio>
 #include <random>
 #include <vector>
 
-#include "lacuna/lacuna.hpp"
-
 namespace {
 
 // What row `q` must be, written as one would on paper: O_q = Σ_{k <= q} softmax(q·k / sqrt(D)) v_k.
-double by_hand(const std::vector<float>& q, const std::vector<float>& k, const std::vector<float>& v, int row, int d) {
+double by_hand(const std::vector<float>& q, const std::vector<float>& k,
+               const std::vector<float>& v, int row, int d) {
   double sum = 0, weighted = 0;
   for (int key = 0; key <= row; ++key) {
     double dot = 0;
@@ -38,7 +39,8 @@ attention causal_lm {
   // 2. What to compile: pattern, dtype, head dimensions. No length, batch or stride is part of it.
   const Spec spec = {.pattern = pattern, .dtype = DType::f32, .head_dim = 64, .value_dim = 64};
 
-  // 3. A device and a compiler. These tensors lie in host memory, so the device is the host; with a GPU leave `device`
+  // 3. A device and a compiler. These tensors lie in host memory, so the device is the host; with a
+  // GPU leave `device`
   //    alone, and pass addresses of its memory.
   EngineOptions options = EngineOptions::from_environment();
   options.device = DeviceKind::host;

@@ -22,8 +22,7 @@ $python scripts/demo_tensors.py $out
 step "the plan"
 show_and_run build/lacuna explain $pattern --shape $shape --dtype f16
 step "the mask"
-show_and_run build/lacuna show $pattern --shape $shape "${tensors[@]}"
-build/lacuna show $pattern --shape $shape "${tensors[@]}" --svg $out/mask.svg >/dev/null
+show_and_run build/lacuna show $pattern --shape B=1,H=4,G=2,N=1024 "${tensors[@]}" --svg $out/mask.svg
 step "the run, checked"
 show_and_run build/lacuna run $pattern --q $out/q.npy --k $out/k.npy --v $out/v.npy "${tensors[@]}" \
   --out $out/result --check --dump $out/stages

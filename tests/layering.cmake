@@ -9,7 +9,7 @@ set(largest_template 60000)
 
 set(std "[a-z_0-9]+")              # <vector>
 set(c_std "std(int|def|bool)\\.h")  # what the C ABI needs
-set(posix "(dlfcn|fcntl|link|pthread|signal|stdlib|unistd|sys/[a-z]+)\\.h")
+set(posix "(dlfcn|fcntl|link|pthread|signal|spawn|stdlib|unistd|sys/[a-z]+)\\.h")
 # A pure layer has no file, clock, stream, randomness or loader. (Pattern::load and the worker threads of the reference
 # are the two named exceptions, below.)
 set(impure "^(fstream|iostream|filesystem|chrono|ctime|cstdio|random|thread|mutex|atomic|condition_variable)$")
@@ -43,7 +43,7 @@ part(runtime QUOTED ${shared} runtime/ ANGLED ${system} ${c_std})
 foreach(one nvrtc cuda host cache tune)
   part(runtime/${one} QUOTED ${shared} runtime/${one}/ ANGLED ${system})
 endforeach()
-part(runtime/llvm QUOTED ${shared} runtime/llvm/ ANGLED ${system} "(llvm|clang)/.*")
+part(runtime/llvm QUOTED ${shared} runtime/llvm/ ANGLED ${system} ${c_std} "(llvm|clang)/.*")
 
 set(anything ${public} compiler/ runtime/ templates/ tools/ tests/)
 part(tools QUOTED ${anything} ANGLED ${system} "(CLI|nlohmann)/.*")
