@@ -17,6 +17,7 @@ struct Picture {
   std::vector<std::uint8_t> live;   ///< rows x columns
   plan::TileMap tiles;
   std::string tiled_by;  ///< "flash_forward on sm_90"
+  std::string no_plan;   ///< why no kernel visits them; usually ""
 };
 
 /// A picture made of square cells, each `step` x `step` pairs.

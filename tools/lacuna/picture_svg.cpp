@@ -70,35 +70,36 @@ class Svg {
         height_(std::max(1.0, scale_ * static_cast<double>(picture.rows))) {}
 
   std::string draw() {
-    double page = std::max(width_, 460.0) + left + right,
-           mask_lines = static_cast<double>(picture_.masks.size());
-    double shift = std::max(0.0, mask_lines - 1) * 18;
-    std::string body =
-        heading() + fmt::format("<g transform=\"translate({} {:.6g})\">\n", left, top + shift);
-    body += tiles() + pairs() + grid() + axes() + legend() + "</g>\n";
+    double page = span_ + left + right;
+    double shift = std::max(0.0, static_cast<double>(picture_.masks.size()) - 1) * 18;
     double tall = top + shift + height_ + 116;
-    return fmt::format(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0:.6g} {1:.6g}\" "
-        "width=\"{0:.6g}\" height=\"{1:.6g}\" "
-        "font-family=\"Inter, 'Segoe UI', 'DejaVu Sans', sans-serif\" font-size=\"13\" "
-        "fill=\"{2}\">\n"
-        "<rect width=\"{0:.6g}\" height=\"{1:.6g}\" rx=\"12\" fill=\"#ffffff\"/>\n{3}</svg>\n",
-        page, tall, ink, body);
+    std::string out = fmt::format(
+        R"(<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {0:.6g} {1:.6g}" width="{0:.6g}" height="{1:.6g}" )"
+        R"(font-family="Inter, 'Segoe UI', 'DejaVu Sans', sans-serif" font-size="12.5" fill="{2}">)"
+        "\n"
+        R"(<rect width="{0:.6g}" height="{1:.6g}" rx="12" fill="#ffffff"/>)"
+        "\n",
+        page, tall, ink);
+    out += heading();
+    out += fmt::format("<g transform=\"translate({} {:.6g})\">\n", left, top + shift);
+    return out + tiles() + pairs() + grid() + axes() + legend() + "</g>\n</svg>\n";
   }
 
  private:
   std::string heading() const {
-    std::string out = fmt::format(
-        "<text x=\"{}\" y=\"34\" font-size=\"19\" font-weight=\"600\">{}</text>\n"
-        "<text x=\"{}\" y=\"34\" text-anchor=\"end\" fill=\"{}\">{}</text>\n",
-        left, escaped(picture_.title), left + std::max(width_, 460.0), muted,
-        escaped(picture_.subtitle));
+    std::string out =
+        fmt::format(R"(<text x="{}" y="34" font-size="19" font-weight="600">{}</text>)"
+                    R"(<text x="{:.6g}" y="34" text-anchor="end" fill="{}">{}</text>)"
+                    "\n",
+                    left, escaped(picture_.title), left + span_, muted, escaped(picture_.subtitle));
     double y = 58;
-    for (const std::string& mask : picture_.masks) {
+    for (std::string mask : picture_.masks) {
+      constexpr std::size_t longest = 62;  // what a line holds
+      if (mask.size() > longest) mask = mask.substr(0, longest - 3) + "...";
       out += fmt::format(
-          "<text x=\"{}\" y=\"{}\" font-family=\"'JetBrains Mono', 'DejaVu Sans Mono', monospace\" "
-          "font-size=\"12\">"
-          "<tspan fill=\"{}\">mask</tspan> {}</text>\n",
+          R"(<text x="{}" y="{}" font-family="'JetBrains Mono', 'DejaVu Sans Mono', monospace" font-size="12">)"
+          R"(<tspan fill="{}">mask</tspan> {}</text>)"
+          "\n",
           left, y, muted, escaped(mask));
       y += 18;
     }
@@ -156,72 +157,72 @@ class Svg {
     for (std::int64_t j = 1; j < map.columns; ++j)
       path += fmt::format("M{:.6g} 0v{:.6g}", edge_x(j), height_);
     double stroke = std::clamp(scale_ * std::min(map.tile_q, map.tile_k) / 16, 0.25, 1.5);
-    return fmt::format(
-        "<path d=\"{}\" stroke=\"#ffffff\" stroke-width=\"{:.3g}\" fill=\"none\"/>\n"
-        "<rect width=\"{:.6g}\" height=\"{:.6g}\" fill=\"none\" stroke=\"#cbd5e1\"/>\n",
-        path, stroke, width_, height_);
+    return fmt::format(R"(<path d="{}" stroke="#ffffff" stroke-width="{:.3g}" fill="none"/>)"
+                       R"(<rect width="{:.6g}" height="{:.6g}" fill="none" stroke="#cbd5e1"/>)"
+                       "\n",
+                       path, stroke, width_, height_);
   }
 
   std::string axes() const {
     std::string out = fmt::format("<g fill=\"{}\" font-size=\"11\">\n", muted);
-    auto tick = [&](double x, double y, std::string_view anchor, std::int64_t value) {
-      out += fmt::format("<text x=\"{:.6g}\" y=\"{:.6g}\" text-anchor=\"{}\">{}</text>\n", x, y,
-                         anchor, value);
+    auto label = [&](double x, double y, std::string_view anchor, auto text) {
+      out += fmt::format(R"(<text x="{:.6g}" y="{:.6g}" text-anchor="{}">{}</text>)", x, y, anchor,
+                         text);
     };
-    tick(0, -8, "start", 0);
-    tick(width_, -8, "end", std::max<std::int64_t>(picture_.columns - 1, 0));
-    tick(-8, 10, "end", picture_.first_position);
-    tick(-8, height_, "end",
-         picture_.first_position + std::max<std::int64_t>(picture_.rows - 1, 0));
-    out += fmt::format("<text x=\"{:.6g}\" y=\"-8\" text-anchor=\"middle\">key position k</text>\n",
-                       width_ / 2);
-    out += fmt::format(
-        "<text transform=\"translate(-22 {:.6g}) rotate(-90)\" text-anchor=\"middle\">query "
-        "position q</text>\n",
-        height_ / 2);
-    return out + "</g>\n";
+    label(0, -8, "start", 0);
+    label(width_, -8, "end", std::max<std::int64_t>(picture_.columns - 1, 0));
+    label(-8, 10, "end", picture_.first_position);
+    if (picture_.rows > 1)
+      label(-8, std::max(height_, 24.0), "end", picture_.first_position + picture_.rows - 1);
+    // A side too short for its name keeps its numbers.
+    if (width_ >= 200) label(width_ / 2, -8, "middle", "key position k");
+    if (height_ >= 160) {
+      out += fmt::format(
+          R"~(<text transform="translate(-22 {:.6g}) rotate(-90)" text-anchor="middle">query position q</text>)~",
+          height_ / 2);
+    }
+    return out + "\n</g>\n";
   }
 
   std::string legend() const {
     Counts counts = count(picture_);
     std::string out =
         fmt::format("<g transform=\"translate(0 {:.6g})\">\n", height_ + 24) + bar(counts);
-    std::tuple<TileState, std::string_view, std::int64_t> rows[] = {
-        {TileState::full, "FULL", counts.full},
-        {TileState::partial, "PARTIAL", counts.partial},
-        {TileState::skipped, "skipped", counts.skipped}};
-    double x = 0;
-    for (auto [state, name, tiles] : rows) {
-      Palette palette = palette_of(state);
-      out += fmt::format(
-          "<rect x=\"{0:.6g}\" y=\"22\" width=\"14\" height=\"14\" rx=\"3\" fill=\"{1}\" "
-          "stroke=\"#cbd5e1\"/>\n"
-          "<text x=\"{2:.6g}\" y=\"33.5\">{3} <tspan fill=\"{4}\">{5} tiles, {6:.0f} "
-          "%</tspan></text>\n",
-          x, state == TileState::partial ? palette.live : palette.empty, x + 21, name, muted, tiles,
-          counts.share(tiles));
-      x += std::max(width_, 460.0) / 3;
-    }
+    out += swatch(0, "FULL", counts.full, counts, palette_of(TileState::full).live);
+    out += swatch(0.34, "PARTIAL", counts.partial, counts, palette_of(TileState::partial).live);
+    out += swatch(0.68, "skipped", counts.skipped, counts, palette_of(TileState::skipped).live);
     double percent = counts.pairs > 0 ? 100 * static_cast<double>(counts.live) /
                                             static_cast<double>(counts.pairs)
                                       : 0;
-    out += fmt::format(
-        "<text y=\"62\" fill=\"{}\">{:.1f} % of the pairs attend; tiles are {} x {}, "
-        "{}</text>\n</g>\n",
-        muted, percent, picture_.tiles.tile_q, picture_.tiles.tile_k, escaped(picture_.tiled_by));
-    return out;
+    return out +
+           fmt::format(
+               R"(<text y="62" fill="{0}">{1:.1f} % of the pairs attend</text>)"
+               R"(<text x="{2:.6g}" y="62" text-anchor="end" fill="{0}">tiles of {3} x {4}, {5}</text>)"
+               "\n</g>\n",
+               muted, percent, span_, picture_.tiles.tile_q, picture_.tiles.tile_k,
+               escaped(picture_.tiled_by));
+  }
+
+  std::string swatch(double place, std::string_view name, std::int64_t tiles, const Counts& counts,
+                     std::string_view colour) const {
+    return fmt::format(
+        R"(<rect x="{0:.6g}" y="22" width="14" height="14" rx="3" fill="{1}" stroke="#cbd5e1"/>)"
+        R"(<text x="{2:.6g}" y="33.5">{3} <tspan fill="{4}">{5} tiles, {6:.0f} %</tspan></text>)"
+        "\n",
+        place * span_, colour, place * span_ + 20, name, muted, tiles, counts.share(tiles));
   }
 
   /// The shares of the three kinds of tiles, as one bar.
   std::string bar(const Counts& counts) const {
-    double whole = std::max(width_, 460.0), full = whole * counts.share(counts.full) / 100;
-    double partial = whole * counts.share(counts.partial) / 100;
+    double full = span_ * counts.share(counts.full) / 100,
+           partial = span_ * counts.share(counts.partial) / 100;
     return fmt::format(
-        "<clipPath id=\"bar\"><rect width=\"{0:.6g}\" height=\"8\" rx=\"4\"/></clipPath>\n"
-        "<g clip-path=\"url(#bar)\"><rect width=\"{0:.6g}\" height=\"8\" fill=\"#e2e8f0\"/>"
-        "<rect width=\"{1:.6g}\" height=\"8\" fill=\"{2}\"/>"
-        "<rect x=\"{1:.6g}\" width=\"{3:.6g}\" height=\"8\" fill=\"{4}\"/></g>\n",
-        whole, full, palette_of(TileState::full).live, partial,
+        R"(<clipPath id="bar"><rect width="{0:.6g}" height="8" rx="4"/></clipPath>)"
+        R"~(<g clip-path="url(#bar)"><rect width="{0:.6g}" height="8" fill="#e2e8f0"/>)~"
+        R"(<rect width="{1:.6g}" height="8" fill="{2}"/>)"
+        R"(<rect x="{1:.6g}" width="{3:.6g}" height="8" fill="{4}"/></g>)"
+        "\n",
+        span_, full, palette_of(TileState::full).live, partial,
         palette_of(TileState::partial).live);
   }
 
@@ -235,6 +236,7 @@ class Svg {
   const Picture& picture_;
   Cells cells_;
   double scale_, width_, height_;
+  double span_ = std::max(width_, 460.0);  ///< of heading and legend
 };
 
 }  // namespace

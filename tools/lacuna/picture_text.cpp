@@ -76,6 +76,20 @@ std::string colour_line(const Cells& cells, std::int64_t line) {
   return text + "\033[0m";
 }
 
+/// Without blanks at the end, of either kind.
+std::string trimmed(std::string text) {
+  constexpr std::string_view blanks[] = {" ", "\u2800"};
+  for (bool again = true; again;) {
+    again = false;
+    for (std::string_view blank : blanks) {
+      if (!std::string_view(text).ends_with(blank)) continue;
+      text.resize(text.size() - blank.size());
+      again = true;
+    }
+  }
+  return text;
+}
+
 /// One way to draw: pairs per character, and a line of them.
 struct Style {
   int height, width;
@@ -103,7 +117,7 @@ void draw_mask(const Picture& picture, const Terminal& terminal, std::string& ou
     std::string label;
     if (line == 0) label = fmt::format("q {}", picture.first_position);
     if (line == lines - 1 && line > 0) label = fmt::format("{}", last_position);
-    out += fmt::format("{:>{}} {}\n", label, margin, style.line(cells, line));
+    out += trimmed(fmt::format("{:>{}} {}", label, margin, style.line(cells, line))) + "\n";
   }
   if (cells.step > 1)
     out += fmt::format("{:>{}} one {} = {} x {} pairs\n", "", margin,
@@ -180,6 +194,10 @@ std::string draw_text(const Picture& picture, const Terminal& terminal) {
     draw_tiles(picture, terminal, out);
   }
   draw_legend(picture, terminal, out);
+  if (!picture.no_plan.empty()) {
+    out += fmt::format("  tiles are classified by their pairs, for there is no plan: {}\n",
+                       picture.no_plan);
+  }
   return out;
 }
 

@@ -76,12 +76,12 @@ void add_tiles(const Spec& spec, const ir::Call& call, const ir::Sequence& seque
     const plan::Pass& pass = plan.passes.at(0);
     ir::Site site = site_of(call, sequence, spec.head_dim, b, h);
     picture.tiles = plan::tile_map(plan, pass, site, sequence.offset, bindings);
-    picture.tiled_by =
-        fmt::format("as {} on {} visits them", plan::name_of(pass.kind), arch.name());
+    picture.tiled_by = fmt::format("{} on {}", plan::name_of(pass.kind), arch.name());
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::unsupported) throw;
     picture.tiles = classify(picture, plan::Schedule{});
-    picture.tiled_by = fmt::format("by their pairs, for there is no plan: {}", error.what());
+    picture.tiled_by = "no kernel yet";
+    picture.no_plan = error.what();
   }
 }
 
