@@ -1,6 +1,10 @@
 #include "compiler/plan/explain.h"
 
+#include "compiler/plan/tile_map.h"
+
 #include <fmt/format.h>
+
+#include <stdexcept>
 
 namespace lacuna::plan {
 namespace {
@@ -59,6 +63,67 @@ void explain_variants(std::string& out, const Plan& plan) {
                      : "  unaligned any strides: element loads, slower\n";
 }
 
+/// Params at their defaults. A plan whose bands need more than that has no map without a call.
+class Defaults : public ir::Bindings {
+ public:
+  explicit Defaults(const ir::Pattern& pattern) : pattern_(pattern) {}
+  ir::Value param(std::uint32_t index) const override {
+    const Literal& value = *pattern_.params[index].initial;
+    if (const auto* integer = std::get_if<std::int32_t>(&value)) return {*integer, 0};
+    if (const auto* boolean = std::get_if<bool>(&value)) return {*boolean, 0};
+    return {0, std::get<float>(value)};
+  }
+  ir::Value read(std::uint32_t, std::span<const std::int32_t>, const ir::Site&) const override {
+    throw std::logic_error("bands that read a tensor have no map without a call");
+  }
+
+ private:
+  const ir::Pattern& pattern_;
+};
+
+/// What the bands of a plan need beyond positions and defaults: "tensor 'n'", or "".
+std::string needed_by_bands(const ir::Pattern& pattern, ir::NodeId id) {
+  const ir::Node& node = pattern.graph[id];
+  if (node.op == ir::Op::read)
+    return fmt::format("tensor '{}'", pattern.tensors[node.payload].name);
+  if (node.op == ir::Op::param && !pattern.params[node.payload].initial)
+    return fmt::format("param '{}'", pattern.params[node.payload].name);
+  for (const ir::NodeId operand : pattern.graph.operands(id))
+    if (std::string needed = needed_by_bands(pattern, operand); !needed.empty()) return needed;
+  return "";
+}
+
+std::string needed_by_bands(const Plan& plan) {
+  for (const Conjunct& c : plan.conjuncts)
+    for (const Band& band : c.bands)
+      for (const Affine* side : {&band.left, &band.right})
+        for (const auto& [atom, factor] : side->atoms)
+          if (std::string needed = needed_by_bands(plan.spec.pattern.tree(), atom); !needed.empty())
+            return needed;
+  return "";
+}
+
+void explain_tiles(std::string& out, const Plan& plan, const Pass& pass, const Shape& shape) {
+  if (plan.spec.lengths == Lengths::packed) return;
+  if (const std::string needed = needed_by_bands(plan); !needed.empty()) {
+    out += fmt::format("            tiles depend on {}: 'lacuna show' counts them for a call\n",
+                       needed);
+    return;
+  }
+  const auto i32 = [](std::int64_t value) { return static_cast<std::int32_t>(value); };
+  const ir::Site site{.q_len = i32(shape.queries),
+                      .k_len = i32(shape.keys),
+                      .batch = i32(shape.batch),
+                      .heads = i32(shape.heads),
+                      .kv_heads = i32(shape.kv_heads),
+                      .head_dim = plan.spec.head_dim};
+  const TileMap map = tile_map(plan, pass, site, i32(shape.keys - shape.queries),
+                               Defaults(plan.spec.pattern.tree()));
+  out += fmt::format("            tiles of a head: {} FULL, {} PARTIAL, {} skipped\n",
+                     map.count(TileState::full), map.count(TileState::partial),
+                     map.count(TileState::skipped));
+}
+
 void explain_shape(std::string& out, const Plan& plan, const Shape& shape) {
   const Spec& spec = plan.spec;
   const double rows = static_cast<double>(shape.batch) * shape.heads * shape.queries;
@@ -69,9 +134,11 @@ void explain_shape(std::string& out, const Plan& plan, const Shape& shape) {
   const double o = rows * spec.value_dim * size_of(spec.output.value_or(spec.dtype));
   out += fmt::format("shape     B={} H={} G={} Nq={} Nk={}\n", shape.batch, shape.heads,
                      shape.kv_heads, shape.queries, shape.keys);
-  for (const Pass& pass : plan.passes)
+  for (const Pass& pass : plan.passes) {
     out += fmt::format("            {}: {} CTAs\n", name_of(pass.kind),
                        grid(pass, spec, shape).blocks);
+    explain_tiles(out, plan, pass, shape);
+  }
   out += fmt::format(
       "            dense work {:.3g} flops, {:.3g} bytes of Q, K, V and O, workspace 0 bytes\n",
       flops, q + kv + o);

@@ -168,6 +168,18 @@ TEST_CASE("the digest of a plan covers everything that the kernel is specialised
   CHECK(std::adjacent_find(digests.begin(), digests.end()) == digests.end());
 }
 
+TEST_CASE("explain counts the tiles of a shape, or says what it would need") {
+  const Shape shape{.batch = 1, .heads = 1, .kv_heads = 1, .queries = 128, .keys = 128};
+  // Tiles are 64 x 32: 4 below the diagonal, of which the 2 of the second row's left half are FULL,
+  // 4 on it, 2 above.
+  const std::string causal = plan::explain(plan_of("mask causal"), shape);
+  CHECK(causal.find("2 FULL, 4 PARTIAL, 2 skipped") != std::string::npos);
+  const std::string open = plan::explain(plan_of("param n: i32\nmask k < n"), shape);
+  CHECK(open.find("tiles depend on param 'n'") != std::string::npos);
+  const std::string bound = plan::explain(plan_of("param n: i32 = 32\nmask k < n"), shape);
+  CHECK(bound.find("2 FULL, 0 PARTIAL, 6 skipped") != std::string::npos);
+}
+
 TEST_CASE("grids: none for nothing, an error beyond what a launch can hold") {
   const plan::Plan plan = plan_of("");
   const plan::Pass& pass = plan.passes[0];
