@@ -181,14 +181,13 @@ std::vector<Token> lex(const std::string& origin, std::string_view text) {
 
 std::string one_line(std::string_view slice) {
   std::string line;
-  for (std::size_t i = 0; i < slice.size(); ++i) {
-    if (slice[i] == '#') i = std::min(slice.find('\n', i), slice.size() - 1);
-    bool blank = slice[i] == ' ' || slice[i] == '\t' || slice[i] == '\r' || slice[i] == '\n';
-    if (!blank) {
-      line += slice[i];
-    } else if (!line.empty() && line.back() != ' ') {
-      line += ' ';
-    }
+  bool comment = false, gap = false;
+  for (char c : slice) {
+    comment = c != '\n' && (comment || c == '#');
+    bool blank = comment || c == ' ' || c == '\t' || c == '\r' || c == '\n';
+    if (!blank && gap && !line.empty()) line += ' ';
+    if (!blank) line += c;
+    gap = blank;
   }
   return line;
 }

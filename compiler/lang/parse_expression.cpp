@@ -180,10 +180,9 @@ ExprPtr parse_expression(Cursor& cursor) {
 ExprPtr parse_literal(Cursor& cursor) {
   const Token& first = cursor.peek();
   bool minus = cursor.take_if("-");
+  if (minus && (cursor.at("true") || cursor.at("false"))) cursor.expected("a number or inf");
   ExprPtr value = plain_literal(cursor);
-  if (!value || (minus && value->kind == ExprKind::boolean)) {
-    cursor.expected("a number, inf, true or false");
-  }
+  if (!value) cursor.expected("a number, inf, true or false");
   return minus ? make_unary("-", value, first.place) : value;
 }
 

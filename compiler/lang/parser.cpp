@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::array<std::string_view, 7> statement_words = {"def",  "param", "const",  "tensor",
                                                              "mask", "score", "weights"};
-constexpr std::string_view statement_list = "def, param, const, tensor, mask, score or weights";
 
 class Parser {
  public:
@@ -40,6 +39,11 @@ class Parser {
   Attention attention() {
     cursor_.take();
     const Token& name = cursor_.expect_name("the attention's name");
+    for (const Attention& other : file_.attentions) {
+      if (other.name != name.text) continue;
+      cursor_.fail(name.place, fmt::format("'{}' is already an attention at line {}", name.text,
+                                           other.place.line));
+    }
     Attention result{std::string(name.text), name.place, {}, file_.defs.size()};
     cursor_.skip_newlines();
     const Token& open = cursor_.expect("{", "'{'");
@@ -63,10 +67,9 @@ class Parser {
     const Token& token = cursor_.peek();
     if (token.kind == TokenKind::name) {
       auto near = suggestion(token.text, statement_words);
-      cursor_.fail(token.place,
-                   fmt::format("expected {}; found '{}'{}", statement_list, token.text, near));
+      cursor_.fail(token.place, fmt::format("'{}' begins no statement{}", token.text, near));
     }
-    cursor_.expected(fmt::format("{} or '}}'", statement_list));
+    cursor_.expected("def, param, const, tensor, mask, score, weights or '}'");
   }
 
   /// A line's end, or what can only begin or close something else.

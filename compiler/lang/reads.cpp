@@ -16,8 +16,8 @@ std::optional<WrongRead> wrong_index(const ir::Pattern& pattern, ir::NodeId read
     std::int32_t index = graph.int_value(indices[axis]);
     bool fixed = tensor.axes[axis].kind == ir::AxisKind::fixed;
     if (index >= 0 && (!fixed || index < tensor.axes[axis].extent)) continue;
-    auto has =
-        fixed ? fmt::format("entries 0 to {}", tensor.axes[axis].extent - 1) : "entries from 0";
+    auto has = fixed ? fmt::format("entries 0 to {}", tensor.axes[axis].extent - 1)
+                     : std::string("no entry below 0");
     return WrongRead{read, fmt::format("index {} on axis {} of '{}' lies outside: it has {}", index,
                                        axis, tensor.name, has)};
   }
