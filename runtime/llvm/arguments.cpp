@@ -42,9 +42,12 @@ std::vector<std::string> cc1_arguments(const CompileOptions& options) {
       "-Werror=pass-failed",
       "-ferror-limit",
       "20",
+      // .file names as the source has them, and in one piece: ptxas refuses .file 2 "machine"
+      // "fma.cuh".
       "-fdebug-compilation-dir=/src",
       "-fdebug-prefix-map=/src=",
       "-fdebug-prefix-map=/src/=",
+      "-fno-dwarf-directory-asm",
   };
   if (options.line_info) {
     list.insert(list.end(), {"-debug-info-kind=line-directives-only", "-dwarf-version=2",

@@ -2,6 +2,7 @@
 
 #include <llvm/Analysis/LoopInfo.h>
 #include <llvm/Analysis/ScalarEvolution.h>
+#include <llvm/Analysis/ValueTracking.h>
 #include <llvm/IR/DebugLoc.h>
 #include <llvm/IR/InlineAsm.h>
 #include <llvm/IR/IntrinsicInst.h>
@@ -9,6 +10,7 @@
 #include <llvm/Support/raw_ostream.h>
 
 #include <map>
+#include <string_view>
 
 namespace lacuna::runtime::llvm_plugin {
 namespace {
@@ -39,6 +41,24 @@ const char* space_name(unsigned space) {
   }
 }
 
+/// The state space that an access ends in: pointers are generic until the code generator infers
+/// what is found here.
+const char* space_of(const llvm::Value& pointer) {
+  llvm::SmallVector<const llvm::Value*, 4> objects;
+  llvm::getUnderlyingObjects(&pointer, objects, nullptr, /*MaxLookup=*/0);
+  const char* common = nullptr;
+  for (const llvm::Value* object : objects) {
+    const auto* argument = llvm::dyn_cast<llvm::Argument>(object);
+    const char* space = argument && argument->hasByValAttr() ? "param"
+                        : llvm::isa<llvm::AllocaInst>(object)
+                            ? "local"
+                            : space_name(object->getType()->getPointerAddressSpace());
+    if (common && common != std::string_view(space)) return "generic";
+    common = space;
+  }
+  return common ? common : "generic";
+}
+
 /// Of inline asm the PTX opcode with its modifiers, which the prelude writes one an asm.
 std::string asm_name(const llvm::InlineAsm& assembly) {
   const llvm::StringRef text = llvm::StringRef(assembly.getAsmString()).ltrim(" \t\n{");
@@ -52,10 +72,10 @@ std::string name_of(const llvm::Instruction& instruction) {
     return {};
   }
   if (const auto* load = llvm::dyn_cast<llvm::LoadInst>(&instruction)) {
-    return std::string("load.") + space_name(load->getPointerAddressSpace());
+    return std::string("load.") + space_of(*load->getPointerOperand());
   }
   if (const auto* store = llvm::dyn_cast<llvm::StoreInst>(&instruction)) {
-    return std::string("store.") + space_name(store->getPointerAddressSpace());
+    return std::string("store.") + space_of(*store->getPointerOperand());
   }
   if (const auto* call = llvm::dyn_cast<llvm::CallBase>(&instruction)) {
     if (const auto* assembly = llvm::dyn_cast<llvm::InlineAsm>(call->getCalledOperand())) {

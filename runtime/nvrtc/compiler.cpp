@@ -141,9 +141,12 @@ void NvrtcCompiler::report(Result result, const codegen::Source& source,
   }
   if (result == Result::builtin_failure) {
     throw Error(ErrorKind::unavailable,
-                fmt::format("{} cannot compile: {}; libnvrtc-builtins.so.{}.{} belongs beside it",
-                            found_.api->library.path().string(), log, found_.version.major,
-                            found_.version.minor));
+                fmt::format("{} cannot compile: libnvrtc-builtins.so.{}.{}, a part of NVRTC, is "
+                            "neither beside it nor "
+                            "known to the system loader",
+                            found_.api->library.path().string(), found_.version.major,
+                            found_.version.minor),
+                {}, log);
   }
   throw compile_failure(*this, source, options,
                         log.empty() ? found_.api->error_string(result) : log);
