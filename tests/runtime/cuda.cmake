@@ -10,7 +10,8 @@ set_target_properties(fake_cuda PROPERTIES
   SOVERSION 1
   LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/fake_cuda)
 target_link_libraries(fake_cuda PRIVATE fmt::fmt)
-lacuna_test(cuda SOURCES ${here}/cuda.test.cpp LINKS lacuna_cuda ${CMAKE_DL_LIBS})
+lacuna_test(cuda SOURCES ${here}/cuda_launch.test.cpp ${here}/cuda_refuse.test.cpp
+  LINKS lacuna_cuda ${CMAKE_DL_LIBS})
 add_dependencies(cuda_test fake_cuda)
 target_compile_definitions(cuda_test PRIVATE
   LACUNA_FAKE_CUDA_LIBRARY="${CMAKE_BINARY_DIR}/tests/fake_cuda/libcuda.so.1")
