@@ -9,6 +9,7 @@ namespace {
 ExprPtr finish(Expr expr) {
   for (const ExprPtr& operand : expr.operands) {
     expr.depth = std::max(expr.depth, operand->depth + 1);
+    expr.size = std::min(expr.size + operand->size, max_size + 1);
   }
   return std::make_shared<const Expr>(std::move(expr));
 }

@@ -15,6 +15,9 @@
 namespace lacuna::lang {
 
 inline constexpr int max_depth = 200;
+/// Expressions that an attention may stand for with its defs expanded: beyond this it is a mistake
+/// or an attack.
+inline constexpr std::int64_t max_size = 1'000'000;
 
 enum class ExprKind : std::uint8_t {
   boolean,
@@ -40,7 +43,8 @@ struct Expr {
   std::vector<Place> places;           ///< of those operators
   std::int64_t integer = 0;            ///< boolean: 0 or 1. Up to 2^31, for -2147483648
   float real = 0;
-  int depth = 1;  ///< at most max_depth: every walk may recurse
+  std::int64_t size = 1;  ///< of the tree, at most max_size: a builder's trees may share parts
+  int depth = 1;          ///< at most max_depth: every walk may recurse
 };
 
 struct DefStatement {

@@ -18,9 +18,12 @@ namespace {
 
 /// Here and not in build(): even destroying a tree recurses.
 std::shared_ptr<const lang::Expr> checked(std::shared_ptr<const lang::Expr> tree) {
-  if (tree->depth <= lang::max_depth) return tree;
-  throw Error(ErrorKind::pattern,
-              fmt::format("the expression nests deeper than {}", lang::max_depth));
+  auto fail = [](std::string_view how, std::int64_t most) {
+    throw Error(ErrorKind::pattern, fmt::format("the expression {} than {}", how, most));
+  };
+  if (tree->depth > lang::max_depth) fail("nests deeper", lang::max_depth);
+  if (tree->size > lang::max_size) fail("has more parts", lang::max_size);
+  return tree;
 }
 
 std::vector<lang::ExprPtr> trees(const std::vector<Expr>& expressions) {
@@ -87,13 +90,13 @@ AttentionBuilder& AttentionBuilder::operator=(AttentionBuilder&&) noexcept = def
 
 Expr AttentionBuilder::param(std::string_view name, Type type, std::optional<Expr> initial) {
   auto tree = initial ? initial->tree() : nullptr;
-  attention_->statements.push_back(
+  attention_->statements.emplace_back(
       lang::ParamStatement{std::string(name), {}, static_cast<ir::Type>(type), tree});
   return Expr(lang::make_name(name));
 }
 
 Expr AttentionBuilder::constant(std::string_view name, const Expr& value) {
-  attention_->statements.push_back(lang::ConstStatement{std::string(name), {}, value.tree()});
+  attention_->statements.emplace_back(lang::ConstStatement{std::string(name), {}, value.tree()});
   return Expr(lang::make_name(name));
 }
 
@@ -103,26 +106,26 @@ Tensor AttentionBuilder::tensor(std::string_view name, Type type,
   for (const Axis& axis : axes) {
     statement.axes.push_back({static_cast<ir::AxisKind>(axis.kind), axis.extent});
   }
-  attention_->statements.push_back(std::move(statement));
+  attention_->statements.emplace_back(std::move(statement));
   return Tensor(std::string(name));
 }
 
 AttentionBuilder& AttentionBuilder::mask(const Expr& expr, const MaskWish& wish) {
   lang::MaskStatement statement{expr.tree(), {}, {}, wish.hint};
   statement.wish = static_cast<ir::PlanWish>(wish.plan);
-  attention_->statements.push_back(std::move(statement));
+  attention_->statements.emplace_back(std::move(statement));
   return *this;
 }
 
 AttentionBuilder& AttentionBuilder::score(const Expr& expr) {
-  attention_->statements.push_back(lang::ScoreStatement{expr.tree(), {}});
+  attention_->statements.emplace_back(lang::ScoreStatement{expr.tree(), {}});
   return *this;
 }
 
 AttentionBuilder& AttentionBuilder::weights(const Weights& weights) {
   lang::WeightsStatement statement{weights.name, {}, {}};
   if (weights.value) statement.arguments.push_back({weights.argument, {}, weights.value->tree()});
-  attention_->statements.push_back(std::move(statement));
+  attention_->statements.emplace_back(std::move(statement));
   return *this;
 }
 

@@ -42,10 +42,9 @@ Pattern Pattern::parse(std::string_view text, std::string_view origin, std::stri
 }
 
 std::vector<std::string> Pattern::names(std::string_view text, std::string_view origin) {
+  auto file = lang::parse_file(std::string(origin), text);
   std::vector<std::string> names;
-  for (const auto& attention : lang::parse_file(std::string(origin), text)->attentions) {
-    names.push_back(attention.name);
-  }
+  for (const auto& attention : file->attentions) names.push_back(attention.name);
   return names;
 }
 

@@ -12,13 +12,6 @@
 #include <limits>
 
 namespace lacuna::lang {
-namespace {
-
-/// Defs can stand for exponentially many expressions; beyond this a text is a mistake or an attack.
-constexpr int max_steps = 1'000'000;
-
-}  // namespace
-
 ir::NodeId Typing::resolve(const Expr& e, View names, const Role& role) {
   check_names(e, names, nullptr);
   role_ = role;
@@ -37,8 +30,8 @@ ir::NodeId Typing::promoted(ir::NodeId id) {
 }
 
 ir::NodeId Typing::expr(const Expr& e, const Frame& frame) {
-  if (++steps_ > max_steps)
-    fail(frame, e.place, fmt::format("the defs expand to more than {} expressions", max_steps));
+  if (++steps_ > max_size)
+    fail(frame, e.place, fmt::format("the defs expand to more than {} parts", max_size));
   if (nesting_ >= max_depth)
     fail(frame, e.place,
          fmt::format("the expression nests deeper than {} with its defs expanded", max_depth));

@@ -86,7 +86,7 @@ class Typing {
   std::unordered_map<ir::NodeId, Span> read_places_;
   std::vector<int> depth_;  // of each node
   int nesting_ = 0;
-  int steps_ = 0;
+  std::int64_t steps_ = 0;
 };
 
 }  // namespace lacuna::lang

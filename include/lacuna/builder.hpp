@@ -251,7 +251,8 @@ class AttentionBuilder {
   Expr param(std::string_view name, std::same_as<bool> auto initial) {
     return param(name, Type::boolean, Expr(initial));
   }
-  Expr param(std::string_view name, std::integral auto initial) {
+  template <std::integral T>
+  requires(!std::same_as<T, bool>) Expr param(std::string_view name, T initial) {
     return param(name, Type::i32, Expr(initial));
   }
   Expr param(std::string_view name, std::floating_point auto initial) {
