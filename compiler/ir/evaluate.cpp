@@ -4,17 +4,13 @@
 
 #include "compiler/ir/meaning.h"
 
-#include <algorithm>
-
 namespace lacuna::ir {
 
 Evaluator::Evaluator(const Graph& graph, const Bindings& bindings)
     : graph_(graph), bindings_(bindings), stamp_(graph.size(), 0), values_(graph.size()) {
+  level_.reserve(graph.size());
   for (NodeId id = 0; id < graph.size(); ++id) {
     const Dependence depends = graph.dependence(id);
-    std::uint32_t depth = 0;
-    for (NodeId operand : graph.operands(id)) depth = std::max(depth, depth_[operand] + 1);
-    depth_.push_back(depth);
     level_.push_back(depends & on(Variable::score) ? score : depends & on(Variable::k) ? key : row);
   }
 }
@@ -56,46 +52,8 @@ Value Evaluator::compute(NodeId id) {
       break;
   }
   const NodeId* operands = graph_.operands(id).data();
-  return meaning_of(id, [this, operands](int index) { return value(operands[index]); });
-}
-
-template <class Fetch>
-Value Evaluator::meaning_of(NodeId id, const Fetch& fetch) const {
-  const Op op = graph_[id].op;
-  return level_[id] == score ? meaning<double>(op, fetch) : meaning<float>(op, fetch);
-}
-
-/// Tries each node on a stack of its own. The first operand that is missing is needed, because C++
-/// asked for it: it is pushed, and what came of the attempt is dropped, which costs nothing as
-/// every operation is total.
-Value Evaluator::compute_deep(NodeId root) {
-  std::vector<NodeId> stack{root};
-  for (;;) {
-    const NodeId id = stack.back();
-    const auto operands = graph_.operands(id);
-    NodeId missing = no_node;
-    const auto fetch = [&](int index) {
-      const NodeId operand = operands[static_cast<std::size_t>(index)];
-      if (missing != no_node) return Value{};
-      if (ready(operand) || depth_[operand] <= max_recursion) return value(operand);
-      missing = operand;
-      return Value{};
-    };
-    Value found;
-    if (graph_[id].op != Op::read) {
-      found = meaning_of(id, fetch);
-    } else {
-      for (std::size_t axis = 0; axis < operands.size(); ++axis) fetch(static_cast<int>(axis));
-      if (missing == no_node) found = read(id);
-    }
-    if (missing != no_node) {
-      stack.push_back(missing);
-      continue;
-    }
-    if (id == root) return found;
-    keep(id, found);
-    stack.pop_back();
-  }
+  const auto fetch = [this, operands](int index) { return value(operands[index]); };
+  return level_[id] == score ? meaning<double>(node.op, fetch) : meaning<float>(node.op, fetch);
 }
 
 Value Evaluator::read(NodeId id) {

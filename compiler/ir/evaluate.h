@@ -48,7 +48,10 @@ class Evaluator {
   const Site& site() const { return site_; }
 
   Value value(NodeId id) {
-    if (!ready(id)) keep(id, depth_[id] > max_recursion ? compute_deep(id) : compute(id));
+    if (stamp_[id] != epoch_[level_[id]]) {
+      values_[id] = compute(id);
+      stamp_[id] = epoch_[level_[id]];
+    }
     return values_[id];
   }
   bool holds(NodeId id) { return value(id).integer != 0; }
@@ -58,18 +61,7 @@ class Evaluator {
  private:
   enum Level : std::uint8_t { row, key, score, levels };  ///< what a value moves with, at most
 
-  /// Expressions deeper than this are computed without recursion: a graph may be thousands deep.
-  static constexpr std::uint32_t max_recursion = 200;
-
-  bool ready(NodeId id) const { return stamp_[id] == epoch_[level_[id]]; }
-  void keep(NodeId id, Value value) {
-    values_[id] = value;
-    stamp_[id] = epoch_[level_[id]];
-  }
   Value compute(NodeId id);
-  Value compute_deep(NodeId id);
-  template <class Fetch>
-  Value meaning_of(NodeId id, const Fetch& fetch) const;
   Value read(NodeId id);
   Value variable(Variable v) const;
 
@@ -78,7 +70,6 @@ class Evaluator {
   Site site_;
   std::uint64_t now_ = 1, epoch_[levels] = {1, 1, 1};
   std::vector<Level> level_;
-  std::vector<std::uint32_t> depth_;
   std::vector<std::uint64_t> stamp_;
   std::vector<Value> values_;
 };

@@ -320,27 +320,3 @@ TEST_CASE("and, or and where evaluate only what they need") {
   CHECK_FALSE(ir::attends(pattern, site, bindings));
   CHECK(bindings.reads == 0);
 }
-
-TEST_CASE("an expression may be as deep as a graph allows, and stays lazy there") {
-  ir::Pattern pattern{.name = "deep"};
-  pattern.tensors.push_back({"t", Type::boolean, {{ir::AxisKind::key}}});
-  ir::Graph& graph = pattern.graph;
-  const NodeId k = graph.variable(Variable::k), q = graph.variable(Variable::q);
-  const NodeId one = graph.constant(1), read = graph.read(0, Type::boolean, std::array{k});
-  NodeId sum = q, choice = graph.make(Op::lt_i32, {q, k});
-  std::int32_t expected = 5;
-  while (graph.size() < ir::Graph::max_nodes - 20) {
-    sum = graph.make(Op::xor_i32, {graph.make(Op::mul_i32, {sum, k}), q});
-    expected = static_cast<std::int32_t>(static_cast<std::uint32_t>(expected) * 7u) ^ 5;
-    const NodeId past = graph.make(Op::lt_i32, {k, graph.make(Op::sub_i32, {one, sum})});
-    choice = graph.make(Op::where_bool, {graph.make(Op::eq_i32, {k, q}),
-                                         graph.make(Op::logical_and, {past, read}), choice});
-  }
-  const Hashed bindings(pattern, 1);
-  Site site;
-  site.q = 5;
-  site.k = 7;
-  CHECK(ir::evaluate(graph, sum, site, bindings).integer == expected);
-  CHECK(ir::evaluate(graph, choice, site, bindings).integer == 1);
-  CHECK(bindings.reads == 0);
-}
