@@ -20,7 +20,7 @@ constexpr std::array<std::string_view, 4> matrix_axes = {"batch", "head", "row",
 void check_view(std::string_view name, const TensorView& view, DType dtype, int rank,
                 bool with_data) {
   if (!view.present()) reject("{} is missing", name);
-  if (view.rank != rank) reject("{} has {} axes, expected {}", name, view.rank, rank);
+  if (view.rank != rank) reject("{} has rank {}, expected {}", name, view.rank, rank);
   const bool same_bytes = (dtype == DType::u8 && view.dtype == DType::boolean) ||
                           (dtype == DType::boolean && view.dtype == DType::u8);
   if (view.dtype != dtype && !same_bytes)
@@ -75,8 +75,7 @@ void check_absent(std::string_view name, const TensorView& view, std::string_vie
 /// i32, one per sequence or one more.
 void check_vector(std::string_view name, const TensorView& view, std::int64_t extent) {
   check_view(name, view, DType::i32, 1, true);
-  if (view.shape[0] != extent)
-    reject("{} has {} elements, expected {}", name, view.shape[0], extent);
+  if (view.shape[0] != extent) reject("{} has extent {}, expected {}", name, view.shape[0], extent);
 }
 
 Shape bind_shape(const Spec& spec, const Args& args, bool with_data) {
@@ -158,7 +157,7 @@ std::uint32_t bits_of(const Param& param, const Literal& value) {
     return std::bit_cast<std::uint32_t>(real);
   }
   if (type != param.type)
-    reject("param '{}' is given a {}, expected {}", param.name, name_of(type), name_of(param.type));
+    reject("param '{}': expected {}, got {}", param.name, name_of(param.type), name_of(type));
   if (const auto* real = std::get_if<float>(&value)) return std::bit_cast<std::uint32_t>(*real);
   if (const auto* integer = std::get_if<std::int32_t>(&value))
     return static_cast<std::uint32_t>(*integer);

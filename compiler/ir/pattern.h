@@ -81,7 +81,7 @@ struct Pattern {
   std::string
       source;  ///< the whole text it came from, kept for with_const and --dump; "" from the builder
   std::string origin;
-  std::string digest;  ///< 32 hex digits; see lacuna::Pattern::digest
+  std::string digest;                          ///< 32 hex digits; see lacuna::Pattern::digest
   std::shared_ptr<const lang::Syntax> syntax;  ///< what with_const resolves again
 };
 

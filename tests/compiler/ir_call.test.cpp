@@ -166,7 +166,7 @@ TEST_CASE("a spec is checked alone") {
 TEST_CASE("every argument that does not fit is named, with its place and the limit") {
   check_binds("Q is missing", [](Call& c) { c.args.q = {}; });
   check_binds("Q is bf16, expected f16", [](Call& c) { c.args.q.dtype = DType::bf16; });
-  check_binds("K has 3 axes, expected 4", [](Call& c) {
+  check_binds("K has rank 3, expected 4", [](Call& c) {
     c.args.k = c.view(DType::f16, {2, 10, 16});
   });
   check_binds("K: axis 0 (batch) has extent 3, expected 2, as Q has",
@@ -208,9 +208,8 @@ TEST_CASE("params are matched by name and type") {
     c.params.push_back({"reech", 1});
   });
   check_binds("param 'reach' is given twice", [](Call& c) { c.params.push_back({"reach", 1}); });
-  check_binds("param 'reach' is given a f32, expected i32",
-              [](Call& c) { c.params[0].value = 7.0f; });
-  check_binds("param 'wide' is given a i32, expected bool", [](Call& c) {
+  check_binds("param 'reach': expected i32, got f32", [](Call& c) { c.params[0].value = 7.0f; });
+  check_binds("param 'wide': expected bool, got i32", [](Call& c) {
     c.params.push_back({"wide", 1});
   });
   check_binds("param 'slope' is f32, which cannot hold 16777217 exactly", [](Call& c) {
@@ -248,7 +247,7 @@ TEST_CASE("tensors are matched by name, storage and extent") {
     c.spec.storage["doc"] = DType::i64;
     c.tensor("doc").dtype = DType::i64;
   });
-  check_binds("tensor 'doc' has 1 axes, expected 2",
+  check_binds("tensor 'doc' has rank 1, expected 2",
               [](Call& c) { c.tensor("doc") = c.view(DType::i32, {10}); });
   check_binds("tensor 'doc': axis 1 (key) has extent 9, expected 10",
               [](Call& c) { c.tensor("doc").shape[1] = 9; });
@@ -273,7 +272,7 @@ TEST_CASE("lengths and offsets go with the spec") {
               [&](Call& c) { c.args.q_lens = vector(c, 2); });
   check_binds("cu_seqlens_k is given, but the lengths of the spec are not packed",
               [&](Call& c) { c.args.cu_seqlens_k = vector(c, 3); });
-  check_binds("k_lens has 3 elements, expected 2", [&](Call& c) {
+  check_binds("k_lens has extent 3, expected 2", [&](Call& c) {
     c.spec.lengths = Lengths::padded;
     c.args.k_lens = vector(c, 3);
   });
@@ -281,8 +280,7 @@ TEST_CASE("lengths and offsets go with the spec") {
     c.args.offset = 0;
     c.args.offsets = vector(c, 2);
   });
-  check_binds("offsets has 1 elements, expected 2",
-              [&](Call& c) { c.args.offsets = vector(c, 1); });
+  check_binds("offsets has extent 1, expected 2", [&](Call& c) { c.args.offsets = vector(c, 1); });
   check_binds("offsets is i64, expected i32",
               [&](Call& c) { c.args.offsets = c.view(DType::i64, {2}); });
   check_binds(
@@ -290,8 +288,8 @@ TEST_CASE("lengths and offsets go with the spec") {
   check_binds(
       "cu_seqlens_q is missing", [](Call& c) { c.args.cu_seqlens_q = {}; }, packed());
   check_binds(
-      "cu_seqlens_k has 3 elements, expected 4",
-      [&](Call& c) { c.args.cu_seqlens_k = vector(c, 3); }, packed());
+      "cu_seqlens_k has extent 3, expected 4", [&](Call& c) { c.args.cu_seqlens_k = vector(c, 3); },
+      packed());
   check_binds(
       "Q: axis 0 (batch) has extent 2, expected 1 (packed sequences stand in one batch)",
       [](Call& c) {
