@@ -142,8 +142,9 @@ struct FlashForward {
       const s32 r = row0 + Machine::row(i);
       const float total = Machine::row_sum(state[i].sum);
       if (r >= limit) continue;
-      const float sink = r < at.q_len ? Pattern::sink(p, at, wrap_add(r, at.offset)) : -infinity();
-      const SoftmaxEnd end = finish(state[i].max, total, sink);
+      SoftmaxEnd end = nothing();  // of a padded row: it worked on another row's position
+      if (r < at.q_len)
+        end = finish(state[i].max, total, Pattern::sink(p, at, wrap_add(r, at.offset)));
       const s64 row = at.q_start + r;
       const u64 to = address_of<typename Config::Out>(p.call.o, at.h, row);
       LACUNA_UNROLL
