@@ -11,12 +11,12 @@ class Packer {
  public:
   explicit Packer(Packed& packed) : packed_(packed) {}
 
-  /// Writes `data` at `byte` as an address, and the region that it means unless it is null.
+  /// The view's address at `byte`, and the region that it means. Without elements it is null: that
+  /// is what a kernel asks for before it reads.
   void address(std::size_t byte, std::string_view name, const TensorView& view,
                bool writable = false) {
-    auto value = reinterpret_cast<unsigned long long>(view.data);
-    write(byte, value);
-    if (view.data == nullptr) return;
+    if (!view.data || view.elements() == 0) return;
+    write(byte, reinterpret_cast<unsigned long long>(view.data));
     packed_.slots.push_back(
         {static_cast<std::uint32_t>(byte), static_cast<std::uint32_t>(packed_.regions.size())});
     packed_.regions.push_back({name, view, writable});

@@ -209,6 +209,26 @@ TEST_CASE("packed sequences hand over their starts, and the batch counts sequenc
   CHECK(launch.call().lse.data == 0);
 }
 
+TEST_CASE("a tensor without elements has no address, which is how a kernel knows") {
+  FakeEngine fake;
+  RandomCall call(test::fresh_seed());
+  Spec spec{.pattern = Pattern::parse("attention a { tensor t: i32[_]\n mask t[k] == 0 }"),
+            .dtype = DType::bf16,
+            .head_dim = 16,
+            .value_dim = 24};
+  NamedTensor t{"t", call.view(DType::i32, {0}, false)};
+  REQUIRE(t.view.data);
+  call.args.tensors = {&t, 1};
+  call.args.lse = {};
+  Program program = fake.engine.program(spec);
+  program.forward(call.args);
+  const test::Launched& launch = fake.device->launches.at(0);
+  int at = program.state().planned->layout.tensors_at;
+  CHECK(launch.at<TensorArg>(static_cast<std::size_t>(at)).data == 0);
+  CHECK(launch.at<TensorArg>(static_cast<std::size_t>(at)).extent[0] == 0);
+  CHECK_FALSE(launch.region("t"));
+}
+
 TEST_CASE("a call is aligned exactly where every row of Q, K and V starts on 16 bytes") {
   unsigned seed = test::fresh_seed();
   INFO("LACUNA_SEED=" << seed);
