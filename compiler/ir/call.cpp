@@ -45,10 +45,10 @@ void check_extent(std::string_view name, const TensorView& view, int axis, std::
 
 /// Kernels reach a head's elements by 32-bit offsets.
 void check_head(std::string_view name, const TensorView& view) {
+  if (view.elements() == 0) return;
   const int last = view.rank - 1;
   if (last == 3 && view.shape[last] > 1 && view.strides[last] != 1)
     reject("{}: the last axis has stride {}, expected 1 (contiguous)", name, view.strides[last]);
-  if (view.elements() == 0) return;
   std::int64_t span = 1;
   for (int axis = 2; axis <= last; ++axis) {
     const std::int64_t steps = view.shape[axis] - 1, stride = view.strides[axis];
