@@ -45,7 +45,7 @@ foreach(one nvrtc cuda host cache tune)
 endforeach()
 part(runtime/llvm QUOTED ${shared} runtime/llvm/ ANGLED ${system} ${c_std} "(llvm|clang)/.*")
 
-set(anything ${public} compiler/ runtime/ templates/ tools/ tests/)
+set(anything ${public} compiler/ runtime/ templates/ tools/ tests/ bench/)
 part(tools QUOTED ${anything} ANGLED ${system} "(CLI|nlohmann)/.*")
 part(bench QUOTED ${anything} ANGLED ${system} "(CLI|nlohmann)/.*")
 part(tests QUOTED ${anything} ANGLED ${system} ${c_std} "(catch2|nlohmann)/.*")
