@@ -32,10 +32,12 @@ struct Softmax {
 // The end of a row: `total` is the sum over lanes. A sink (natural logits, -inf: none) joins
 // maximum and sum.
 struct SoftmaxEnd {
-  float factor, lse;  // O = factor * accumulated; a row that no key answers has 0 and -inf
+  float factor, lse;  // O = factor * accumulated
 };
+// A row that is absent, or that no key answers.
+LACUNA_DEVICE SoftmaxEnd nothing() { return {0.0f, -infinity()}; }
 LACUNA_DEVICE SoftmaxEnd finish(float max, float total, float sink) {
-  if (max == -infinity()) return {0.0f, -infinity()};
+  if (max == -infinity()) return nothing();
   const float y = sink * Softmax::log2_e, top = max_f32(max, y);
   const float shrink = exp2_approx(max - top), sum = fma_rn(total, shrink, exp2_approx(y - top));
   return {divide(shrink, sum), (top + log2_approx(sum)) * Softmax::ln_2};
