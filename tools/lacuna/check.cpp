@@ -55,7 +55,7 @@ Report run_check(const CheckFlags& flags, const Terminal& terminal) {
   DType dtype = parse_dtype(flags.dtype);
   Spec spec = inputs.spec(pattern, dtype, true);
   runtime::Stages stages;
-  DeviceCall call(runtime::open_engine(flags.engine.options()), spec, inputs, &stages);
+  DeviceCall call(flags.engine.options(), spec, inputs, &stages);
   progress.say("running");
   Results results = call.run(&stages);
   progress.say("comparing with the reference");

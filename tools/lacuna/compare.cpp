@@ -35,14 +35,14 @@ Distance measure(const Array& array, const std::vector<double>& reference,
   double squares = 0;
   for (std::int64_t i = 0; i < result.elements; ++i) {
     double error = distance(array.real(i), reference[i]), bound = bounds[i];
-    result.max = std::max(result.max, error);
+    if (i == 0 || error > result.max) result.max = error, result.bound = bound;
     squares += error * error;
     // An element without a bound is no evidence, unless it is not a number where the reference has
     // one.
     bool beyond = error > bound || (std::isinf(error) && std::isinf(bound));
     result.beyond += beyond;
     double share = error == 0 ? 0 : beyond && std::isinf(bound) ? bound : error / bound;
-    if (worst < 0 || share > result.share) worst = i, result.share = share, result.bound = bound;
+    if (worst < 0 || share > result.share) worst = i, result.share = share;
   }
   if (result.elements > 0) {
     result.rms = std::sqrt(squares / static_cast<double>(result.elements));
@@ -62,8 +62,9 @@ Json to_json(const Distance& distance) {
 std::string line(std::string_view name, std::string_view type, const Distance& distance) {
   if (distance.elements == 0) return fmt::format("  {:<8} no elements\n", name);
   auto text = fmt::format(
-      "  {:<8} max error {:.2e}, rms {:.2e}; bound of {} at {} is {:.2e}, {:.0f} % of it used\n",
-      name, distance.max, distance.rms, type, distance.worst, distance.bound, 100 * distance.share);
+      "  {:<8} max error {:.2e} where {} may be off by {:.2e}, rms {:.2e}; {:.0f} % of the bound "
+      "at most, at {}\n",
+      name, distance.max, type, distance.bound, distance.rms, 100 * distance.share, distance.worst);
   if (!distance.within()) {
     text += fmt::format("  {:<8} BEYOND THE BOUND: {} of {} elements\n", "", distance.beyond,
                         distance.elements);

@@ -11,10 +11,10 @@ namespace lacuna::tool {
 /// The distance of one tensor from the reference.
 struct Distance {
   double max = 0, rms = 0;
-  double bound = 0;  ///< at the element that comes closest to its bound, or is farthest beyond
-  double share = 0;  ///< error / bound there; above 1 is a failure
+  double bound = 0;  ///< at the element with the largest error
+  double share = 0;  ///< the largest error / bound of any element; above 1 is a failure
   std::int64_t elements = 0, beyond = 0;
-  std::string worst;  ///< where that is: "[0,3,17,5]"
+  std::string worst;  ///< where that share is: "[0,3,17,5]"
   bool within() const { return beyond == 0; }
 };
 

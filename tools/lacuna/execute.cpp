@@ -42,13 +42,13 @@ void HostCall::place(const std::function<void*(const TensorView&)>& address) {
   for (NamedTensor& tensor : tensors_) move(tensor.view);
 }
 
-DeviceCall::DeviceCall(std::shared_ptr<EngineState> engine, const Spec& spec, const Inputs& inputs,
+DeviceCall::DeviceCall(const EngineOptions& options, const Spec& spec, const Inputs& inputs,
                        runtime::Stages* stages)
-    : engine_(std::move(engine)),
-      results_(results_for(inputs, spec.output.value_or(spec.dtype), spec.statistic)),
-      call_on_device_(inputs, &results_) {
-  bound_ = ir::bind(spec, args());
+    : results_(results_for(inputs, spec.output.value_or(spec.dtype), spec.statistic)),
+      call_on_device_(inputs, &results_),
+      bound_(ir::bind(spec, args())) {
   ir::validate_values(spec, args(), bound_);
+  engine_ = runtime::open_engine(options);
   planned_ = runtime::planned_for(*engine_, spec, stages);
   try {
     call_on_device_.place([this](const TensorView& view) { return upload(view); });

@@ -34,8 +34,9 @@ class HostCall {
 /// memory.
 class DeviceCall {
  public:
-  /// Throws Error{argument} for whatever is wrong with the inputs, before the device is touched.
-  DeviceCall(std::shared_ptr<EngineState> engine, const Spec& spec, const Inputs& inputs,
+  /// Throws Error{argument} for whatever is wrong with the inputs, before a device or compiler is
+  /// looked for.
+  DeviceCall(const EngineOptions& options, const Spec& spec, const Inputs& inputs,
              runtime::Stages* stages);
   ~DeviceCall();
   DeviceCall(const DeviceCall&) = delete;
@@ -58,10 +59,10 @@ class DeviceCall {
   void poison();
   Results collect();
 
-  std::shared_ptr<EngineState> engine_;
   Results results_;
   HostCall call_on_device_;
   ir::Call bound_;
+  std::shared_ptr<EngineState> engine_;
   std::shared_ptr<const runtime::Planned> planned_;
   std::vector<void*> memory_;
 };

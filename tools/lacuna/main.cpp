@@ -4,10 +4,10 @@
 #include "tools/lacuna/command.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cstdio>
 #include <exception>
-#include <iostream>
 
 namespace lacuna::tool {
 namespace {
@@ -95,6 +95,12 @@ std::string command_line(const CLI::App& command) {
   return command_line(*command.get_parent()) + " " + command.get_name();
 }
 
+std::vector<std::string> names_of(CLI::App& command) {
+  std::vector<std::string> names;
+  for (const CLI::App* sub : command.get_subcommands({})) names.push_back(sub->get_name());
+  return names;
+}
+
 /// What the parser could not place: a command where none is known yet, else a flag or a word.
 std::string unexpected(CLI::App& command, const std::string& word) {
   std::vector<std::string> names;
@@ -104,7 +110,7 @@ std::string unexpected(CLI::App& command, const std::string& word) {
       for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
     }
   } else {
-    for (const CLI::App* sub : command.get_subcommands({})) names.push_back(sub->get_name());
+    names = names_of(command);
   }
   std::vector<std::string_view> views(names.begin(), names.end());
   auto near = suggestion(word.substr(0, word.find('=')), views);
@@ -112,17 +118,38 @@ std::string unexpected(CLI::App& command, const std::string& word) {
   return fmt::format("'{}' is not a {}{}", word, flag ? "flag" : "command", near);
 }
 
+/// The parser's own messages, as sentences: "--q: 1 required F.npy missing", "--q: At Most 1
+/// required but received 2".
+std::string reworded(const std::string& what) {
+  auto colon = what.find(": ");
+  if (what.find("required but received") != what.npos)
+    return what.substr(0, colon) + " is given twice";
+  auto missing = what.find(" required ");
+  if (missing != what.npos && what.ends_with(" missing"))
+    return what.substr(0, colon) + " needs a value";
+  return what;
+}
+
 int complain(CLI::App& app, const CLI::ParseError& error) {
   CLI::App* command = chosen(app);
   if (error.get_name() == "CallForHelp") {
-    std::cout << command->help();
+    fmt::print("{}\n",
+               command->help(command->get_parent() ? command_line(*command->get_parent()) : ""));
     return exit_ok;
   }
   auto rest = command->remaining(true);
   std::string what = error.what();
-  if (error.get_name() == "ExtrasError" && !rest.empty()) what = unexpected(*command, rest.front());
-  while (!what.empty() && (what.back() == '\n' || what.back() == '.')) what.pop_back();
-  fmt::print(stderr, "lacuna: {}; see {} --help\n", what, command_line(*command));
+  if (!rest.empty()) {
+    // A mistyped flag also leaves the right one missing: name the cause.
+    what = unexpected(*command, rest.front());
+  } else if (!command->get_subcommands({}).empty()) {
+    what =
+        fmt::format("{} needs one of {}", command->get_name(), fmt::join(names_of(*command), ", "));
+  } else {
+    what = reworded(what);
+  }
+  fmt::print(stderr, "lacuna: {}{} {} --help\n", what, what.back() == '?' ? " See" : "; see",
+             command_line(*command));
   return exit_usage;
 }
 

@@ -10,7 +10,7 @@ namespace {
 
 using plan::TileState;
 
-constexpr std::int64_t most_lines = 32;
+constexpr std::int64_t most_lines = 36;
 
 /// Codes of the 256 colour palette: empty, then rising density.
 constexpr int skipped_colours[] = {234, 66, 67, 68};

@@ -71,7 +71,7 @@ Report run_replay(const ReplayFlags& flags, const Terminal& terminal) {
   progress.say("running");
   Spec spec = recorded.inputs.spec(pattern, recorded.output, recorded.statistic);
   runtime::Stages stages;
-  DeviceCall call(runtime::open_engine(engine.options()), spec, recorded.inputs, &stages);
+  DeviceCall call(engine.options(), spec, recorded.inputs, &stages);
   const plan::Plan& plan = call.planned().plan;
   auto source = codegen::generate(plan, plan.passes.at(0), call.variant());
   bool edited = source.text != recorded.source;

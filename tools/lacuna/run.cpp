@@ -95,7 +95,7 @@ Report run(const RunFlags& flags, const Terminal& terminal) {
   std::optional<Dump> dump;
   if (!flags.dump.empty()) dump.emplace(flags.dump);
   runtime::Stages stages;
-  DeviceCall call(runtime::open_engine(flags.engine.options()), spec, inputs, &stages);
+  DeviceCall call(flags.engine.options(), spec, inputs, &stages);
   if (dump) {
     progress.say("dumping the stages");
     dump->before(call, inputs, {flags.pattern.consts, flags.engine});

@@ -88,6 +88,8 @@ void add_tiles(const Spec& spec, const ir::Call& call, const ir::Sequence& seque
 Picture make_picture(const Pattern& pattern, const ShowFlags& flags) {
   Extents extents = parse_shape(flags.shape);
   check_pairs(extents.shape);
+  plan::Arch arch = plan::parse_arch(flags.arch);
+  plan::row(arch);  // an architecture without kernels is an error, a pattern without one is drawn
   std::int64_t h = index_below("--head", flags.head, extents.shape.heads);
   std::int64_t b = index_below("--batch", flags.batch, extents.shape.batch);
   Inputs inputs = inputs_for(pattern.tree(), flags, extents);
@@ -107,7 +109,7 @@ Picture make_picture(const Pattern& pattern, const ShowFlags& flags) {
   picture.columns = extents.shape.keys;
   picture.first_position = sequences.at(b).offset;
   picture.live = ir::live(spec, host.args(), b, h);
-  add_tiles(spec, call, sequences.at(b), bindings, plan::parse_arch(flags.arch), b, h, picture);
+  add_tiles(spec, call, sequences.at(b), bindings, arch, b, h, picture);
   return picture;
 }
 

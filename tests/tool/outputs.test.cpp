@@ -1,0 +1,238 @@
+#include "tests/catch.h"
+#include "tests/tool/command.h"
+#include "tests/tool/tensors.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <cmath>
+#include <fstream>
+
+using namespace lacuna::test;
+using lacuna::DType;
+using lacuna::tool::Array;
+
+namespace {
+
+const char* const pattern =
+    "attention docs {\n param reach: i32 = 20\n tensor doc: i32[batch, key]\n mask causal\n mask "
+    "window(reach)\n"
+    " mask document(doc)\n}\n";
+
+struct Bench {
+  Folder folder;
+  std::map<std::string, std::string> variables = {{"LACUNA_CACHE_DIR", folder / "cache"},
+                                                  {"LACUNA_DEVICE", "host"}};
+
+  Bench() {
+    folder.write("p.lac", pattern);
+    random_file(folder, "q.npy", {1, 4, 33, 16}, std::random_device()());
+    random_file(folder, "k.npy", {1, 2, 50, 16}, std::random_device()());
+    random_file(folder, "v.npy", {1, 2, 50, 8}, std::random_device()());
+    std::vector<std::int64_t> ids(50);
+    for (int i = 0; i < 50; ++i) ids[i] = i / 19;
+    integer_file(folder, "doc.npy", DType::i64, {1, 50}, ids);
+  }
+  Ran run(std::vector<std::string> more) const {
+    std::vector<std::string> words = {"run",      folder / "p.lac",
+                                      "--q",      folder / "q.npy",
+                                      "--k",      folder / "k.npy",
+                                      "--v",      folder / "v.npy",
+                                      "--tensor", "doc=" + folder / "doc.npy",
+                                      "--out",    folder / "out"};
+    words.insert(words.end(), more.begin(), more.end());
+    return lacuna::test::lacuna(words, variables);
+  }
+};
+
+/// The same attention by numpy, in float64.
+std::string numpy_distance(const Bench& bench, double bound) {
+  return python("import numpy as np\nf = '" + bench.folder.path().string() +
+                "/'\n"
+                "q, k, v = (np.load(f + n + '.npy').astype('f8') for n in 'qkv')\n"
+                "d = np.load(f + 'doc.npy')[0]\n"
+                "k, v = np.repeat(k, 2, 1), np.repeat(v, 2, 1)\n"
+                "z = q @ k.swapaxes(2, 3) / 4\n"
+                "i, j = np.arange(33)[:, None] + 17, np.arange(50)[None]\n"
+                "z = np.where((j <= i) & (i - j < 20) & (d[i] == d[j]), z, -np.inf)\n"
+                "m = z.max(-1, keepdims=True)\np = np.exp(z - m)\ns = p.sum(-1, keepdims=True)\n"
+                "o, lse = np.load(f + 'out/o.npy'), np.load(f + 'out/lse.npy')\n"
+                "assert o.dtype == 'f4' and lse.dtype == 'f4' and o.shape == (1, 4, 33, 8) and "
+                "lse.shape == (1, 4, 33)\n"
+                "e = max(abs(o - (p / s) @ v).max(), abs(lse - (m + np.log(s))[..., 0]).max())\n"
+                "print('near' if e < " +
+                std::to_string(bound) + " else e)");
+}
+
+}  // namespace
+
+TEST_CASE("run: what numpy computes, written as float32") {
+  Bench bench;
+  Ran ran = bench.run({"--lse", "--check"});
+  INFO(ran.err << ran.out);
+  REQUIRE(ran.code == 0);
+  CHECK(numpy_distance(bench, 1e-4) == "near\n");
+  for (const char* said :
+       {"device   ", "compiler ", "kernel   ", "stages   ", "launch ", "max error"}) {
+    CHECK(ran.out.find(said) != std::string::npos);
+  }
+}
+
+TEST_CASE("run: --dtype rounds the inputs, and --json says where everything is") {
+  Bench bench;
+  Ran ran = bench.run({"--lse", "--dtype", "bf16", "--json"});
+  INFO(ran.err << ran.out);
+  REQUIRE(ran.code == 0);
+  auto json = nlohmann::json::parse(ran.out);
+  CHECK(json["ok"] == true);
+  CHECK(json["dtype"] == "bf16");
+  CHECK(json["shape"]["G"] == 2);
+  CHECK(json["outputs"]["o"] == bench.folder / "out/o.npy");
+  CHECK(json["stages_ms"]["launch"].get<double>() > 0);
+  CHECK(numpy_distance(bench, 0.1) == "near\n");
+}
+
+TEST_CASE("run: a second run reads its kernel from the disk cache") {
+  Bench bench;
+  auto first = nlohmann::json::parse(bench.run({"--json"}).out);
+  auto second = nlohmann::json::parse(bench.run({"--json"}).out);
+  CHECK(first["kernel_from"] == "compiler");
+  CHECK(second["kernel_from"] == "disk cache");
+  auto list =
+      nlohmann::json::parse(lacuna::test::lacuna({"cache", "list", "--json"}, bench.variables).out);
+  CHECK(list["entries"].size() == 1);
+  CHECK(lacuna::test::lacuna({"cache", "verify"}, bench.variables).code == 0);
+  std::string file = bench.folder / "cache/" + list["entries"][0]["file"].get<std::string>();
+  std::fstream(file, std::ios::in | std::ios::out | std::ios::binary).seekp(200).put('!');
+  CHECK(lacuna::test::lacuna({"cache", "verify"}, bench.variables).code == 1);
+  CHECK(lacuna::test::lacuna({"cache", "clear"}, bench.variables).code == 0);
+  CHECK(nlohmann::json::parse(bench.run({"--json"}).out)["kernel_from"] == "compiler");
+}
+
+TEST_CASE("run: a dump holds every stage, and replay brings the same bits") {
+  Bench bench;
+  std::string dump = bench.folder / "stages";
+  Ran ran = bench.run(
+      {"--lse", "--dtype", "f16", "--param", "reach=7", "--offset", "17", "--dump", dump});
+  INFO(ran.err << ran.out);
+  REQUIRE(ran.code == 0);
+  CHECK(ran.out.find(dump + "/source.cu") != std::string::npos);
+  for (const char* name : {"pattern.lac", "plan.txt", "source.cu", "templates/flash_forward.cuh",
+                           "options.txt", "kernel.ptx", "kernel.ll", "call.json", "inputs/q.npy",
+                           "inputs/tensor_doc.npy", "outputs/o.npy", "outputs/lse.npy"}) {
+    INFO(name);
+    CHECK(!read(dump + "/" + name).empty());
+  }
+  CHECK(read(dump + "/pattern.lac") == pattern);
+  Ran again = lacuna::test::lacuna({"replay", dump, "--json"}, bench.variables);
+  INFO(again.err << again.out);
+  REQUIRE(again.code == 0);
+  auto json = nlohmann::json::parse(again.out);
+  CHECK(json["edited"] == false);
+  CHECK(json["outputs"]["o"]["differing"] == 0);
+  CHECK(json["outputs"]["lse"]["differing"] == 0);
+}
+
+TEST_CASE("replay: an edited source is what runs") {
+  Bench bench;
+  std::string dump = bench.folder / "stages";
+  REQUIRE(bench.run({"--dump", dump}).code == 0);
+  std::string source = read(dump + "/source.cu");
+  auto at = source.find("(k <= q)");
+  REQUIRE(at != source.npos);
+  std::ofstream(dump + "/source.cu") << source.replace(at, 8, "(k <= q - 1)");
+  Ran ran = lacuna::test::lacuna({"replay", dump, "--json"}, bench.variables);
+  INFO(ran.err << ran.out);
+  CHECK(ran.code == 1);
+  auto json = nlohmann::json::parse(ran.out);
+  CHECK(json["edited"] == true);
+  CHECK(json["outputs"]["o"]["differing"].get<int>() > 0);
+  std::ofstream(dump + "/source.cu") << source << "\nthis is no C++\n";
+  Ran broken = lacuna::test::lacuna({"replay", dump}, bench.variables);
+  CHECK(broken.code == 1);
+  CHECK(broken.err.find("this is no C++") != std::string::npos);
+}
+
+TEST_CASE("run: what fails leaves no file, and what was there stays") {
+  Bench bench;
+  auto out = std::filesystem::path(bench.folder / "out");
+  SECTION("an index outside of a tensor, found while running") {
+    bench.folder.write("p.lac",
+                       "attention a {\n tensor doc: i32[batch, _]\n mask doc[b, q + 3] >= 0\n}\n");
+    Ran ran = bench.run({});
+    INFO(ran.err << ran.out);
+    CHECK(ran.code != 0);
+    CHECK(ran.err.rfind("lacuna: ", 0) == 0);
+    CHECK(!std::filesystem::exists(out));
+  }
+  SECTION("an earlier result") {
+    REQUIRE(bench.run({}).code == 0);
+    std::string before = read(out / "o.npy");
+    CHECK(bench.run({"--param", "reach=x"}).code == 2);
+    CHECK(read(out / "o.npy") == before);
+  }
+  SECTION("a directory that cannot be made") {
+    std::ofstream(bench.folder / "file") << "x";
+    std::vector<std::string> words = {"run",      bench.folder / "p.lac",
+                                      "--q",      bench.folder / "q.npy",
+                                      "--k",      bench.folder / "k.npy",
+                                      "--v",      bench.folder / "v.npy",
+                                      "--tensor", "doc=" + bench.folder / "doc.npy",
+                                      "--out",    bench.folder / "file/out"};
+    Ran ran = lacuna::test::lacuna(words, bench.variables);
+    INFO(ran.err);
+    CHECK(ran.code != 0);
+    CHECK(ran.err.find("file/out") != std::string::npos);
+  }
+}
+
+TEST_CASE("run: lengths, packed and padded, are those of the sequences") {
+  Bench bench;
+  bench.folder.write("p.lac", "attention a {\n mask causal\n}\n");
+  SECTION("padded") {
+    random_file(bench.folder, "q.npy", {2, 2, 9, 8}, 1);
+    random_file(bench.folder, "k.npy", {2, 2, 12, 8}, 2);
+    random_file(bench.folder, "v.npy", {2, 2, 12, 8}, 3);
+    auto q_lens = integer_file(bench.folder, "ql.npy", DType::i64, {2}, {9, 4});
+    auto k_lens = integer_file(bench.folder, "kl.npy", DType::i32, {2}, {7, 12});
+    std::vector<std::string> words = {"run",      bench.folder / "p.lac",
+                                      "--q",      bench.folder / "q.npy",
+                                      "--k",      bench.folder / "k.npy",
+                                      "--v",      bench.folder / "v.npy",
+                                      "--out",    bench.folder / "out",
+                                      "--q-lens", q_lens,
+                                      "--k-lens", k_lens,
+                                      "--lse",    "--check"};
+    Ran ran = lacuna::test::lacuna(words, bench.variables);
+    INFO(ran.err << ran.out);
+    REQUIRE(ran.code == 0);
+    Array lse = lacuna::tool::read_npy(bench.folder / "out/lse.npy", "lse");
+    for (int row = 4; row < 9; ++row) CHECK(lse.real((1 * 2 + 0) * 9 + row) == -INFINITY);
+    CHECK(std::isfinite(lse.real((1 * 2 + 0) * 9 + 3)));
+  }
+  SECTION("packed") {
+    random_file(bench.folder, "q.npy", {1, 2, 15, 8}, 1);
+    random_file(bench.folder, "k.npy", {1, 1, 20, 8}, 2);
+    random_file(bench.folder, "v.npy", {1, 1, 20, 8}, 3);
+    auto q = integer_file(bench.folder, "cq.npy", DType::i32, {4}, {0, 5, 5, 15});
+    auto k = integer_file(bench.folder, "ck.npy", DType::i32, {4}, {0, 7, 9, 20});
+    std::vector<std::string> words = {"run",
+                                      bench.folder / "p.lac",
+                                      "--q",
+                                      bench.folder / "q.npy",
+                                      "--k",
+                                      bench.folder / "k.npy",
+                                      "--v",
+                                      bench.folder / "v.npy",
+                                      "--out",
+                                      bench.folder / "out",
+                                      "--cu-seqlens-q",
+                                      q,
+                                      "--cu-seqlens-k",
+                                      k,
+                                      "--check"};
+    Ran ran = lacuna::test::lacuna(words, bench.variables);
+    INFO(ran.err << ran.out);
+    CHECK(ran.code == 0);
+  }
+}

@@ -1,0 +1,115 @@
+#include "tests/catch.h"
+#include "tests/tool/command.h"
+
+#include <nlohmann/json.hpp>
+
+#include <cstdlib>
+#include <fstream>
+#include <random>
+
+using namespace lacuna::test;
+
+namespace {
+
+struct Golden {
+  const char* name;
+  std::vector<std::string> words;
+};
+
+/// The terminal pictures beside this file; LACUNA_UPDATE=1 writes them anew.
+const Golden goldens[] = {
+    {"causal", {"--shape", "Nq=24,Nk=40"}},
+    {"window", {"--shape", "N=200", "--param", "reach=48"}},
+    {"documents", {"--shape", "B=2,N=160", "--batch", "1"}},
+};
+
+const char* const patterns =
+    "attention causal { mask causal }\n"
+    "attention window { param reach: i32\n mask causal\n mask window(reach) }\n"
+    "attention documents { tensor doc: i32[batch, key]\n mask causal\n mask document(doc) }\n";
+
+std::vector<std::string> show(const Golden& golden, const Folder& folder) {
+  std::vector<std::string> words = {"show", folder / "p.lac", "--attention", golden.name};
+  words.insert(words.end(), golden.words.begin(), golden.words.end());
+  return words;
+}
+
+}  // namespace
+
+TEST_CASE("show: pictures in the terminal are the ones beside this test") {
+  Folder folder;
+  folder.write("p.lac", patterns);
+  for (const Golden& golden : goldens) {
+    INFO(golden.name);
+    Ran ran = lacuna::test::lacuna(show(golden, folder));
+    CHECK(ran.err == "");
+    REQUIRE(ran.code == 0);
+    std::string file = std::string(LACUNA_GOLDENS) + "/" + golden.name + ".txt";
+    if (std::getenv("LACUNA_UPDATE")) {
+      std::ofstream(file) << ran.out;
+      continue;
+    }
+    CHECK(ran.out == read(file));
+  }
+}
+
+TEST_CASE("show: the mask that is drawn is the mask, in half blocks pair by pair") {
+  Folder folder;
+  folder.write("p.lac", "attention p { param w: i32\n mask q - k < w and (q ^ k) % 3 != 0 }\n");
+  auto seed = std::random_device()();
+  INFO("seed " << seed);
+  int rows = 2 + static_cast<int>(seed % 40), columns = 2 + static_cast<int>(seed / 64 % 60),
+      w = static_cast<int>(seed % 17);
+  Ran ran = lacuna::test::lacuna({"show", folder / "p.lac", "--shape",
+                                  "Nq=" + std::to_string(rows) + ",Nk=" + std::to_string(columns),
+                                  "--param", "w=" + std::to_string(w), "--json"});
+  REQUIRE(ran.code == 0);
+  auto json = nlohmann::json::parse(ran.out);
+  auto mod = [](int a, int b) { return ((a % b) + b) % b; };
+  std::int64_t live = 0;
+  for (int i = 0; i < rows; ++i) {
+    for (int k = 0; k < columns; ++k) {
+      int q = i + columns - rows;
+      live += q - k < w && mod(q ^ k, 3) != 0;
+    }
+  }
+  CHECK(json["live"] == live);
+  CHECK(json["pairs"] == rows * columns);
+  CHECK(json["full"].get<int>() + json["partial"].get<int>() + json["skipped"].get<int>() ==
+        static_cast<int>(json["tiles"].size() * json["tiles"][0].get<std::string>().size()));
+}
+
+TEST_CASE("show: colours only where they are asked for") {
+  Folder folder;
+  folder.write("p.lac", patterns);
+  auto words = show(goldens[0], folder);
+  CHECK(lacuna::test::lacuna(words).out.find('\033') == std::string::npos);
+  words.insert(words.end(), {"--color", "always"});
+  CHECK(lacuna::test::lacuna(words).out.find("\033[38;5;") != std::string::npos);
+}
+
+TEST_CASE("show: the SVG is well formed and names what it draws") {
+  Folder folder;
+  folder.write("p.lac", "attention p { mask k <= q and q - k < 300 & 100 }\n");
+  Ran ran = lacuna::test::lacuna(
+      {"show", folder / "p.lac", "--shape", "N=300", "--svg", folder / "p.svg"});
+  CHECK(ran.err == "");
+  REQUIRE(ran.code == 0);
+  // An XML parser of its own accord, and what it found.
+  CHECK(python("import xml.etree.ElementTree as e\nt = e.parse('" + folder / "p.svg" +
+               "').getroot()\nprint(t.tag, 'k <= q' in ''.join(t.itertext()), 'FULL' in "
+               "''.join(t.itertext()))") == "{http://www.w3.org/2000/svg}svg True True\n");
+  CHECK(folder.files() == std::vector<std::string>{"p.lac", "p.svg"});
+}
+
+TEST_CASE("show: shapes without rows or keys are drawn as nothing") {
+  Folder folder;
+  folder.write("p.lac", patterns);
+  for (const char* shape : {"Nq=0,Nk=5", "Nq=5,Nk=0", "N=0", "N=1"}) {
+    INFO(shape);
+    Ran ran = lacuna::test::lacuna({"show", folder / "p.lac", "--attention", "causal", "--shape",
+                                    shape, "--svg", folder / "p.svg"});
+    CHECK(ran.err == "");
+    CHECK(ran.code == 0);
+  }
+}
