@@ -22,3 +22,9 @@ lacuna_test(compilers_search
 lacuna_test(compilers_math
   SOURCES ${CMAKE_CURRENT_LIST_DIR}/compilers_math.test.cpp
   LINKS lacuna_ir)
+if(TARGET lacuna_host)
+  lacuna_compilers_test(compilers_run
+    SOURCES ${CMAKE_CURRENT_LIST_DIR}/compilers_run.test.cpp
+            ${CMAKE_CURRENT_LIST_DIR}/compilers_fixture.cpp
+    LINKS lacuna_compilers_fixture lacuna_host lacuna_ir)
+endif()

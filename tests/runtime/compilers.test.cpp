@@ -17,36 +17,6 @@ using namespace lacuna::test;
 
 namespace {
 
-struct Row {
-  std::string_view name, result, a, b, c, emit;
-};
-constexpr Row rows[] = {
-#define LACUNA_OP(name, spelling, result, a, b, c, evaluate, emit) \
-  {#name, #result, #a, #b, #c, emit},
-#include "compiler/ir/ops.def"
-#undef LACUNA_OP
-};
-
-/// An operand of that type that no compiler can fold.
-std::string operand(std::string_view type, int which) {
-  if (type == "i32") return which ? "(p.b)" : "(p.a)";
-  if (type == "f32") return which ? "(x1)" : "(p.x)";
-  return which ? "(p.a < 9)" : "(p.a < p.b)";
-}
-
-/// Every operator of the language once, each stored.
-std::string every_operator() {
-  std::string body = "const float x1 = load_global<float>(p.in);\n";
-  int slot = 0;
-  for (const Row& row : rows) {
-    const std::string value = fmt::format(fmt::runtime(row.emit), operand(row.a, 0),
-                                          operand(row.b, 1), operand(row.c, 0));
-    const std::string wrapped = row.result == "boolean" ? fmt::format("int_of({})", value) : value;
-    body += fmt::format("  store_global(p.out + {}, {});\n", 4 * slot++, wrapped);
-  }
-  return body;
-}
-
 /// How often each opcode with its modifiers stands in a PTX text, of those that `kept` accepts.
 using Counts = std::map<std::string, int>;
 std::string text_of(const Counts& counts) {

@@ -4,6 +4,8 @@
 
 #include "tests/catch.h"
 
+#include <fmt/format.h>
+
 namespace lacuna::test {
 namespace {
 
@@ -16,6 +18,22 @@ std::shared_ptr<const runtime::Compiler> or_warn(
     WARN(error.what());
     return nullptr;
   }
+}
+
+struct Row {
+  std::string_view result, a, b, c, emit;
+};
+constexpr Row rows[] = {
+#define LACUNA_OP(name, spelling, result, a, b, c, evaluate, emit) {#result, #a, #b, #c, emit},
+#include "compiler/ir/ops.def"
+#undef LACUNA_OP
+};
+
+/// An operand of that type that no compiler can fold.
+std::string operand(std::string_view type, int which) {
+  if (type == "i32") return which ? "(p.b)" : "(p.a)";
+  if (type == "f32") return which ? "(x1)" : "(p.x)";
+  return which ? "(p.a < 9)" : "(p.a < p.b)";
 }
 
 }  // namespace
@@ -101,6 +119,19 @@ std::string prelude_body() {
   for (s32 i = 0; i < p.a; ++i) sum += tile[i & 63];
   store_global(out + 80, sum);
 )";
+}
+
+std::string every_operator() {
+  std::string body =
+      "  if (thread_index() != 0) return;\n  const float x1 = load_global<float>(p.in);\n";
+  int slot = 0;
+  for (const Row& row : rows) {
+    const std::string value = fmt::format(fmt::runtime(row.emit), operand(row.a, 0),
+                                          operand(row.b, 1), operand(row.c, 0));
+    const std::string stored = row.result == "boolean" ? fmt::format("int_of({})", value) : value;
+    body += fmt::format("  store_global(p.out + {}, {});\n", 4 * slot++, stored);
+  }
+  return body;
 }
 
 }  // namespace lacuna::test

@@ -21,7 +21,11 @@ codegen::Source program(const std::string& text);
 
 runtime::Artifact compile_ptx(const runtime::Compiler& compiler, const codegen::Source& source);
 
-/// Touches every function of templates/prelude.cuh once.
+/// Touches every function of templates/prelude.cuh once; each thread writes to its own 512 bytes.
 std::string prelude_body();
+/// Every row of ops.def once, in its order, each stored to its own 4 bytes of `out` by thread 0.
+/// The first operand of a row is a, p.x or a < b; the second b, the float at `in`, or a < 9; the
+/// third as the first.
+std::string every_operator();
 
 }  // namespace lacuna::test
