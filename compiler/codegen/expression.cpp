@@ -201,10 +201,10 @@ std::string ExpressionWriter::index(std::uint32_t tensor, int number, NodeId nod
                        value(node));
   std::string text = value(node);
   if (!is_inside(graph_, axis, node)) {
-    const std::string extent = axis.kind == ir::AxisKind::key ? "at.k_len"
-                               : axis.kind == ir::AxisKind::fixed
-                                   ? fmt::format("{}", axis.extent)
-                                   : fmt::format("p.tensor[{}].extent[{}]", tensor, number);
+    const std::string extent =
+        axis.kind == ir::AxisKind::key     ? (packed ? "at.k_len" : "p.call.keys")
+        : axis.kind == ir::AxisKind::fixed ? fmt::format("{}", axis.extent)
+                                           : fmt::format("p.tensor[{}].extent[{}]", tensor, number);
     text = surroundings_.checked
                ? fmt::format("checked_index(p.call, at, {}, {}, {}, {}, {}, {})", surroundings_.q,
                              surroundings_.k, tensor, number, text, extent)

@@ -19,7 +19,7 @@ struct Pattern {
 #line 4 "golden.lac"
   LACUNA_MEMBER static bool conjunct_1(const Params& p, const Place& at, s32 q, s32 k) {
 #line 4 "golden.lac"
-    const s32 v0 = read<Integer<s32>>(p.tensor[0], checked_index(p.call, at, q, k, 0, 0, wrap_add(k, 1), at.k_len));
+    const s32 v0 = read<Integer<s32>>(p.tensor[0], checked_index(p.call, at, q, k, 0, 0, wrap_add(k, 1), p.call.keys));
 #line 4 "golden.lac"
     const bool v1 = (0 < v0);
 #line 4 "golden.lac"
@@ -32,7 +32,7 @@ struct Pattern {
   LACUNA_MEMBER static bool key_0(const Params& p, const Place& at, s32 k) { return (k < (s32)(p.param[0])); }
 #line 34 "guarded.cu"
 #line 4 "golden.lac"
-  LACUNA_MEMBER static bool key_1(const Params& p, const Place& at, s32 k) { return (0 < read<Integer<s32>>(p.tensor[0], clamp_index(wrap_add(k, 1), at.k_len))); }
+  LACUNA_MEMBER static bool key_1(const Params& p, const Place& at, s32 k) { return (0 < read<Integer<s32>>(p.tensor[0], clamp_index(wrap_add(k, 1), p.call.keys))); }
 #line 37 "guarded.cu"
   LACUNA_MEMBER static bool keeps_key(const Params& p, const Place& at, s32 k) { return key_0(p, at, k) && key_1(p, at, k); }
 #line 4 "golden.lac"

@@ -37,8 +37,8 @@ std::uint16_t Decoder::register_slot(Frame& frame, std::uint32_t reg) {
 }
 
 std::uint16_t Decoder::predicate(Frame& frame, const Operand& operand) {
-  if (operand.kind == Operand::Kind::integer && operand.value <= 1) {
-    // A literal truth is the negation, or not, of a predicate that is never set.
+  if (operand.kind == Operand::Kind::integer) {
+    // A literal truth is the negation, or not, of a predicate that is never set. clang writes -1.
     return static_cast<std::uint16_t>(slots_.false_predicate() | (operand.value ? negated_bit : 0));
   }
   if (operand.kind != Operand::Kind::reg || frame.function->registers[operand.index] != ptx::Width::pred)
