@@ -96,8 +96,7 @@ struct EngineState {
   const EngineOptions options;
   const std::shared_ptr<const runtime::Device> device;
   const std::shared_ptr<const runtime::Compiler> compiler;
-  const std::string
-      notice;  ///< that automatic took another compiler than the usual one; usually ""
+  const std::string notice;  ///< says so where automatic could not take NVRTC; usually ""
   runtime::DiskCache disk;
   runtime::PlanTable plans{};
   runtime::MemoryCache<runtime::KernelKey, const runtime::Kernel> kernels{};

@@ -28,8 +28,8 @@ class Engine(_abi.Handle):
     lacuna_engine_options; what is not given is as LACUNA_DEVICE and its like say."""
 
     def __init__(self, device="auto", compiler="auto", log=None, **options):
-        options["device"] = ("auto", "host", "cuda").index(device)
-        options["compiler"] = ("auto", "nvrtc", "llvm").index(compiler)
+        options["device"] = _choice("device", device, ("auto", "host", "cuda"))
+        options["compiler"] = _choice("compiler", compiler, ("auto", "nvrtc", "llvm"))
         options = {name: value.encode() if isinstance(value, str) else value for name, value in options.items()}
         self._log = _abi.Log((lambda line, _: log(line.decode())) if log else 0)
         super().__init__("engine", ctypes.byref(_abi.sized(_abi.EngineOptions, log=self._log, **options)))
@@ -51,8 +51,8 @@ class Program(_abi.Handle):
         stored, count = _abi.array(_abi.Storage, [(name.encode(), _code(t)) for name, t in storage.items()])
         spec = _abi.sized(
             _abi.Spec, dtype=_code(dtype), head_dim=head_dim, value_dim=value_dim, output=_code(self.output),
-            statistic=int(lse), lengths=("uniform", "padded", "packed").index(lengths), storage=stored,
-            storage_count=count)
+            statistic=int(lse), lengths=_choice("lengths", lengths, ("uniform", "padded", "packed")),
+            storage=stored, storage_count=count)
         super().__init__("program", engine, pattern, ctypes.byref(spec))
 
     def prepare(self):
@@ -128,11 +128,14 @@ class Call(contextlib.ExitStack):
         return memory
 
 
+def _choice(what, word, words):
+    if word not in words:
+        raise Error("argument", f"{what} '{word}' is not one of {', '.join(words)}")
+    return words.index(word)
+
+
 def _code(dtype):
-    name = np.dtype(dtype).name
-    if name not in _abi.DTYPES:
-        raise Error("argument", f"dtype {name} is not one of {', '.join(_abi.DTYPES)}")
-    return 1 + _abi.DTYPES.index(name)
+    return 1 + _choice("dtype", np.dtype(dtype).name, _abi.DTYPES)
 
 
 def _view(array, data):

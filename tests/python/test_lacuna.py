@@ -3,6 +3,7 @@ import gc
 import os
 import threading
 import unittest
+import unittest.mock
 
 import numpy as np
 
@@ -86,6 +87,17 @@ class Attention(unittest.TestCase):
         self.assertTrue((o == 0).all() and (lse == -np.inf).all())
         self.assertEqual(lacuna.attention(WINDOW, q[:, :, :0], k, v).shape, (2, 4, 0, 24))
 
+    def test_copies(self):
+        """What a GPU needs, on the device at hand: inputs are written, outputs read back, all memory released."""
+        q, k, v = self.tensors(dtype=np.float16)
+        with unittest.mock.patch.object(lacuna._abi, "HOST", 0):
+            o, lse = lacuna.attention(WINDOW, q[:, :, ::2], k, v, lse=True)
+            with self.assertRaises(lacuna.Error):
+                lacuna.attention(WINDOW, q, k[:, :1], v)
+        expected, expected_lse = reference(q[:, :, ::2], k, v, lambda q, k: (k <= q) & (q - k < 20))
+        self.check(o, expected, 53)
+        np.testing.assert_allclose(lse, expected_lse, atol=1e-4)
+
     def test_errors(self):
         q, k, v = self.tensors()
         for kind, words, call in [
@@ -94,6 +106,7 @@ class Attention(unittest.TestCase):
             ("argument", "width", lambda: lacuna.attention(WINDOW, q, k, v, width=3)),
             ("argument", "does not fit", lambda: lacuna.attention(WINDOW, q, k, v, w=2**31)),
             ("argument", "complex", lambda: lacuna.attention(WINDOW, q.astype(complex), k, v)),
+            ("argument", "auto, host, cuda", lambda: lacuna.Engine(device="gpu")),
             ("argument", "stride", lambda: lacuna.attention(WINDOW, q[..., ::-1], k, v)),
             ("argument", "outside 0..2", lambda: lacuna.attention("attention a { tensor t: i32[3]\n mask t[k] == 0 }", q, k, v,
                                                        t=np.zeros(3, np.int32))),
