@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <vector>
 
 namespace lacuna::lang {
@@ -33,8 +34,8 @@ std::vector<ir::Type> taken(std::string_view spelling, std::size_t arity) {
 }  // namespace
 
 std::string mismatch(std::string_view spelling, std::span<const ir::Type> found) {
-  bool bits = spelling == "&" || spelling == "|" || spelling == "^" || spelling == "~";
-  if (bits && std::ranges::count(found, ir::Type::boolean)) {
+  constexpr std::array<std::string_view, 6> bits = {"&", "|", "^", "~", "<<", ">>"};
+  if (std::ranges::count(bits, spelling) && std::ranges::count(found, ir::Type::boolean)) {
     return fmt::format("'{}' takes i32; on bool use and / or / not", spelling);
   }
   if (spelling == "==" || spelling == "!=") {

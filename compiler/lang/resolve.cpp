@@ -160,7 +160,7 @@ class Resolver {
   void add(const ScoreStatement& score) {
     bool first = pattern_.score == ir::no_node;
     auto last = first ? pattern_.graph.variable(ir::Variable::score) : pattern_.score;
-    auto id = typing_.promoted(typing_.resolve(*score.expr, scope_.view(), Role{0, "", last}));
+    auto id = typing_.resolve_real(*score.expr, scope_.view(), Role{0, "", last});
     if (typing_.type(id) != Type::f32) {
       fail(score.place, fmt::format("a score is f32; found {}", name_of(typing_.type(id))));
     }

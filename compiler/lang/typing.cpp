@@ -9,13 +9,29 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
+#include <utility>
 
 namespace lacuna::lang {
+namespace {
+
+struct Nesting {
+  explicit Nesting(int& count) : count_(++count) {}
+  ~Nesting() { --count_; }
+  int& count_;
+};
+
+}  // namespace
+
 ir::NodeId Typing::resolve(const Expr& e, View names, const Role& role) {
   check_names(e, names, nullptr);
   role_ = role;
   return expr(e, Frame{names});
+}
+
+ir::NodeId Typing::resolve_real(const Expr& e, View names, const Role& role) {
+  ir::NodeId id = promoted(resolve(e, names, role));
+  check_depth(id, e.place, Frame{names});
+  return id;
 }
 
 void Typing::resolve_def(const Declaration& def) {
@@ -30,22 +46,18 @@ ir::NodeId Typing::promoted(ir::NodeId id) {
 }
 
 ir::NodeId Typing::expr(const Expr& e, const Frame& frame) {
-  if (++steps_ > max_size)
+  if (++steps_ > max_size) {
     fail(frame, e.place, fmt::format("the defs expand to more than {} parts", max_size));
-  if (nesting_ >= max_depth)
-    fail(frame, e.place,
-         fmt::format("the expression nests deeper than {} with its defs expanded", max_depth));
-  struct Nesting {
-    explicit Nesting(int& count) : count_(++count) {}
-    ~Nesting() { --count_; }
-    int& count_;
-  } nesting(nesting_);
+  }
+  if (nesting_ >= max_depth) too_deep(frame, e.place);
+  Nesting nesting(nesting_);
   switch (e.kind) {
     case ExprKind::boolean:
       return graph_.constant(e.integer != 0);
     case ExprKind::integer:
-      if (e.integer > std::numeric_limits<std::int32_t>::max())
+      if (!std::in_range<std::int32_t>(e.integer)) {
         fail(frame, e.place, fmt::format("'{}' does not fit i32", e.integer));
+      }
       return graph_.constant(static_cast<std::int32_t>(e.integer));
     case ExprKind::real:
       return graph_.constant(e.real);
@@ -120,8 +132,8 @@ Typing::Argument Typing::argument(const Expr& e, const Frame& frame) {
       const Argument& given = frame.arguments[index];
       return {given.value, given.tensor, &e};
     }
-    if (auto tensor = find(frame.names, e.name, Sought::tensor))
-      result.tensor = static_cast<int>(tensor->index);
+    auto tensor = find(frame.names, e.name, Sought::tensor);
+    if (tensor) result.tensor = static_cast<int>(tensor->index);
     if (!find(frame.names, e.name, Sought::value)) return result;
   }
   result.value = expr(e, frame);
@@ -167,8 +179,9 @@ ir::NodeId Typing::read(const Expr& e, const Frame& frame) {
                      e.operands.size() == 1 ? "ex" : "ices"));
   }
   auto indices = operands(e, frame);
-  for (std::size_t axis = 0; axis < indices.size(); ++axis)
+  for (std::size_t axis = 0; axis < indices.size(); ++axis) {
     check_index(tensor, axis, indices[axis], *e.operands[axis], frame);
+  }
   ir::NodeId result = graph_.read(index, tensor.type, indices);
   check_depth(result, e.place, frame);
   const File& file = frame.names.scope->file();
@@ -228,9 +241,12 @@ void Typing::check_depth(ir::NodeId id, Place place, const Frame& frame) {
     for (ir::NodeId operand : graph_.operands(next)) deepest = std::max(deepest, depth_[operand]);
     depth_.push_back(deepest + 1);
   }
-  if (depth_[id] > max_depth)
-    fail(frame, place,
-         fmt::format("the expression nests deeper than {} with its defs expanded", max_depth));
+  if (depth_[id] > max_depth) too_deep(frame, place);
+}
+
+void Typing::too_deep(const Frame& frame, Place place) const {
+  fail(frame, place,
+       fmt::format("the expression nests deeper than {} with its defs expanded", max_depth));
 }
 
 void Typing::check_allowed(ir::Dependence use, const Expr& e, const Frame& frame) const {

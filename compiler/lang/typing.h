@@ -27,6 +27,8 @@ class Typing {
   /// The node of a statement's expression. Its names are looked up first, so that a wrong name is
   /// reported before a wrong type.
   ir::NodeId resolve(const Expr& expr, View names, const Role& role);
+  /// The same, an i32 as f32.
+  ir::NodeId resolve_real(const Expr& expr, View names, const Role& role);
   /// The value of a def without parameters, so that a mistake in it is found though nothing uses
   /// it.
   void resolve_def(const Declaration& def);
@@ -76,6 +78,7 @@ class Typing {
     return apply(spelling, std::span(operands.begin(), operands.size()), place, frame);
   }
   void check_depth(ir::NodeId id, Place place, const Frame& frame);
+  [[noreturn]] void too_deep(const Frame& frame, Place place) const;
   void check_allowed(ir::Dependence use, const Expr& e, const Frame& frame) const;
   [[noreturn]] void fail(const Frame& frame, Place place, std::string message) const;
 

@@ -39,7 +39,7 @@ class WeightsResolver {
       fail(arguments[arguments.size() > 1].place,
            "softmax takes one argument, softmax(sink = ...)");
     }
-    weights.sink = typing_.promoted(typing_.resolve(*arguments[0].value, scope_.view(), in_sink));
+    weights.sink = typing_.resolve_real(*arguments[0].value, scope_.view(), in_sink);
     if (typing_.type(weights.sink) != ir::Type::f32)
       fail(arguments[0].place, "a sink is f32; found bool");
     return weights;
