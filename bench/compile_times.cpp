@@ -1,8 +1,8 @@
 // What a kernel costs to compile, by each compiler and for each target, without any cache.
-#include "bench/measure.h"
 #include "compiler/codegen/generate.h"
 #include "runtime/compiler.h"
 
+#include "bench/measure.h"
 #include <fmt/format.h>
 
 #include <functional>
@@ -33,7 +33,8 @@ void measure(const Target& target, const Spec& spec) {
     artifact = compiler->compile(source, {.arch = target.arch, .format = target.format});
   });
   fmt::print("{:22} D={:3} {:4}  least {:6.1f} ms, median {:6.1f} ms, {:7} bytes", target.name,
-             spec.head_dim, name_of(spec.dtype), times.least, times.median, artifact.payload.size());
+             spec.head_dim, name_of(spec.dtype), times.least, times.median,
+             artifact.payload.size());
   if (artifact.registers >= 0)
     fmt::print(", {} registers, {} bytes spilled", artifact.registers,
                artifact.spill_stores + artifact.spill_loads);
@@ -52,9 +53,13 @@ int main() {
       {"nvrtc -> cubin sm_90", nvrtc, {90}, runtime::Format::cubin},
   };
   const Pattern pattern = Pattern::parse(
-      "attention causal_window {\n  param reach: i32 = 1024\n  mask causal\n  mask window(reach)\n}");
+      "attention causal_window {\n  param reach: i32 = 1024\n  mask causal\n  mask "
+      "window(reach)\n}");
   for (const int d : {64, 128, 256})
     for (const Target& target : targets)
-      measure(target, {.pattern = pattern, .dtype = DType::f16, .head_dim = d, .value_dim = d,
+      measure(target, {.pattern = pattern,
+                       .dtype = DType::f16,
+                       .head_dim = d,
+                       .value_dim = d,
                        .statistic = true});
 }
