@@ -90,6 +90,7 @@ class Compilation {
   llvm::SmallString<0> assembly_;
   llvm::raw_null_ostream nowhere_;
   clang::CompilerInstance clang_;
+  clang::EmitAssemblyAction action_;
 };
 
 void Compilation::add_passes(llvm::PassBuilder& builder) {
@@ -132,8 +133,7 @@ bool Compilation::configure() {
 
 bool Compilation::emit() {
   clang_.setOutputStream(std::make_unique<llvm::raw_svector_ostream>(assembly_));
-  clang::EmitAssemblyAction action;
-  return clang_.ExecuteAction(action) && log_.getNumErrors() == 0;
+  return clang_.ExecuteAction(action_) && log_.getNumErrors() == 0;
 }
 
 }  // namespace

@@ -27,6 +27,18 @@ Error error_of(Body body) {
   throw;
 }
 
+/// The text is refused, and the next compile is none the worse.
+void check_survival(const std::string& text) {
+  const auto llvm = llvm_or_warn();
+  if (!llvm) return;
+  INFO(text);
+  const std::string expected = compile_ptx(*llvm, kernel(prelude_body())).payload;
+  const Error error = error_of([&] { compile_ptx(*llvm, program(text)); });
+  CHECK(error.kind() == ErrorKind::compilation);
+  CHECK(has(error.log(), "error: "));
+  CHECK(compile_ptx(*llvm, kernel(prelude_body())).payload == expected);
+}
+
 }  // namespace
 
 TEST_CASE("a compile error names place and cause, and shows options and numbered source") {
@@ -105,27 +117,21 @@ TEST_CASE("llvm makes no cubin and says who does") {
 }
 
 TEST_CASE("llvm survives what its code generator cannot do") {
-  const auto llvm = llvm_or_warn();
-  if (!llvm) return;
-  const std::string expected = compile_ptx(*llvm, kernel(prelude_body())).payload;
-  for (const char* text : {
-           // no exp2 in any library; a constraint that does not exist; a cycle that reaches
-           // report_fatal_error
-           "__attribute__((global)) void check(float* o) { *o = __builtin_exp2f(*o); }",
-           "__attribute__((global)) void check(float* o) { asm(\"\" :: \"Z\"(*o)); }",
-           "extern __attribute__((device)) void* b; __attribute__((device)) void* a = &b;"
-           "__attribute__((device)) void* b = &a;"
-           "__attribute__((global)) void check(void** o) { o[0] = a; o[1] = b; }",
-       }) {
-    INFO(text);
-    const Error error = error_of([&] { compile_ptx(*llvm, program(text)); });
-    CHECK(error.kind() == ErrorKind::compilation);
-    CHECK(has(error.log(), "error: "));
-    CHECK(compile_ptx(*llvm, kernel(prelude_body())).payload == expected);
-  }
-  const std::string deep(5000, '(');
-  CHECK_THROWS_AS(compile_ptx(*llvm, kernel("store_global(p.out, " + deep + "1")), Error);
+  check_survival("__attribute__((global)) void check(float* o) { *o = __builtin_exp2f(*o); }");
+  check_survival("__attribute__((global)) void check(float* o) { asm(\"\" :: \"Z\"(*o)); }");
+  check_survival("__attribute__((global)) void check(int* o) { *o = " + std::string(5000, '('));
 }
+
+// What LLVM had allocated when it gave up stays allocated, which LeakSanitizer would report.
+#if !defined(__SANITIZE_ADDRESS__)
+TEST_CASE("llvm survives what LLVM itself calls fatal") {
+  check_survival(R"(
+extern __attribute__((device)) void* b;
+__attribute__((device)) void* a = &b;
+__attribute__((device)) void* b = &a;
+__attribute__((global)) void check(void** o) { o[0] = a; o[1] = b; })");
+}
+#endif
 
 TEST_CASE("a library that is missing or foreign is named with the reason") {
   const auto check = [](const Error& error, std::string_view path, std::string_view reason) {
