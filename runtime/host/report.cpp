@@ -25,9 +25,20 @@ const Place& place_of(const Cta& cta, std::int32_t pc) {
   return program.places[program.code[static_cast<std::size_t>(pc)].place];
 }
 
+/// An instruction that goes over several lines, in one.
+std::string one_line(std::string_view text) {
+  std::string line;
+  for (char c : text) {
+    const bool blank = c == ' ' || c == '\t' || c == '\n' || c == '\r';
+    if (!blank) line += c;
+    else if (!line.empty() && line.back() != ' ') line += ' ';
+  }
+  return line;
+}
+
 std::string source_of(const Cta& cta, const Place& place) {
   const std::string source = cta.program->module->source_place(place.location);
-  return fmt::format("{}ptx line {}: {}", source.empty() ? "" : source + ", ", place.line, place.text);
+  return fmt::format("{}ptx line {}: {}", source.empty() ? "" : source + ", ", place.line, one_line(place.text));
 }
 
 Span span_of_place(const Cta& cta, const Place& place) {
@@ -153,22 +164,20 @@ bool is_inside(const Cta& cta, Window window, std::uint64_t address, std::uint32
 }
 
 std::string stands(const Cta& cta, const Warp& w) {
-  std::string text = fmt::format("warp {}", w.index);
-  const auto lanes = [](std::uint32_t mask) { return fmt::format("lanes {}", describe_lanes(mask)); };
+  std::string text;
+  const auto add = [&](std::uint32_t lanes, std::string_view what) {
+    const bool all = lanes == w.launched;
+    text += fmt::format("{}{} {}", text.empty() ? ": " : "; ", all ? "all lanes" : fmt::format("lanes {}", describe_lanes(lanes)), what);
+  };
   for (int g = 0; g < w.group_count; ++g) {
     const Group& group = w.groups[g];
-    const bool waits = group.wait == Group::Wait::barrier;
-    const Place& place = place_of(cta, waits ? group.pc - 1 : group.pc);
-    const bool all = group.lanes == w.launched;
-    text += fmt::format("{}{} {} {}", g == 0 ? ": " : "; ", all ? "all lanes" : lanes(group.lanes),
-                        group.wait == Group::Wait::nothing ? "can run from" : "wait at", source_of(cta, place));
+    const bool behind = group.wait == Group::Wait::barrier;  // it has arrived: its pc is the next instruction
+    add(group.lanes, fmt::format("{} {}", group.wait == Group::Wait::nothing ? "can run from" : "wait at",
+                                 source_of(cta, place_of(cta, behind ? group.pc - 1 : group.pc))));
   }
-  if (w.active != 0) text += fmt::format("{}{} can run from {}", w.group_count == 0 ? ": " : "; ", lanes(w.active), source_of(cta, place_of(cta, w.pc)));
-  if (w.exited != 0) {
-    const bool alone = w.group_count == 0 && w.active == 0;
-    text += fmt::format("{}{} exited", alone ? " has" : "; " + lanes(w.exited), alone ? "" : " have");
-  }
-  return text;
+  if (w.active != 0) add(w.active, fmt::format("can run from {}", source_of(cta, place_of(cta, w.pc))));
+  if (w.exited != 0) add(w.exited, "have exited");
+  return fmt::format("warp {}{}", w.index, text);
 }
 
 std::string where_all_stand(const Cta& cta) {

@@ -183,11 +183,12 @@ LACUNA_INLINE u32 lanes_where(F f, S... sources) {
   return gather_bits(bytes);
 }
 
-template <class D, class F, class... S>
+/// `hot` has a loop of its own for a full warp; without it there is half the code.
+template <class D, bool hot = true, class F, class... S>
 LACUNA_INLINE void store_lanes(Warp& w, const Instruction& i, F f, S... sources) {
   Stored<D>* to = slot<D>(w, i.dst[0]);
   const u32 lanes = executing(w, i);
-  if (lanes == ~0u) {
+  if (hot && lanes == ~0u) {
     LACUNA_LANES to[l] = Access<D>::put(f(sources[l]...));
   } else {
     LACUNA_LANES {
@@ -198,16 +199,16 @@ LACUNA_INLINE void store_lanes(Warp& w, const Instruction& i, F f, S... sources)
 }
 
 /// The handler and the row of a lambda over one lane's values: its signature says what the operands are.
-template <class F, class Call>
+template <class F, bool hot, class Call>
 struct Lanewise;
-template <class F, class D, class... S>
-struct Lanewise<F, D (F::*)(S...) const> {
+template <class F, bool hot, class D, class... S>
+struct Lanewise<F, hot, D (F::*)(S...) const> {
   template <int... N>
   static LACUNA_INLINE void run(Warp& w, const Instruction& i, Numbers<N...>) {
     if constexpr (std::is_same_v<D, bool>)
       set_predicate(w, i.dst[0], executing(w, i), lanes_where(F{}, Source<S>(w, i.src[N])...));
     else
-      store_lanes<D>(w, i, F{}, Source<S>(w, i.src[N])...);
+      store_lanes<D, hot>(w, i, F{}, Source<S>(w, i.src[N])...);
   }
   static void run(Warp& w, const Instruction& i) {
     run(w, i, typename NumbersTo<sizeof...(S)>::type{});
@@ -225,7 +226,12 @@ struct Lanewise<F, D (F::*)(S...) const> {
 /// row("add.s32", [](s32 a, s32 b) -> s32 { ... })
 template <class F>
 constexpr Row row(const char* name, F, Shape shape = Shape::plain) {
-  return Lanewise<F, decltype(&F::operator())>::row(name, shape);
+  return Lanewise<F, true, decltype(&F::operator())>::row(name, shape);
+}
+/// For what inner loops do not use.
+template <class F>
+constexpr Row rare(const char* name, F, Shape shape = Shape::plain) {
+  return Lanewise<F, false, decltype(&F::operator())>::row(name, shape);
 }
 
 }  // namespace

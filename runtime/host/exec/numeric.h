@@ -64,13 +64,12 @@ void rounded(Warp& w, const Instruction& i) {
 }
 
 /// The row of a rounding mode: to_nearest runs as it is.
-template <class F>
+template <bool hot = true, class F>
 constexpr Row rounding_row(const char* name, Rounding mode, F f, Shape shape = Shape::plain) {
-  Row result = row(name, f, shape);
-  if (mode != to_nearest) {
-    result.run = rounded<Lanewise<F, decltype(&F::operator())>::run>;
-    result.code = mode;
-  }
+  if (hot && mode == to_nearest) return row(name, f, shape);
+  Row result = rare(name, f, shape);
+  if (mode != to_nearest) result.run = rounded<Lanewise<F, false, decltype(&F::operator())>::run>;
+  result.code = mode;
   return result;
 }
 
@@ -127,7 +126,7 @@ LACUNA_INLINE f32 round_to_odd(f64 x) {
   const f64 back = near;
   const u32 bits = bits_of(near);
   const bool inexact = back != x && x == x;
-  const bool over = inexact && (back < 0 ? back < x : back > x);  // |near| > |x|
+  const bool over = inexact && (x < 0 ? back < x : back > x);  // |near| > |x|
   const u32 toward_zero = over ? bits - 1 : bits;
   return f32_of(inexact ? toward_zero | 1u : bits);
 }
@@ -214,9 +213,10 @@ LACUNA_INLINE f32 tanh_single(f32 x) {
   return x != x ? f32_of(0x7fffffffu) : magnitude < 0x1p-12f ? x : y;
 }
 
-/// sin(x + quarter * pi/2); the reduction is exact enough for |x| < 2^30.
+/// sin(x + quarter * pi/2) for |x| < 2^30, beyond which a float says nothing about its angle: there x counts as 0.
 LACUNA_INLINE f32 sine_single(f32 x, f64 quarter) {
-  const f64 wide = x;
+  const f32 magnitude = f32_of(bits_of(x) & 0x7fffffffu);
+  const f64 wide = magnitude < 0x1p30f ? x : 0.0f;
   const f64 k = nearest(wide * 0x1.45f306dc9c883p-1);
   const f64 r = (wide - k * 0x1.921fb54400000p+0) - k * 0x1.0b4611a626331p-34, s = r * r;
   f64 sine = -1.0 / 39916800, cosine = -1.0 / 3628800;

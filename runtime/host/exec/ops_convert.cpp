@@ -93,13 +93,15 @@ constexpr auto whole_of = [](S a) -> S {
 
 // ---- rounding to fewer bits -------------------------------------------------------------------------------------
 
-template <class D, bool sat, class S>
-LACUNA_INLINE D floating_of(S a) {
+template <class D, class S, bool sat>
+constexpr auto floating = [](S a) -> D {
   if constexpr (std::is_same_v<D, f16>)
     return narrow_double<f16>(sat ? saturate(static_cast<f64>(a)) : static_cast<f64>(a));
   else
     return output<false, sat>(static_cast<D>(a));
-}
+};
+template <class D, class S>
+constexpr auto floating_ftz = [](S a) -> D { return output<true, false>(static_cast<D>(a)); };
 
 template <class H, bool ftz, bool sat, bool relu>
 LACUNA_INLINE H half_of(f32 a) {
@@ -119,17 +121,17 @@ LACUNA_INLINE u32 tf32_of(f32 a) {
 }
 
 #define INTEGER(D, S)                                                                           \
-  row("cvt." #D "." #S, [](S a) -> D { return static_cast<D>(a); }, Shape::converts),           \
-      row("cvt.sat." #D "." #S, [](S a) -> D { return saturate_integer<D>(a); }, Shape::converts),
+  rare("cvt." #D "." #S, [](S a) -> D { return static_cast<D>(a); }, Shape::converts),           \
+      rare("cvt.sat." #D "." #S, [](S a) -> D { return saturate_integer<D>(a); }, Shape::converts),
 #define FROM_FLOAT(D, S, mode)                                                                  \
-  row("cvt." #mode "." #D "." #S, integer_of<D, S, mode, false>, Shape::converts),
+  rare("cvt." #mode "." #D "." #S, integer_of<D, S, mode, false>, Shape::converts),
 #define FROM_FLOAT_FTZ(D, mode)                                                                 \
-  row("cvt." #mode ".ftz." #D ".f32", integer_of<D, f32, mode, true>, Shape::converts),
+  rare("cvt." #mode ".ftz." #D ".f32", integer_of<D, f32, mode, true>, Shape::converts),
 #define TO_FLOAT(D, S, name, mode)                                                              \
-  rounding_row("cvt." name "." #D "." #S, mode, [](S a) -> D { return floating_of<D, false>(a); }, Shape::converts), \
-      rounding_row("cvt." name ".sat." #D "." #S, mode, [](S a) -> D { return floating_of<D, true>(a); }, Shape::converts),
+  rounding_row<false>("cvt." name "." #D "." #S, mode, floating<D, S, false>, Shape::converts), \
+      rounding_row<false>("cvt." name ".sat." #D "." #S, mode, floating<D, S, true>, Shape::converts),
 #define TO_FLOAT_FTZ(D, S, name, mode)                                                          \
-  rounding_row("cvt." name ".ftz." #D "." #S, mode, [](S a) -> D { return output<true, false>(static_cast<D>(a)); }, Shape::converts),
+  rounding_row<false>("cvt." name ".ftz." #D "." #S, mode, floating_ftz<D, S>, Shape::converts),
 #define TO_FLOATS(S)                                                                            \
   MODES(TO_FLOAT, f32, S) MODES(TO_FLOAT, f64, S) TO_FLOAT(f16, S, "rn", to_nearest)
 #define FROM_FLOATS(D)                                                                          \
@@ -142,27 +144,27 @@ LACUNA_INLINE u32 tf32_of(f32 a) {
 #define INTEGERS(S) FOR_NARROW(INTEGER, S)
 
 #define SAME(T, mode)                                                                           \
-  row("cvt." #mode "." #T "." #T, whole_of<T, mode, false, false>, Shape::converts),            \
-      row("cvt." #mode ".sat." #T "." #T, whole_of<T, mode, false, true>, Shape::converts),
+  rare("cvt." #mode "." #T "." #T, whole_of<T, mode, false, false>, Shape::converts),            \
+      rare("cvt." #mode ".sat." #T "." #T, whole_of<T, mode, false, true>, Shape::converts),
 #define SAME_FTZ(mode)                                                                          \
-  row("cvt." #mode ".ftz.f32.f32", whole_of<f32, mode, true, false>, Shape::converts),          \
-      row("cvt." #mode ".ftz.sat.f32.f32", whole_of<f32, mode, true, true>, Shape::converts),
+  rare("cvt." #mode ".ftz.f32.f32", whole_of<f32, mode, true, false>, Shape::converts),          \
+      rare("cvt." #mode ".ftz.sat.f32.f32", whole_of<f32, mode, true, true>, Shape::converts),
 
 #define HALF(H, name)                                                                                        \
-  row("cvt.rn" name, [](f32 a) -> H { return half_of<H, false, false, false>(a); }, Shape::converts),        \
-      row("cvt.rn.relu" name, [](f32 a) -> H { return half_of<H, false, false, true>(a); }, Shape::converts), \
-      row("cvt.rz" name, [](f32 a) -> H { return truncated<H, false>(a); }, Shape::converts),                \
-      row("cvt.rz.relu" name, [](f32 a) -> H { return truncated<H, true>(a); }, Shape::converts),
+  rare("cvt.rn" name, [](f32 a) -> H { return half_of<H, false, false, false>(a); }, Shape::converts),        \
+      rare("cvt.rn.relu" name, [](f32 a) -> H { return half_of<H, false, false, true>(a); }, Shape::converts), \
+      rare("cvt.rz" name, [](f32 a) -> H { return truncated<H, false>(a); }, Shape::converts),                \
+      rare("cvt.rz.relu" name, [](f32 a) -> H { return truncated<H, true>(a); }, Shape::converts),
 #define PAIR(H, name)                                                                                        \
-  row("cvt.rn" name, [](f32 a, f32 b) -> u32 { return pack(half_of<H, false, false, false>(a).bits, half_of<H, false, false, false>(b).bits); }), \
-      row("cvt.rn.relu" name, [](f32 a, f32 b) -> u32 { return pack(half_of<H, false, false, true>(a).bits, half_of<H, false, false, true>(b).bits); }), \
-      row("cvt.rz" name, [](f32 a, f32 b) -> u32 { return pack(truncated<H, false>(a).bits, truncated<H, false>(b).bits); }), \
-      row("cvt.rz.relu" name, [](f32 a, f32 b) -> u32 { return pack(truncated<H, true>(a).bits, truncated<H, true>(b).bits); }),
+  rare("cvt.rn" name, [](f32 a, f32 b) -> u32 { return pack(half_of<H, false, false, false>(a).bits, half_of<H, false, false, false>(b).bits); }), \
+      rare("cvt.rn.relu" name, [](f32 a, f32 b) -> u32 { return pack(half_of<H, false, false, true>(a).bits, half_of<H, false, false, true>(b).bits); }), \
+      rare("cvt.rz" name, [](f32 a, f32 b) -> u32 { return pack(truncated<H, false>(a).bits, truncated<H, false>(b).bits); }), \
+      rare("cvt.rz.relu" name, [](f32 a, f32 b) -> u32 { return pack(truncated<H, true>(a).bits, truncated<H, true>(b).bits); }),
 
 // Windows of the generic address space: global addresses are generic as they are.
 #define WINDOW(space, tag)                                                                                   \
-  row("cvta." #space ".u64", [](u64 a) -> u64 { return a + (tag << tag_shift); }),                           \
-      row("cvta.to." #space ".u64", [](u64 a) -> u64 { return a - (tag << tag_shift); }),
+  rare("cvta." #space ".u64", [](u64 a) -> u64 { return a + (tag << tag_shift); }),                           \
+      rare("cvta.to." #space ".u64", [](u64 a) -> u64 { return a - (tag << tag_shift); }),
 
 constexpr Row rows[] = {
     FOR_INTEGERS(INTEGERS) FOR_INTEGERS(TO_FLOATS) FOR_INTEGERS(FROM_FLOATS)
@@ -170,32 +172,32 @@ constexpr Row rows[] = {
     SAME(f64, rni) SAME(f64, rzi) SAME(f64, rmi) SAME(f64, rpi)
     SAME(f16, rni) SAME(f16, rzi) SAME(f16, rmi) SAME(f16, rpi)
     SAME_FTZ(rni) SAME_FTZ(rzi) SAME_FTZ(rmi) SAME_FTZ(rpi)
-    row("cvt.f32.f32", [](u32 a) -> u32 { return a; }, Shape::converts),
-    row("cvt.f64.f64", [](u64 a) -> u64 { return a; }, Shape::converts),
-    row("cvt.f16.f16", [](b16 a) -> b16 { return a; }, Shape::converts),
-    row("cvt.sat.f32.f32", [](f32 a) -> f32 { return saturate(a); }, Shape::converts),
-    row("cvt.ftz.f32.f32", [](f32 a) -> f32 { return output<true, false>(a); }, Shape::converts),
-    row("cvt.ftz.sat.f32.f32", [](f32 a) -> f32 { return output<true, true>(a); }, Shape::converts),
-    row("cvt.sat.f64.f64", [](f64 a) -> f64 { return saturate(a); }, Shape::converts),
-    row("cvt.f64.f32", [](f32 a) -> f64 { return canonical(static_cast<f64>(a)); }, Shape::converts),
-    row("cvt.sat.f64.f32", [](f32 a) -> f64 { return saturate(static_cast<f64>(a)); }, Shape::converts),
-    row("cvt.ftz.f64.f32", [](f32 a) -> f64 { return canonical(static_cast<f64>(flush(a))); }, Shape::converts),
+    rare("cvt.f32.f32", [](u32 a) -> u32 { return a; }, Shape::converts),
+    rare("cvt.f64.f64", [](u64 a) -> u64 { return a; }, Shape::converts),
+    rare("cvt.f16.f16", [](b16 a) -> b16 { return a; }, Shape::converts),
+    rare("cvt.sat.f32.f32", [](f32 a) -> f32 { return saturate(a); }, Shape::converts),
+    rare("cvt.ftz.f32.f32", [](f32 a) -> f32 { return output<true, false>(a); }, Shape::converts),
+    rare("cvt.ftz.sat.f32.f32", [](f32 a) -> f32 { return output<true, true>(a); }, Shape::converts),
+    rare("cvt.sat.f64.f64", [](f64 a) -> f64 { return saturate(a); }, Shape::converts),
+    rare("cvt.f64.f32", [](f32 a) -> f64 { return canonical(static_cast<f64>(a)); }, Shape::converts),
+    rare("cvt.sat.f64.f32", [](f32 a) -> f64 { return saturate(static_cast<f64>(a)); }, Shape::converts),
+    rare("cvt.ftz.f64.f32", [](f32 a) -> f64 { return canonical(static_cast<f64>(flush(a))); }, Shape::converts),
     MODES(TO_FLOAT, f32, f64) MODES(TO_FLOAT_FTZ, f32, f64)
     row("cvt.f32.f16", [](f16 a) -> f32 { return canonical(widen(a)); }, Shape::converts),
-    row("cvt.sat.f32.f16", [](f16 a) -> f32 { return saturate(widen(a)); }, Shape::converts),
-    row("cvt.ftz.f32.f16", [](f16 a) -> f32 { return canonical(widen(a)); }, Shape::converts),
+    rare("cvt.sat.f32.f16", [](f16 a) -> f32 { return saturate(widen(a)); }, Shape::converts),
+    rare("cvt.ftz.f32.f16", [](f16 a) -> f32 { return canonical(widen(a)); }, Shape::converts),
     row("cvt.f32.bf16", [](bf16 a) -> f32 { return canonical(widen(a)); }, Shape::converts),
-    row("cvt.f64.f16", [](f16 a) -> f64 { return canonical(static_cast<f64>(widen(a))); }, Shape::converts),
-    row("cvt.rn.f16.f64", [](f64 a) -> f16 { return narrow_double<f16>(a); }, Shape::converts),
-    row("cvt.rn.sat.f16.f64", [](f64 a) -> f16 { return narrow_double<f16>(saturate(a)); }, Shape::converts),
+    rare("cvt.f64.f16", [](f16 a) -> f64 { return canonical(static_cast<f64>(widen(a))); }, Shape::converts),
+    rare("cvt.rn.f16.f64", [](f64 a) -> f16 { return narrow_double<f16>(a); }, Shape::converts),
+    rare("cvt.rn.sat.f16.f64", [](f64 a) -> f16 { return narrow_double<f16>(saturate(a)); }, Shape::converts),
     HALF(f16, ".f16.f32") HALF(bf16, ".bf16.f32") PAIR(f16, ".f16x2.f32") PAIR(bf16, ".bf16x2.f32")
-    row("cvt.rn.ftz.f16.f32", [](f32 a) -> f16 { return half_of<f16, true, false, false>(a); }, Shape::converts),
-    row("cvt.rn.sat.f16.f32", [](f32 a) -> f16 { return half_of<f16, false, true, false>(a); }, Shape::converts),
-    row("cvt.rn.ftz.sat.f16.f32", [](f32 a) -> f16 { return half_of<f16, true, true, false>(a); }, Shape::converts),
-    row("cvt.rna.tf32.f32", [](f32 a) -> u32 { return tf32_of(a); }, Shape::converts),
+    rare("cvt.rn.ftz.f16.f32", [](f32 a) -> f16 { return half_of<f16, true, false, false>(a); }, Shape::converts),
+    rare("cvt.rn.sat.f16.f32", [](f32 a) -> f16 { return half_of<f16, false, true, false>(a); }, Shape::converts),
+    rare("cvt.rn.ftz.sat.f16.f32", [](f32 a) -> f16 { return half_of<f16, true, true, false>(a); }, Shape::converts),
+    rare("cvt.rna.tf32.f32", [](f32 a) -> u32 { return tf32_of(a); }, Shape::converts),
     WINDOW(shared, shared_tag) WINDOW(local, local_tag) WINDOW(param, param_tag)
-    row("cvta.global.u64", [](u64 a) -> u64 { return a; }), row("cvta.to.global.u64", [](u64 a) -> u64 { return a; }),
-    row("cvta.const.u64", [](u64 a) -> u64 { return a; }), row("cvta.to.const.u64", [](u64 a) -> u64 { return a; }),
+    rare("cvta.global.u64", [](u64 a) -> u64 { return a; }), rare("cvta.to.global.u64", [](u64 a) -> u64 { return a; }),
+    rare("cvta.const.u64", [](u64 a) -> u64 { return a; }), rare("cvta.to.const.u64", [](u64 a) -> u64 { return a; }),
 };
 
 }  // namespace

@@ -56,7 +56,7 @@ template <class H, bool ftz, bool sat, bool relu>
 struct Ternary {
   static LACUNA_INLINE H of(H a, H b, H c) {
     const f64 x = MultiplyAdd::of(widen(input<ftz>(a)), widen(input<ftz>(b)), widen(input<ftz>(c)));
-    return finish<H, MultiplyAdd, ftz, sat>(relu && x < 0.0 ? 0.0 : x);
+    return finish<H, MultiplyAdd, ftz, sat>(relu && x <= 0.0 ? 0.0 : x);
   }
 };
 template <class H, bool larger, bool ftz, bool or_nan>
@@ -107,7 +107,7 @@ constexpr auto two3 = [](u32 a, u32 b, u32 c) -> u32 {
 };
 
 #define FORMS(arity, name, H, ...) \
-  row(name "." #H, one##arity<H, __VA_ARGS__>), row(name "." #H "x2", two##arity<H, __VA_ARGS__>),
+  rare(name "." #H, one##arity<H, __VA_ARGS__>), rare(name "." #H "x2", two##arity<H, __VA_ARGS__>),
 #define SUM(name, Op)                                                                                        \
   FORMS(2, name, f16, Binary<f16, Op, false, false>) FORMS(2, name ".ftz", f16, Binary<f16, Op, true, false>) \
   FORMS(2, name ".sat", f16, Binary<f16, Op, false, true>) FORMS(2, name ".ftz.sat", f16, Binary<f16, Op, true, true>)

@@ -92,7 +92,8 @@ const Row* Table::find(std::string_view opcode) const {
 }
 
 std::string Table::explain_unknown(std::string_view opcode) const {
-  const std::vector<std::string_view> wanted = split(row_name(opcode));
+  const std::string name = row_name(opcode);
+  const std::vector<std::string_view> wanted = split(name);
   std::vector<std::string_view> known;
   for (const Row* row : rows_) {
     const std::vector<std::string_view> parts = split(row->name);

@@ -111,7 +111,9 @@ class BodyParser {
 
   void pragma() {
     const Token text = reader_.expect(Token::Kind::string, "a pragma");
-    if (text.text != "nounroll") reader_.unknown(fmt::format("the pragma \"{}\"", text.text));
+    // Hints, both: how to unroll, and which bytes of the next load anyone looks at.
+    const bool known = text.text == "nounroll" || text.text.starts_with("used_bytes_mask ");
+    if (!known) reader_.unknown(fmt::format("the pragma \"{}\"", text.text));
     reader_.expect(';');
   }
 
@@ -197,9 +199,8 @@ class BodyParser {
           reader_.fail(fmt::format("more than {} operands", max_operands));
       } while (reader_.accept(','));
     }
+    statement.text = reader_.text_between(first, reader_.token());
     reader_.expect(';');
-    statement.text = reader_.since(first);
-    while (!statement.text.empty() && statement.text.back() != ';') statement.text.remove_suffix(1);
     if (function_.body.size() == max_statements)
       reader_.fail(fmt::format("more than {} instructions", max_statements));
     function_.body.push_back(std::move(statement));

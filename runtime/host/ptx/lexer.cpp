@@ -65,7 +65,7 @@ void Lexer::skip_blank() {
 
 Token Lexer::take(Token::Kind kind, std::size_t end) {
   const Token token{kind, text_.substr(at_, end - at_), line_};
-  at_ = last_end_ = end;
+  at_ = end;
   return token;
 }
 
@@ -83,7 +83,7 @@ Token Lexer::next() {
       throw Error(ErrorKind::device, fmt::format("ptx line {}: the string has no end", line_));
     ++at_;
     const Token token = take(Token::Kind::string, end);
-    at_ = last_end_ = end + 1;
+    at_ = end + 1;
     return token;
   }
   if (std::string_view("{}[]()<>,;:@!|+-=").find(c) == std::string_view::npos)
@@ -91,11 +91,6 @@ Token Lexer::next() {
                 fmt::format("ptx line {}: the character {:#04x} has no place in PTX", line_,
                             static_cast<unsigned char>(c)));
   return take(Token::Kind::mark, at_ + 1);
-}
-
-std::string_view Lexer::since(const Token& first) const {
-  const auto start = static_cast<std::size_t>(first.text.data() - text_.data());
-  return text_.substr(start, last_end_ > start ? last_end_ - start : 0);
 }
 
 }  // namespace lacuna::runtime::host::ptx

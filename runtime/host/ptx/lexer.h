@@ -28,15 +28,13 @@ class Lexer {
   explicit Lexer(std::string_view text) : text_(text) {}
   /// Throws Error{device} on an unterminated string or comment, or a character that PTX does not have.
   Token next();
-  /// The text from the start of `first` to the end of the last token read.
-  std::string_view since(const Token& first) const;
 
  private:
   void skip_blank();
   Token take(Token::Kind kind, std::size_t end);
 
   std::string_view text_;
-  std::size_t at_ = 0, last_end_ = 0;
+  std::size_t at_ = 0;
   int line_ = 1;
 };
 

@@ -111,6 +111,12 @@ Token Reader::expect(Token::Kind kind, std::string_view what) {
   return advance();
 }
 
+std::string_view Reader::text_between(const Token& first, const Token& end) {
+  std::string_view text(first.text.data(), static_cast<std::size_t>(end.text.data() - first.text.data()));
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
+  return text;
+}
+
 void Reader::fail(const std::string& message) const {
   throw Error(ErrorKind::device, fmt::format("ptx line {}: {}", token_.line, message));
 }
@@ -209,6 +215,22 @@ void Reader::extents(Variable& variable, std::uint32_t element) {
   }
 }
 
+/// One number as the type of the variable wants it.
+std::uint64_t Reader::initial_value(const Variable& variable, std::string_view type, std::uint32_t element) {
+  const bool negative = accept('-');
+  if (token_.kind != Token::Kind::number)
+    unknown(fmt::format("the initial value '{}' of '{}'", shown(token_), variable.name));
+  const Token token = advance();
+  Literal literal = parse_literal(token.text);
+  if (literal.kind == Literal::Kind::real_bits && type == ".f32")
+    literal = {Literal::Kind::single_bits, std::bit_cast<std::uint32_t>(static_cast<float>(std::bit_cast<double>(literal.value)))};
+  const bool single = literal.kind == Literal::Kind::single_bits, real = literal.kind == Literal::Kind::real_bits;
+  if (literal.kind == Literal::Kind::none || element > 8 || (single && element != 4) || (real && element != 8))
+    fail(fmt::format("'{}' is no value of type {}", token.text, type));
+  if (!negative) return literal.value;
+  return single || real ? literal.value ^ std::uint64_t{1} << (single ? 31 : 63) : 0 - literal.value;
+}
+
 void Reader::initial_values(Variable& variable, std::string_view type, std::uint32_t element) {
   if (variable.space != Space::global && variable.space != Space::constant)
     fail(fmt::format("'{}' may not have an initial value in its state space", variable.name));
@@ -219,18 +241,7 @@ void Reader::initial_values(Variable& variable, std::string_view type, std::uint
   std::uint64_t at = 0;
   for (int depth = 0;;) {
     while (accept('{')) ++depth;
-    const bool negative = accept('-');
-    if (token_.kind != Token::Kind::number)
-      unknown(fmt::format("the initial value '{}' of '{}'", shown(token_), variable.name));
-    const Token token = advance();
-    const Literal literal = parse_literal(token.text);
-    const bool single = literal.kind == Literal::Kind::single_bits;
-    std::uint64_t bits = literal.value;
-    if (literal.kind == Literal::Kind::none || element > 8 || (single && element != 4) ||
-        (literal.kind == Literal::Kind::real_bits && element != 8))
-      fail(fmt::format("'{}' is no value of type {}", token.text, type));
-    if (negative) bits = literal.kind == Literal::Kind::integer ? 0 - bits
-                         : bits ^ (std::uint64_t{1} << (single ? 31 : 63));
+    const std::uint64_t bits = initial_value(variable, type, element);
     if (at + element > variable.bytes)
       fail(fmt::format("'{}' has more initial values than its {} bytes", variable.name,
                        variable.bytes));

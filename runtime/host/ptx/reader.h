@@ -23,7 +23,8 @@ class Reader {
   bool accept(std::string_view directive);
   Token expect(char mark);
   Token expect(Token::Kind kind, std::string_view what);
-  std::string_view since(const Token& first) const { return lexer_.since(first); }
+  /// From the start of one token to the start of another, without the blanks before that.
+  static std::string_view text_between(const Token& first, const Token& end);
 
   std::uint64_t integer(std::string_view what, std::uint64_t limit);
   /// Skips a balanced { } whose opening brace is the current token.
@@ -43,6 +44,7 @@ class Reader {
   void find_files() const;
   void parameter_attributes();
   void extents(Variable& variable, std::uint32_t element);
+  std::uint64_t initial_value(const Variable& variable, std::string_view type, std::uint32_t element);
   void initial_values(Variable& variable, std::string_view type, std::uint32_t element);
 
   Lexer lexer_;
