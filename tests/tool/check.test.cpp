@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <cstdlib>
 #include <random>
 #include <set>
 #include <sstream>
@@ -58,7 +59,7 @@ TEST_CASE("check: every named pattern agrees with the reference") {
         folder.write(std::string(name) + ".lac", fmt::format("attention a {{\n {}\n}}\n", body));
     Ran ran = lacuna::test::lacuna(
         {"check", file, "--shape", "B=2,H=4,G=2,Nq=37,Nk=71,D=16,Dv=24", "--dtype",
-         dtypes[turn++ % 3], "--seed", std::to_string(seed), "--device", "host", "--json"},
+         dtypes[turn++ % 3], "--seed", std::to_string(seed), "--device", device(), "--json"},
         {{"LACUNA_CACHE_DIR", folder / "cache"}});
     INFO(name << " seed " << seed << "\n" << ran.err << ran.out);
     REQUIRE(ran.code == 0);
@@ -84,9 +85,26 @@ TEST_CASE("check: scores, sinks and empty shapes") {
   for (const char* shape :
        {"H=3,N=45,D=8", "Nq=0,Nk=3", "Nq=3,Nk=0", "Nq=9,Nk=2", "N=1,D=256,Dv=8"}) {
     Ran ran = lacuna::test::lacuna(
-        {"check", scored, "--shape", shape, "--seed", std::to_string(seed), "--device", "host"},
+        {"check", scored, "--shape", shape, "--seed", std::to_string(seed), "--device", device()},
         {{"LACUNA_CACHE_DIR", folder / "cache"}});
     INFO(shape << " seed " << seed << "\n" << ran.err << ran.out);
+    CHECK(ran.code == 0);
+  }
+}
+
+TEST_CASE("check: padded and packed sequences") {
+  Folder folder;
+  auto seed = fresh_seed();
+  auto file = folder.write(
+      "p.lac",
+      "attention a {\n tensor doc: i32[batch, key]\n tensor rel: f32[head, _]\n mask causal\n"
+      " mask document(doc)\n score score + rel[h, q - k]\n}\n");
+  for (const char* lengths : {"uniform", "padded", "packed"}) {
+    Ran ran = lacuna::test::lacuna(
+        {"check", file, "--shape", "B=5,H=2,G=1,Nq=60,Nk=60,D=16", "--lengths", lengths, "--axis",
+         "rel=60", "--seed", std::to_string(seed), "--device", device()},
+        {{"LACUNA_CACHE_DIR", folder / "cache"}});
+    INFO(lengths << " seed " << seed << "\n" << ran.err << ran.out);
     CHECK(ran.code == 0);
   }
 }
@@ -94,8 +112,8 @@ TEST_CASE("check: scores, sinks and empty shapes") {
 TEST_CASE("check: an index outside its tensor is named, and so is the place") {
   Folder folder;
   auto file = folder.write("p.lac", "attention a {\n tensor t: bool[_]\n mask t[q + 3]\n}\n");
-  Ran ran =
-      lacuna::test::lacuna({"check", file, "--shape", "N=5", "--axis", "t=6", "--device", "host"});
+  Ran ran = lacuna::test::lacuna(
+      {"check", file, "--shape", "N=5", "--axis", "t=6", "--device", device()});
   INFO(ran.err);
   CHECK(ran.code == 2);
   CHECK(ran.err.find("'t'") != std::string::npos);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
@@ -64,6 +65,11 @@ Ran run_program(const std::vector<std::string>& words,
 Ran lacuna(std::vector<std::string> words, const std::map<std::string, std::string>& variables) {
   words.insert(words.begin(), LACUNA_COMMAND);
   return run_program(words, variables);
+}
+
+std::string device() {
+  const char* chosen = std::getenv("LACUNA_DEVICE");
+  return chosen && *chosen ? chosen : "host";
 }
 
 std::string python(const std::string& script) {

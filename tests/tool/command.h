@@ -18,6 +18,8 @@ Ran run_program(const std::vector<std::string>& words,
 /// build/lacuna with these words.
 Ran lacuna(std::vector<std::string> words,
            const std::map<std::string, std::string>& variables = {});
+/// LACUNA_DEVICE of this process, else the host device: what tests run kernels on.
+std::string device();
 /// A Python that has numpy, running `script`; throws where there is none or where it fails.
 std::string python(const std::string& script);
 

@@ -4,6 +4,7 @@
 #include "tools/lacuna/arguments.h"
 #include "tools/lacuna/command.h"
 #include "tools/lacuna/files.h"
+#include "tools/lacuna/loops.h"
 #include "tools/lacuna/options.h"
 #include "tools/lacuna/progress.h"
 #include "tools/lacuna/specs.h"
@@ -52,13 +53,8 @@ runtime::Artifact compile(const codegen::Source& source, const plan::Plan& plan,
   if (artifact.registers >= 0) report.json["registers"] = artifact.registers;
   if (artifact.spill_stores >= 0)
     report.json["spill_bytes"] = artifact.spill_stores + artifact.spill_loads;
-  for (const runtime::LoopMix& loop : artifact.loops) {
-    report.json["loops"].push_back({{"depth", loop.depth},
-                                    {"place", loop.place},
-                                    {"trip_count", loop.trip_count},
-                                    {"counts", Json::object()}});
-    for (auto& [name, count] : loop.counts) report.json["loops"].back()["counts"][name] = count;
-  }
+  for (const runtime::LoopMix& loop : artifact.loops)
+    report.json["loops"].push_back(loop_json(loop));
   return artifact;
 }
 

@@ -94,7 +94,7 @@ void Dump::before(const DeviceCall& call, const Inputs& inputs, const DumpOrigin
     write(fs::path("templates") / file.name, file.text);
   }
   write("options.txt",
-        call.engine().compiler->options(source, runtime::compile_options(call.engine())));
+        call.engine().compiler->options(source, runtime::compile_options(call.engine())) + "\n");
   write_kernel(call, source);
 }
 

@@ -4,10 +4,13 @@
 #include "runtime/compiler.h"
 #include "tools/lacuna/arguments.h"
 #include "tools/lacuna/command.h"
+#include "tools/lacuna/loops.h"
 #include "tools/lacuna/options.h"
 #include "tools/lacuna/specs.h"
 
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace lacuna::tool {
 namespace {
@@ -15,6 +18,7 @@ namespace {
 struct ExplainFlags {
   PatternFlags pattern;
   SpecFlags spec;
+  bool mix = false;
 };
 
 /// What only a compiler knows. A machine without NVRTC is told so, not failed: the plan stands
@@ -72,6 +76,35 @@ void add_passes(const plan::Plan& plan, Report& report) {
   }
 }
 
+/// The commonest instructions of a loop: "208 llvm.fma.f32, 180 fmul.f32, ...".
+std::string commonest(const runtime::LoopMix& loop) {
+  auto counts = loop.counts;
+  std::stable_sort(counts.begin(), counts.end(),
+                   [](auto& a, auto& b) { return a.second > b.second; });
+  std::string text;
+  for (std::size_t i = 0; i < std::min<std::size_t>(counts.size(), 8); ++i) {
+    text += fmt::format("{}{} {}", i ? ", " : "", counts[i].second, counts[i].first);
+  }
+  return text;
+}
+
+void add_mix(const plan::Plan& plan, Report& report) {
+  EngineOptions options = EngineOptions::from_environment();
+  auto compiler = runtime::open_llvm(options.llvm_library);
+  auto source = codegen::generate(plan, plan.passes.at(0), plan.variants.at(0));
+  auto artifact = compiler->compile(source, {.arch = plan.facts.arch, .keep_ir = true});
+  report.text += fmt::format("instructions of each loop, without those inside of it, by {}\n",
+                             artifact.compiler);
+  for (const runtime::LoopMix& loop : artifact.loops) {
+    report.json["loops"].push_back(loop_json(loop));
+    std::string place = loop.place.empty() ? "outside of loops" : loop.place;
+    // Only a trip count that is a number says anything to a reader.
+    bool known = loop.trip_count.find_first_not_of("0123456789") == std::string::npos;
+    if (!loop.place.empty() && known) place += fmt::format(", {} times", loop.trip_count);
+    report.text += fmt::format("{:{}}{}: {}\n", "", 2 + 2 * loop.depth, place, commonest(loop));
+  }
+}
+
 Report run_explain(const ExplainFlags& flags, const Terminal&) {
   Pattern pattern = flags.pattern.load();
   plan::Plan plan = flags.spec.plan(pattern);
@@ -86,6 +119,7 @@ Report run_explain(const ExplainFlags& flags, const Terminal&) {
   for (const plan::Conjunct& conjunct : plan.conjuncts)
     report.json["conjuncts"].push_back(conjunct_json(conjunct));
   add_passes(plan, report);
+  if (flags.mix) add_mix(plan, report);
   return report;
 }
 
@@ -103,6 +137,8 @@ void add_explain(CLI::App& app, Invocation& invocation) {
       flags, run_explain);
   flags->pattern.add_to(*command);
   flags->spec.add_to(*command);
+  command->add_flag("--mix", flags->mix,
+                    "with the instructions of each loop (needs the llvm compiler)");
 }
 
 }  // namespace lacuna::tool

@@ -43,12 +43,14 @@ std::vector<std::pair<std::string, Array>> read_tensors(const ir::Pattern& patte
 
 /// Normal Q, K and V, and for each tensor of the pattern that `inputs` lacks: ids 0..3, coin flips,
 /// normal numbers, alphas in [1.01, 2]. `axes` are NAME=E,E..: the extents of that tensor's `_`
-/// axes, 16 otherwise.
+/// axes, otherwise the longer of the two lengths. Padded: random lengths. Packed: the rows of the
+/// extents are totals, cut at random into the batch.
 struct RandomInputs {
   Extents extents;
   DType dtype = DType::f32;
   std::uint64_t seed = 0;
   std::vector<std::string> axes;
+  Lengths lengths = Lengths::uniform;
   /// i32 tensors over keys or queries in runs, as documents are packed, where a picture is to be
   /// looked at.
   bool runs = false;

@@ -9,7 +9,6 @@
 namespace lacuna::tool {
 namespace {
 
-constexpr std::int64_t default_extent = 16;  // of a `_` axis: above every random id
 constexpr int ids = 4;
 
 using Generator = std::mt19937_64;
@@ -19,6 +18,26 @@ Array normal(Generator& generator, DType dtype, std::vector<std::int64_t> shape)
   std::normal_distribution<double> distribution;
   for (std::int64_t i = 0, n = array.elements(); i < n; ++i)
     array.set_real(i, distribution(generator));
+  return array;
+}
+
+/// i32 from 0 to `most`.
+Array integers(Generator& generator, std::vector<std::int64_t> shape, std::int64_t most) {
+  Array array = Array::zeros(DType::i32, std::move(shape));
+  std::uniform_int_distribution<std::int64_t> distribution(0, most);
+  for (std::int64_t i = 0; i < array.elements(); ++i) array.set_integer(i, distribution(generator));
+  return array;
+}
+
+/// Where each of `sequences` begins, and the end of the last at `rows`.
+Array cuts(Generator& generator, std::int64_t sequences, std::int64_t rows) {
+  Array array = integers(generator, {sequences + 1}, rows);
+  std::vector<std::int64_t> places{0};
+  for (std::int64_t i = 1; i < sequences; ++i) places.push_back(array.integer(i));
+  if (sequences > 0) places.push_back(rows);
+  std::sort(places.begin(), places.end());
+  for (std::size_t i = 0; i < places.size(); ++i)
+    array.set_integer(static_cast<std::int64_t>(i), places[i]);
   return array;
 }
 
@@ -49,14 +68,22 @@ std::vector<std::vector<std::int64_t>> parse_axes(const ir::Pattern& pattern,
   return extents;
 }
 
-std::vector<std::int64_t> shape_of(const ir::Tensor& tensor, const Shape& shape,
+bool along_rows(const ir::Tensor& tensor) {
+  return std::any_of(tensor.axes.begin(), tensor.axes.end(), [](const ir::Axis& axis) {
+    return axis.kind == ir::AxisKind::query || axis.kind == ir::AxisKind::key;
+  });
+}
+
+/// `_` axes are at least as long as there are ids.
+std::vector<std::int64_t> shape_of(const ir::Tensor& tensor, const Shape& shape, bool packed,
                                    const std::vector<std::int64_t>& any) {
+  std::int64_t longest = std::max({shape.queries, shape.keys, std::int64_t{ids}});
   std::vector<std::int64_t> extents;
   std::size_t next = 0;
   for (const ir::Axis& axis : tensor.axes) {
     switch (axis.kind) {
       case ir::AxisKind::batch:
-        extents.push_back(shape.batch);
+        extents.push_back(packed && along_rows(tensor) ? 1 : shape.batch);
         break;
       case ir::AxisKind::head:
         extents.push_back(shape.heads);
@@ -74,7 +101,7 @@ std::vector<std::int64_t> shape_of(const ir::Tensor& tensor, const Shape& shape,
         extents.push_back(axis.extent);
         break;
       case ir::AxisKind::any:
-        extents.push_back(next < any.size() ? any[next] : default_extent), ++next;
+        extents.push_back(next < any.size() ? any[next] : longest), ++next;
         break;
     }
   }
@@ -111,10 +138,7 @@ Array random_tensor(Generator& generator, const ir::Tensor& tensor, std::vector<
     return normal(generator, DType::f32, std::move(shape));
   DType dtype = tensor.type == ir::Type::boolean ? DType::boolean : alpha ? DType::f32 : DType::i32;
   Array array = Array::zeros(dtype, std::move(shape));
-  bool along_rows = std::any_of(tensor.axes.begin(), tensor.axes.end(), [](const ir::Axis& axis) {
-    return axis.kind == ir::AxisKind::query || axis.kind == ir::AxisKind::key;
-  });
-  if (runs && dtype == DType::i32 && along_rows) {
+  if (runs && dtype == DType::i32 && along_rows(tensor)) {
     fill_runs(generator, array);
     return array;
   }
@@ -135,12 +159,21 @@ Array random_tensor(Generator& generator, const ir::Tensor& tensor, std::vector<
 void fill_random(const ir::Pattern& pattern, const RandomInputs& wanted, Inputs& inputs) {
   const Shape& shape = wanted.extents.shape;
   Generator generator(wanted.seed);
-  inputs.q = normal(generator, wanted.dtype,
-                    {shape.batch, shape.heads, shape.queries, wanted.extents.head_dim});
-  inputs.k = normal(generator, wanted.dtype,
-                    {shape.batch, shape.kv_heads, shape.keys, wanted.extents.head_dim});
+  bool packed = wanted.lengths == Lengths::packed;
+  std::int64_t batch = packed ? 1 : shape.batch;
+  inputs.q =
+      normal(generator, wanted.dtype, {batch, shape.heads, shape.queries, wanted.extents.head_dim});
+  inputs.k =
+      normal(generator, wanted.dtype, {batch, shape.kv_heads, shape.keys, wanted.extents.head_dim});
   inputs.v = normal(generator, wanted.dtype,
-                    {shape.batch, shape.kv_heads, shape.keys, wanted.extents.value_dim});
+                    {batch, shape.kv_heads, shape.keys, wanted.extents.value_dim});
+  if (packed) {
+    inputs.cu_seqlens_q = cuts(generator, shape.batch, shape.queries);
+    inputs.cu_seqlens_k = cuts(generator, shape.batch, shape.keys);
+  } else if (wanted.lengths == Lengths::padded) {
+    inputs.q_lens = integers(generator, {shape.batch}, shape.queries);
+    inputs.k_lens = integers(generator, {shape.batch}, shape.keys);
+  }
   auto axes = parse_axes(pattern, wanted.axes);
   for (std::size_t i = 0; i < pattern.tensors.size(); ++i) {
     const ir::Tensor& tensor = pattern.tensors[i];
@@ -149,8 +182,8 @@ void fill_random(const ir::Pattern& pattern, const RandomInputs& wanted, Inputs&
     if (given) continue;
     bool alpha = alpha_tensor(pattern) == i;
     inputs.tensors.emplace_back(
-        tensor.name,
-        random_tensor(generator, tensor, shape_of(tensor, shape, axes[i]), alpha, wanted.runs));
+        tensor.name, random_tensor(generator, tensor, shape_of(tensor, shape, packed, axes[i]),
+                                   alpha, wanted.runs));
   }
 }
 

@@ -45,8 +45,10 @@ Inputs inputs_for(const ir::Pattern& pattern, const ShowFlags& flags, const Exte
   auto seed = parse_integer(flags.seed);
   if (!seed)
     throw Error(ErrorKind::argument, fmt::format("--seed '{}' is not a number", flags.seed));
-  fill_random(pattern, {extents, DType::bf16, static_cast<std::uint64_t>(*seed), flags.axes, true},
-              inputs);
+  fill_random(
+      pattern,
+      {extents, DType::bf16, static_cast<std::uint64_t>(*seed), flags.axes, Lengths::uniform, true},
+      inputs);
   return inputs;
 }
 
@@ -178,7 +180,7 @@ void add_show(CLI::App& app, Invocation& invocation) {
   add_repeated(*command, "--tensor", flags->tensors, "NAME=F.npy",
                "a tensor of the pattern (default: ids in runs, other values at random)");
   add_repeated(*command, "--axis", flags->axes, "NAME=E,...",
-               "extents of a tensor's _ axes (default: 16)");
+               "extents of a tensor's _ axes (default: the longer of Nq, Nk)");
   add_value(*command, "--offset", flags->offset, "N", "q = row + offset (default: Nk - Nq)");
   add_value(*command, "--seed", flags->seed, "N", "of random tensors (default: 1)");
   add_value(*command, "--arch", flags->arch, "sm_NN", "whose tile sizes (default: sm_90)");
