@@ -107,7 +107,7 @@ void Generator::declare_tensors() {
       {{AxisKind::head}, {AxisKind::fixed, 5}, {AxisKind::any}},
       {{AxisKind::any}},
       {}};
-  for (int left = draw_.below(5); left > 0; --left) {
+  for (int left = options_.tensors ? draw_.below(5) : 0; left > 0; --left) {
     const auto type = draw_.of({Type::boolean, Type::i32, Type::f32});
     pattern_.tensors.push_back(
         {fmt::format("t{}", pattern_.tensors.size()), type, draw_.of(shapes)});

@@ -22,6 +22,7 @@ std::uint64_t fresh_seed();
 struct Options {
   int max_masks = 3;
   int max_depth = 4;    ///< of one expression
+  bool tensors = true;  ///< declare and read tensors
   bool score = true;    ///< a score statement, more often than not
   bool weights = true;  ///< sinks
   bool entmax = false;  ///< sometimes instead of softmax
