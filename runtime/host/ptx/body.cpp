@@ -80,8 +80,7 @@ class BodyParser {
       else if (!scopes_.empty())
         scopes_.back().pending.push_back(use);
       else
-        reader_.fail(fmt::format("'{}', used on line {}, is not defined",
-                                 function_.labels[use.label].name, use.line));
+        reader_.fail(use.line, fmt::format("'{}' is not defined", function_.labels[use.label].name));
     }
     reader_.expect('}');
   }
@@ -160,9 +159,9 @@ class BodyParser {
         reader_.expect('>');
         const Range range{first, static_cast<std::uint32_t>(count)};
         if (!scopes_.back().ranges.emplace(name.text, range).second)
-          reader_.fail(fmt::format("the registers '{}' are declared twice", name.text));
+          reader_.fail(name.line, fmt::format("the registers '{}' are declared twice", name.text));
       } else if (!scopes_.back().registers.emplace(name.text, first).second) {
-        reader_.fail(fmt::format("the register '{}' is declared twice", name.text));
+        reader_.fail(name.line, fmt::format("the register '{}' is declared twice", name.text));
       }
       if (function_.registers.size() + count > max_registers)
         reader_.fail(fmt::format("more than {} registers", max_registers));
@@ -210,7 +209,7 @@ class BodyParser {
     if (reader_.accept(".branchtargets")) return branch_targets(name);
     const auto index = static_cast<std::uint32_t>(function_.labels.size());
     if (!scopes_.back().labels.emplace(name.text, index).second)
-      reader_.fail(fmt::format("the label '{}' is defined twice", name.text));
+      reader_.fail(name.line, fmt::format("the label '{}' is defined twice", name.text));
     function_.labels.push_back({name.text, static_cast<std::uint32_t>(function_.body.size())});
   }
 
@@ -222,7 +221,7 @@ class BodyParser {
     reader_.expect(';');
     const auto index = static_cast<std::uint32_t>(function_.targets.size());
     if (!scopes_.back().targets.emplace(name.text, index).second)
-      reader_.fail(fmt::format("'{}' is defined twice", name.text));
+      reader_.fail(name.line, fmt::format("'{}' is defined twice", name.text));
     function_.targets.push_back(std::move(labels));
   }
 
@@ -238,7 +237,7 @@ class BodyParser {
     const Token name = reader_.expect(Token::Kind::word, "a predicate");
     const Operand found = named(name);
     if (found.kind != Kind::reg || function_.registers[found.index] != Width::pred)
-      reader_.fail(fmt::format("'{}' is not a predicate", name.text));
+      reader_.fail(name.line, fmt::format("'{}' is not a predicate", name.text));
     return found.index;
   }
 
@@ -292,7 +291,7 @@ class BodyParser {
     const Literal literal = parse_literal(token.text);
     Operand result{.kind = Kind::integer, .value = literal.value, .text = token.text};
     switch (literal.kind) {
-      case Literal::Kind::none: reader_.fail(fmt::format("'{}' is not a number", token.text));
+      case Literal::Kind::none: reader_.fail(token.line, fmt::format("'{}' is not a number", token.text));
       case Literal::Kind::integer:
         if (negative) result.value = 0 - result.value;
         return result;
@@ -346,7 +345,7 @@ class BodyParser {
   Operand outer_name(const Token& name) {
     if (name.text[0] == '%') {
       if (is_special(name.text)) return {.kind = Kind::special, .text = name.text};
-      reader_.fail(fmt::format("the register '{}' is not declared", name.text));
+      reader_.fail(name.line, fmt::format("the register '{}' is not declared", name.text));
     }
     const Module& module = reader_.module();
     for (std::uint32_t i = 0; i < module.variables.size(); ++i)

@@ -117,8 +117,8 @@ std::string_view Reader::text_between(const Token& first, const Token& end) {
   return text;
 }
 
-void Reader::fail(const std::string& message) const {
-  throw Error(ErrorKind::device, fmt::format("ptx line {}: {}", token_.line, message));
+void Reader::fail(int line, const std::string& message) const {
+  throw Error(ErrorKind::device, fmt::format("ptx line {}: {}", line, message));
 }
 
 /// Compilers write `.file` last; a message about an earlier line still wants the name.
@@ -149,9 +149,9 @@ std::uint64_t Reader::integer(std::string_view what, std::uint64_t limit) {
   const Token token = expect(Token::Kind::number, what);
   const Literal literal = parse_literal(token.text);
   if (literal.kind != Literal::Kind::integer)
-    fail(fmt::format("'{}' is not {}", token.text, what));
+    fail(token.line, fmt::format("'{}' is not {}", token.text, what));
   if (literal.value > limit)
-    fail(fmt::format("{} is {}; the limit is {}", what, literal.value, limit));
+    fail(token.line, fmt::format("{} is {}; the limit is {}", what, literal.value, limit));
   return literal.value;
 }
 
@@ -226,7 +226,7 @@ std::uint64_t Reader::initial_value(const Variable& variable, std::string_view t
     literal = {Literal::Kind::single_bits, std::bit_cast<std::uint32_t>(static_cast<float>(std::bit_cast<double>(literal.value)))};
   const bool single = literal.kind == Literal::Kind::single_bits, real = literal.kind == Literal::Kind::real_bits;
   if (literal.kind == Literal::Kind::none || element > 8 || (single && element != 4) || (real && element != 8))
-    fail(fmt::format("'{}' is no value of type {}", token.text, type));
+    fail(token.line, fmt::format("'{}' is no value of type {}", token.text, type));
   if (!negative) return literal.value;
   return single || real ? literal.value ^ std::uint64_t{1} << (single ? 31 : 63) : 0 - literal.value;
 }

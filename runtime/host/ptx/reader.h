@@ -33,8 +33,9 @@ class Reader {
   /// `.align 8 .b8 name[16] = {...}` after the state space; several variables may follow one type.
   Variable variable(Space space, bool external);
 
-  /// Malformed text: Error{device}.
-  [[noreturn]] void fail(const std::string& message) const;
+  /// Malformed text: Error{device}, with the line of the current token or of the one that is to blame.
+  [[noreturn]] void fail(const std::string& message) const { fail(token_.line, message); }
+  [[noreturn]] void fail(int line, const std::string& message) const;
   /// Correct perhaps, but unknown here: Error{unsupported}.
   [[noreturn]] void unknown(const std::string& what) const;
 
