@@ -258,7 +258,8 @@ TEST_CASE("tool: doctor, version and cache speak JSON") {
 
 TEST_CASE("tool: a compiler that is missing is named with the places searched") {
   Ran ran = lacuna::test::lacuna({"doctor"}, {{"LACUNA_NVRTC", "/nowhere/libnvrtc.so"}});
-  CHECK(ran.out.find("/nowhere/libnvrtc.so") != std::string::npos);
+  CHECK(ran.out.find("/nowhere/libnvrtc.so: cannot open") != std::string::npos);
+  CHECK(ran.out.find("unset LACUNA_NVRTC") != std::string::npos);
   Folder folder;
   furnish(folder);
   Ran failed = lacuna::test::lacuna(

@@ -31,8 +31,12 @@ Findings examine() {
   return found;
 }
 
-std::string first_line(const std::string& text) {
-  return text.substr(0, text.find('\n'));
+/// A problem without the places searched, which are listed on their own.
+std::string headline(const std::string& text) {
+  std::string line = text.substr(0, text.find('\n'));
+  constexpr std::string_view tail = " Searched:";
+  if (line.ends_with(tail)) line.resize(line.size() - tail.size());
+  return line;
 }
 
 std::string version_text(int version) {
@@ -64,7 +68,7 @@ void add_compiler(std::string_view name, const runtime::CompilerDescription& com
     if (!compiler.archs.empty())
       report.text += fmt::format("  {:<9} for {}\n", "", fmt::join(compiler.archs, " "));
   } else {
-    report.text += fmt::format("  {:<9} missing: {}\n{}", name, first_line(compiler.problem),
+    report.text += fmt::format("  {:<9} missing: {}\n{}", name, headline(compiler.problem),
                                indented(compiler.trace));
   }
 }
@@ -91,7 +95,7 @@ void add_devices(const Findings& found, Report& report) {
                                version_text(cuda.driver_version));
   }
   if (!cuda.problem.empty()) {
-    report.text += fmt::format("  {:<9} not usable: {}\n", "cuda", first_line(cuda.problem));
+    report.text += fmt::format("  {:<9} not usable: {}\n", "cuda", headline(cuda.problem));
     if (cuda.library.empty()) report.text += indented(cuda.trace);
   }
   report.json["cuda"] = json;
@@ -129,14 +133,15 @@ void add_cache(const Findings& found, Report& report) {
 std::string remedy(const Findings& found) {
   bool gpu = found.cuda.problem.empty();
   bool nvrtc = found.nvrtc.problem.empty(), llvm = found.llvm.problem.empty();
+  if (!nvrtc && !found.options.nvrtc_library.empty()) return "unset LACUNA_NVRTC";
+  if (!llvm && !found.options.llvm_library.empty()) return "unset LACUNA_LLVM";
   if (gpu && !nvrtc) {
     // NVRTC 13's cubins need a driver of CUDA 13.
     return found.cuda.driver_version >= 13000 ? "pip install 'nvidia-cuda-nvrtc==13.*'"
                                               : "pip install nvidia-cuda-nvrtc-cu12";
   }
   if (!gpu && !llvm)
-    return "apt-get install llvm-19-dev libclang-19-dev libclang-cpp19, then build "
-           "liblacuna_llvm.so";
+    return "scripts/install.sh && scripts/build.sh lacuna  (in Lacuna's source tree)";
   return {};
 }
 
@@ -148,7 +153,7 @@ void add_verdict(const Findings& found, Report& report) {
     engine = Engine(found.options).description();
   } catch (const Error& error) {
     usable = false;
-    engine = first_line(error.what());
+    engine = headline(error.what());
   }
   std::string mend = remedy(found);
   report.json["usable"] = usable;
