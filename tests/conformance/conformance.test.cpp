@@ -2,8 +2,11 @@
 #include "tests/conformance/compare.h"
 #include "tests/conformance/engines.h"
 #include "tests/conformance/pairwise.h"
+#include "tests/fuzz/random.h"
 
 #include <fmt/format.h>
+
+#include <limits>
 
 namespace {
 
@@ -100,5 +103,43 @@ TEST_CASE("flash forward agrees with the reference over a pairwise cover") {
       wrong = std::string(error.what()) + "\n" + error.log();
     }
     CHECK(wrong == "");
+  }
+}
+
+TEST_CASE("rows of K and V that no query may see may hold anything") {
+  const std::uint64_t seed = fuzz::fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  fuzz::Random random(seed);
+  fuzz::Draw draw(random);
+  // Keys that the key-only conjunct excludes, keys beyond k_lens, and keys in tiles that the causal
+  // band never visits.
+  Spec spec{.pattern = Pattern::parse(
+                "attention a {\n  tensor t: bool[batch, key]\n  mask causal and t[b, k]\n}"),
+            .dtype = DType::f32,
+            .head_dim = 16,
+            .value_dim = 24,
+            .lengths = Lengths::padded};
+  const Shape shape{.batch = 2, .heads = 2, .kv_heads = 1, .queries = 70, .keys = 200};
+  for (const tests::TestEngine& engine : tests::engines()) {
+    fuzz::OwnedCall call = fuzz::random_call(random, spec, shape);
+    call.args.offset = 0;
+    call.args.offsets = {};
+    std::vector<std::int32_t> k_lens{50, 180};
+    call.args.k_lens = TensorView::contiguous(k_lens.data(), DType::i32, {2});
+    std::vector<std::uint8_t> seen(2 * 200);
+    for (int b = 0; b < 2; ++b)
+      for (int k = 0; k < 200; ++k) seen[b * 200 + k] = k < k_lens[b] && random() % 2;
+    call.tensors[0].view = TensorView::contiguous(seen.data(), DType::u8, {2, 200});
+    for (const TensorView* view : {&call.args.k, &call.args.v})
+      for (int b = 0; b < 2; ++b)
+        for (int k = 0; k < 200; ++k) {
+          const bool needed = seen[b * 200 + k] && k < 96;
+          const std::int64_t row = b * view->strides[0] + k * view->strides[2];
+          for (int d = 0; d < view->shape[3]; ++d)
+            static_cast<float*>(view->data)[row + d] =
+                needed ? draw.normal() : std::numeric_limits<float>::quiet_NaN();
+        }
+    INFO(engine.name);
+    CHECK(tests::run_and_compare(*engine.state, spec, call) == "");
   }
 }
