@@ -133,8 +133,8 @@ void add_cache(const Findings& found, Report& report) {
 std::string remedy(const Findings& found) {
   bool gpu = found.cuda.problem.empty();
   bool nvrtc = found.nvrtc.problem.empty(), llvm = found.llvm.problem.empty();
-  if (!nvrtc && !found.options.nvrtc_library.empty()) return "unset LACUNA_NVRTC";
   if (!llvm && !found.options.llvm_library.empty()) return "unset LACUNA_LLVM";
+  if (!nvrtc && !found.options.nvrtc_library.empty()) return "unset LACUNA_NVRTC";
   if (gpu && !nvrtc) {
     // NVRTC 13's cubins need a driver of CUDA 13.
     return found.cuda.driver_version >= 13000 ? "pip install 'nvidia-cuda-nvrtc==13.*'"
