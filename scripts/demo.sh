@@ -27,5 +27,8 @@ step "the run, checked"
 show_and_run build/lacuna run $pattern --q $out/q.npy --k $out/k.npy --v $out/v.npy "${tensors[@]}" \
   --out $out/result --check --dump $out/stages
 step "what it leaves"
-printf '  %s\n' "$out/result/o.npy            the result" "$out/stages/source.cu       the generated CUDA source" \
-  "$out/stages/               every other stage; build/lacuna replay $out/stages runs it again" "$out/mask.svg               the picture"
+printf '  %-28s %s\n' \
+  $out/result/o.npy "the result" \
+  $out/stages/source.cu "the generated CUDA source" \
+  $out/stages/ "every other stage; build/lacuna replay $out/stages runs it again" \
+  $out/mask.svg "the picture"
