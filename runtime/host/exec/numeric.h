@@ -135,14 +135,13 @@ LACUNA_INLINE H narrow_double(f64 x) {
   return narrow<H>(round_to_odd(x));
 }
 
-/// a + b rounded to odd in double.
+/// a + b rounded to odd in double: what the sum lost makes it odd, on the side of zero. Infinities lose NaN.
 LACUNA_INLINE f64 add_to_odd(f64 a, f64 b) {
   const f64 sum = a + b, part = sum - a;
-  const f64 error = (a - (sum - part)) + (b - part);
-  const u64 bits = bits_of(sum);
-  const bool inexact = error != 0.0 && error == error && sum - sum == 0.0 && (bits & 1) == 0;
-  const bool larger = (error > 0.0) == (sum > 0.0);
-  return f64_of(inexact ? (larger ? bits + 1 : bits - 1) : bits);
+  const f64 lost = (a - (sum - part)) + (b - part);
+  const u64 inexact = lost > 0.0 ? 1 : lost < 0.0 ? 1 : 0;
+  const u64 opposite = (bits_of(lost) ^ bits_of(sum)) >> 63;
+  return f64_of((bits_of(sum) - (opposite & inexact)) | inexact);
 }
 
 // ---- approximations ---------------------------------------------------------------------------------------------

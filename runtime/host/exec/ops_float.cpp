@@ -20,10 +20,22 @@ struct Divide {
   template <class T>
   static LACUNA_INLINE T of(T a, T b) { return a / b; }
 };
-struct MultiplyAdd {
+/// Right in every rounding mode, but a call for each lane where the host has no such instruction.
+struct FusedMultiplyAdd {
   static LACUNA_INLINE f32 of(f32 a, f32 b, f32 c) { return __builtin_fmaf(a, b, c); }
   static LACUNA_INLINE f64 of(f64 a, f64 b, f64 c) { return __builtin_fma(a, b, c); }
 };
+#ifdef __FMA__
+using MultiplyAdd = FusedMultiplyAdd;
+#else
+struct MultiplyAdd {
+  /// The product of two floats is exact in double, and a sum rounded to odd may be rounded once more.
+  static LACUNA_INLINE f32 of(f32 a, f32 b, f32 c) {
+    return static_cast<f32>(add_to_odd(static_cast<f64>(a) * b, c));
+  }
+  static LACUNA_INLINE f64 of(f64 a, f64 b, f64 c) { return __builtin_fma(a, b, c); }
+};
+#endif
 struct Reciprocal {
   template <class T>
   static LACUNA_INLINE T of(T a) { return T(1) / a; }
@@ -101,9 +113,11 @@ constexpr auto ternary = [](T a, T b, T c) -> T {
       rounding_row(name ".ftz.f32", mode, arity<f32, Op, true, false>),
 #define DOUBLE(arity, Op, name, mode) rounding_row(name ".f64", mode, arity<f64, Op, false, false>),
 
-#define MODES(X, arity, Op, name)                                               \
-  X(arity, Op, name ".rn", to_nearest) X(arity, Op, name ".rz", to_zero)        \
-      X(arity, Op, name ".rm", down) X(arity, Op, name ".rp", up)
+#define DIRECTED(X, arity, Op, name) \
+  X(arity, Op, name ".rz", to_zero) X(arity, Op, name ".rm", down) X(arity, Op, name ".rp", up)
+#define MODES(X, arity, Op, name) X(arity, Op, name ".rn", to_nearest) DIRECTED(X, arity, Op, name)
+#define FUSED(X, name) \
+  X(ternary, MultiplyAdd, name ".rn", to_nearest) DIRECTED(X, ternary, FusedMultiplyAdd, name)
 #define ROUNDED_OR_NOT(X, arity, Op, name) X(arity, Op, name, to_nearest) MODES(X, arity, Op, name)
 
 #define TESTS(T, U, most, mantissa)                                                                    \
@@ -127,8 +141,7 @@ constexpr Row rows[] = {
     ROUNDED_OR_NOT(FOUR, binary, Add, "add") ROUNDED_OR_NOT(DOUBLE, binary, Add, "add")
     ROUNDED_OR_NOT(FOUR, binary, Subtract, "sub") ROUNDED_OR_NOT(DOUBLE, binary, Subtract, "sub")
     ROUNDED_OR_NOT(FOUR, binary, Multiply, "mul") ROUNDED_OR_NOT(DOUBLE, binary, Multiply, "mul")
-    MODES(FOUR, ternary, MultiplyAdd, "fma") MODES(DOUBLE, ternary, MultiplyAdd, "fma")
-    MODES(FOUR, ternary, MultiplyAdd, "mad") MODES(DOUBLE, ternary, MultiplyAdd, "mad")
+    FUSED(FOUR, "fma") FUSED(DOUBLE, "fma") FUSED(FOUR, "mad") FUSED(DOUBLE, "mad")
     MODES(TWO, binary, Divide, "div") MODES(DOUBLE, binary, Divide, "div")
     MODES(TWO, unary, Reciprocal, "rcp") MODES(DOUBLE, unary, Reciprocal, "rcp")
     MODES(TWO, unary, Root, "sqrt") MODES(DOUBLE, unary, Root, "sqrt")

@@ -63,8 +63,8 @@ Bits half_arithmetic(const std::string& op, const Bits* s, Type type) {
     return round_to(exact, type, Mode::nearest);
   }
   __float128 magnitude = sum < 0 ? -sum : sum;
-  while (magnitude >= static_cast<__float128>(0x1p112)) magnitude *= static_cast<__float128>(0.5), ++exact.exponent;
-  while (magnitude < static_cast<__float128>(0x1p111)) magnitude *= 2, --exact.exponent;
+  while (magnitude >= static_cast<__float128>(0x1p113)) magnitude *= static_cast<__float128>(0.5), ++exact.exponent;
+  while (magnitude < static_cast<__float128>(0x1p112)) magnitude *= 2, --exact.exponent;
   // One more bit below: what the sum lost only says on which side of a tie it lies.
   exact.mantissa = static_cast<unsigned __int128>(magnitude) << 1;
   --exact.exponent;
