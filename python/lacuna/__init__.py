@@ -5,6 +5,7 @@
 import contextlib
 import ctypes
 import functools
+import numbers
 
 import numpy as np
 
@@ -48,10 +49,11 @@ class Program(_abi.Handle):
                  storage={}, origin="<text>", attention=None):
         self.engine, self.output, self.lse = engine, np.dtype(output or dtype), lse
         pattern = _abi.Handle("pattern", text.encode(), origin.encode(), attention and attention.encode())
-        stored, count = _abi.array(_abi.Storage, [(name.encode(), _code(t)) for name, t in storage.items()])
+        stored, count = _abi.array(_abi.Storage, [(name.encode(), _code(name, t)) for name, t in storage.items()])
         spec = _abi.sized(
-            _abi.Spec, dtype=_code(dtype), head_dim=head_dim, value_dim=value_dim, output=_code(self.output),
-            statistic=int(lse), lengths=_choice("lengths", lengths, ("uniform", "padded", "packed")),
+            _abi.Spec, dtype=_code("dtype", dtype), head_dim=head_dim, value_dim=value_dim,
+            output=_code("output", self.output), statistic=int(lse),
+            lengths=_choice("lengths", lengths, ("uniform", "padded", "packed")),
             storage=stored, storage_count=count)
         super().__init__("program", engine, pattern, ctypes.byref(spec))
 
@@ -67,17 +69,18 @@ class Program(_abi.Handle):
     def explain(self, *shape):
         return _abi.text(_abi.lib.lacuna_program_explain, self, ctypes.byref(_abi.Shape(*shape)) if shape else None)
 
-    def forward(self, q, k, v, scale=None, offset=None, stream=None, q_lens=None, k_lens=None, cu_seqlens_q=None,
-                cu_seqlens_k=None, **named):
-        """O, or (O, lse) where the program has it. Arrays in `named` are the pattern's tensors, numbers its params."""
+    def forward(self, q, k, v, *, params={}, tensors={}, scale=None, offset=None, q_lens=None, k_lens=None,
+                cu_seqlens_q=None, cu_seqlens_k=None, **named):
+        """O, or (O, lse) where the program has it. `named` is shorthand for params and, where a value is an array,
+        tensors; a name that is a keyword here is bound through those."""
+        params, tensors = _bindings(params, tensors, named)
         with Call(self.engine) as call:
-            tensors = {name: value for name, value in named.items() if isinstance(value, np.ndarray)}
-            params = [_param(name, value) for name, value in named.items() if name not in tensors]
-            o = np.empty((*np.shape(q)[:-1], np.shape(v)[-1]), self.output)
-            lse = np.empty(np.shape(q)[:-1], np.float32)
-            args = _abi.sized(_abi.Args, q=call.input(q), k=call.input(k), v=call.input(v), o=call.output(o))
+            args = _abi.sized(_abi.Args, q=call.input("q", q), k=call.input("k", k), v=call.input("v", v))
+            o = np.empty((*q.shape[:-1], *v.shape[-1:]), self.output)
+            lse = np.empty(q.shape[:-1], np.float32)
+            args.o = call.output("o", o)
             if self.lse:
-                args.lse = call.output(lse)
+                args.lse = call.output("lse", lse)
             vectors = dict(q_lens=q_lens, k_lens=k_lens, cu_seqlens_q=cu_seqlens_q, cu_seqlens_k=cu_seqlens_k)
             if isinstance(offset, np.ndarray):
                 vectors["offsets"] = offset
@@ -85,13 +88,14 @@ class Program(_abi.Handle):
                 args.offset = ctypes.pointer(ctypes.c_int32(_int32("offset", offset)))
             for name, vector in vectors.items():
                 if vector is not None:
-                    setattr(args, name, call.input(vector))
+                    setattr(args, name, call.input(name, vector))
             if scale is not None:
                 args.scale = ctypes.pointer(ctypes.c_float(scale))
-            args.params, args.param_count = _abi.array(_abi.Param, params)
+            args.params, args.param_count = _abi.array(_abi.Param, [_param(*item) for item in params.items()])
             args.tensors, args.tensor_count = _abi.array(
-                _abi.NamedTensor, [(name.encode(), call.input(value)) for name, value in tensors.items()])
-            _abi.check(_abi.lib.lacuna_forward(self, ctypes.byref(args), stream))
+                _abi.NamedTensor, [(name.encode(), call.input(name, value)) for name, value in tensors.items()])
+            # On the one stream that copies are ordered with: lacuna_memory_read waits for it, and for no other.
+            _abi.check(_abi.lib.lacuna_forward(self, ctypes.byref(args), None))
         return (o, lse) if self.lse else o
 
 
@@ -105,21 +109,22 @@ class Call(contextlib.ExitStack):
         _abi.check(_abi.lib.lacuna_engine_device(engine, ctypes.byref(kind)))
         self.on_host = kind.value == _abi.HOST
 
-    def input(self, array):
+    def input(self, name, array):
+        _check_array(name, array)
         if self.on_host:
-            return _view(array, array.ctypes.data)
+            return _view(name, array, array.ctypes.data)
         array = np.ascontiguousarray(array)
         memory = self._memory(array)
         _abi.check(_abi.lib.lacuna_memory_write(self.engine, memory, array.ctypes, array.nbytes))
-        return _view(array, memory)
+        return _view(name, array, memory)
 
-    def output(self, array):
+    def output(self, name, array):
         if self.on_host:
-            return _view(array, array.ctypes.data)
+            return _view(name, array, array.ctypes.data)
         memory = self._memory(array)
         self.callback(lambda: _abi.check(
             _abi.lib.lacuna_memory_read(self.engine, array.ctypes, memory, array.nbytes)))
-        return _view(array, memory)
+        return _view(name, array, memory)
 
     def _memory(self, array):
         memory = ctypes.c_void_p()
@@ -134,29 +139,50 @@ def _choice(what, word, words):
     return words.index(word)
 
 
-def _code(dtype):
-    return 1 + _choice("dtype", np.dtype(dtype).name, _abi.DTYPES)
+def _code(what, dtype):
+    dtype = np.dtype(dtype)
+    if not dtype.isnative:
+        raise Error("argument", f"{what}: the byte order of '{dtype.str}' is not this machine's")
+    return 1 + _choice(f"{what}: dtype", dtype.name, _abi.DTYPES)
 
 
-def _view(array, data):
+def _check_array(name, array):
+    if not isinstance(array, np.ndarray):
+        raise Error("argument", f"{name}: a {type(array).__name__} is no numpy array")
+    _code(name, array.dtype)
+
+
+def _view(name, array, data):
     if any(stride % array.itemsize for stride in array.strides):
-        raise Error("argument", f"strides {array.strides} bytes are no multiples of an element, {array.itemsize} bytes")
+        raise Error("argument", f"{name}: strides {array.strides} bytes are no multiples of an element, "
+                                f"{array.itemsize} bytes")
     shape = (ctypes.c_int64 * array.ndim)(*array.shape)
     strides = (ctypes.c_int64 * array.ndim)(*(s // array.itemsize for s in array.strides))
-    return _abi.Tensor(data, _code(array.dtype), array.ndim, shape, strides)
+    return _abi.Tensor(data, _code(name, array.dtype), array.ndim, shape, strides)
 
 
 def _int32(name, value):
-    if not -2**31 <= int(value) < 2**31:
-        raise Error("argument", f"{name}: {value} does not fit i32")
+    if not isinstance(value, (numbers.Integral, np.bool_)) or not -2**31 <= value < 2**31:
+        raise Error("argument", f"{name}: {value!r} does not fit i32")
     return int(value)
 
 
 def _param(name, value):
     if isinstance(value, (float, np.floating)):
-        return name.encode(), _code("float32"), _abi.Value(real=value)
+        return name.encode(), _code(name, "float32"), _abi.Value(real=value)
     kind = "bool" if isinstance(value, (bool, np.bool_)) else "int32"
-    return name.encode(), _code(kind), _abi.Value(integer=_int32(name, value))
+    return name.encode(), _code(name, kind), _abi.Value(integer=_int32(name, value))
+
+
+def _bindings(params, tensors, named):
+    """Params and tensors by name, with those of `named` in the one their value belongs to."""
+    named_tensors = {name: value for name, value in named.items() if isinstance(value, np.ndarray)}
+    named_params = {name: value for name, value in named.items() if name not in named_tensors}
+    names = [*params, *tensors, *named]
+    for name in names:
+        if names.count(name) > 1:
+            raise Error("argument", f"'{name}' is given twice, among params, tensors and keywords")
+    return {**params, **named_params}, {**tensors, **named_tensors}
 
 
 @functools.lru_cache(maxsize=None)
@@ -164,11 +190,24 @@ def _default_engine():
     return Engine()
 
 
-def attention(text, q, k, v, lse=False, output=None, origin="<text>", attention=None, **call):
-    """One call from text to result on the default engine: Program.forward says what `call` may hold."""
-    lengths = "packed" if "cu_seqlens_q" in call else "padded" if {"q_lens", "k_lens"} & set(call) else "uniform"
-    reserved = {"q_lens", "k_lens", "cu_seqlens_q", "cu_seqlens_k", "offset"}
-    storage = {n: a.dtype for n, a in call.items() if isinstance(a, np.ndarray) and n not in reserved}
-    program = Program(_default_engine(), text, q.dtype, q.shape[-1], v.shape[-1], output, lse, lengths, storage,
-                      origin, attention)
-    return program.forward(q, k, v, **call)
+@functools.lru_cache(maxsize=64)
+def _program(engine, text, storage, **spec):
+    return Program(engine, text, storage=dict(storage), **spec)
+
+
+def attention(text, q, k, v, *, lse=False, output=None, origin="<text>", attention=None, params={}, tensors={},
+              **call):
+    """One call from text to result on the default engine, whose latest programs are kept: Program.forward says what
+    `call` may hold."""
+    own = {name: call.pop(name) for name in Program.forward.__kwdefaults__ if name in call}
+    params, tensors = _bindings(params, tensors, call)
+    for name, array in {**tensors, "q": q, "v": v}.items():
+        _check_array(name, array)
+    given = {name for name, value in own.items() if value is not None}
+    lengths = ("packed" if given & {"cu_seqlens_q", "cu_seqlens_k"} else
+               "padded" if given & {"q_lens", "k_lens"} else "uniform")
+    program = _program(
+        _default_engine(), text, frozenset((name, array.dtype) for name, array in tensors.items()), dtype=q.dtype,
+        head_dim=q.shape[-1], value_dim=v.shape[-1], output=np.dtype(output or q.dtype), lse=lse, lengths=lengths,
+        origin=origin, attention=attention)
+    return program.forward(q, k, v, params=params, tensors=tensors, **own)

@@ -1,5 +1,6 @@
 """lacuna.h in ctypes: the library, its structs, and handles that are destroyed once."""
 import ctypes
+import numbers
 import os
 import pathlib
 import weakref
@@ -53,10 +54,27 @@ Args = _struct(
 Shape = _struct("Shape", batch=c_int64, heads=c_int64, kv_heads=c_int64, queries=c_int64, keys=c_int64)
 
 lib = _load()
-for _name in ("version", "last_error", "last_log"):
-    getattr(lib, "lacuna_" + _name).restype = c_char_p
-for _name in ("string_free", "engine_destroy", "pattern_destroy", "program_destroy", "memory_release"):
-    getattr(lib, "lacuna_" + _name).restype = None
+
+
+def _declare(result, **functions):
+    """Types of every function: without them ctypes passes an integer as a C int and drops what does not fit."""
+    for name, arguments in functions.items():
+        function = getattr(lib, "lacuna_" + name)
+        function.restype, function.argtypes = result, arguments
+
+
+_declare(c_char_p, version=[], last_error=[], last_log=[])
+_declare(None, string_free=[c_void_p], engine_destroy=[c_void_p], pattern_destroy=[c_void_p],
+         program_destroy=[c_void_p], memory_release=[c_void_p, c_void_p])
+_declare(
+    c_int32, devices=[POINTER(c_void_p)], engine_create=[POINTER(EngineOptions), POINTER(c_void_p)],
+    engine_description=[c_void_p, POINTER(c_void_p)], engine_device=[c_void_p, POINTER(c_int32)],
+    pattern_parse=[c_char_p, c_char_p, c_char_p, POINTER(c_void_p)],
+    program_create=[c_void_p, c_void_p, POINTER(Spec), POINTER(c_void_p)], program_prepare=[c_void_p],
+    program_workspace=[c_void_p, POINTER(Shape), POINTER(c_size_t)],
+    program_explain=[c_void_p, POINTER(Shape), POINTER(c_void_p)], forward=[c_void_p, POINTER(Args), c_void_p],
+    memory_allocate=[c_void_p, c_size_t, POINTER(c_void_p)],
+    memory_write=[c_void_p, c_void_p, c_void_p, c_size_t], memory_read=[c_void_p, c_void_p, c_void_p, c_size_t])
 
 
 def check(status):
@@ -75,7 +93,11 @@ def text(function, *arguments):
 
 
 def sized(struct, **fields):
-    return struct(size=ctypes.sizeof(struct), **fields)
+    made = struct(size=ctypes.sizeof(struct), **fields)
+    for name, value in fields.items():  # a field, too, drops what does not fit
+        if isinstance(value, numbers.Integral) and getattr(made, name) != value:
+            raise Error("argument", f"{name}: {value} does not fit its type")
+    return made
 
 
 def array(struct, values):

@@ -1,6 +1,9 @@
 """The Python package against a reference in numpy: LACUNA_LIBRARY names the library, PYTHONPATH the package."""
+import ctypes
 import gc
 import os
+import pathlib
+import re
 import threading
 import unittest
 import unittest.mock
@@ -98,6 +101,107 @@ class Attention(unittest.TestCase):
         self.check(o, expected, 53)
         np.testing.assert_allclose(lse, expected_lse, atol=1e-4)
 
+    def test_foreign_arrays(self):
+        q, k, v = self.tensors(nq=9, nk=9)
+        text = "attention d { tensor doc: i32[batch, key]\n mask doc[b, q] == doc[b, k] }"
+        arrays = dict(q=q, k=k, v=v, doc=np.zeros((2, 9), np.int32))
+        lens = np.full(2, 9, np.int32)
+        program = lacuna.Engine().program(text, q.dtype, 16, 24)
+        for call in (lambda q, k, v, **named: lacuna.attention(text, q, k, v, **named), program.forward):
+            call(**arrays)
+            for name, array in arrays.items():
+                with self.assertRaisesRegex(lacuna.Error, f"^{name}: the byte order of '"):
+                    call(**{**arrays, name: array.astype(array.dtype.newbyteorder())})
+            for name in "qkv":
+                with self.assertRaisesRegex(lacuna.Error, f"^{name}: a list is no numpy array"):
+                    call(**{**arrays, name: arrays[name].tolist()})
+        for name in ("q_lens", "k_lens"):
+            with self.assertRaisesRegex(lacuna.Error, f"^{name}: the byte order"):
+                lacuna.attention(WINDOW, q, k, v, **{name: lens.astype(lens.dtype.newbyteorder())})
+        with self.assertRaisesRegex(lacuna.Error, "^output: the byte order"):
+            lacuna.attention(WINDOW, q, k, v, output=q.dtype.newbyteorder())
+
+    def test_bindings(self):
+        """Names that are also keywords of a call are bound by the mappings, and mean what the pattern says."""
+        q, k, v = self.tensors(nq=53)
+        keep = self.random.integers(0, 2, (2, 53)).astype(np.int32)
+        keep[1] = keep[0]
+        w = int(self.random.integers(1, 40))
+        expected = reference(q, k, v, lambda q, k: (k <= q) & (q - k < w) & (keep[0][k] == 1), scale=0.5)[0]
+        for param, tensor in [("scale", "offset"), ("offset", "q_lens"), ("params", "k_lens"), ("stream", "tensors"),
+                              ("cu_seqlens_q", "origin"), ("lse", "text")]:
+            text = (f"attention a {{ param {param}: i32\n tensor {tensor}: i32[batch, key]\n"
+                    f" mask k <= q and q - k < {param} and {tensor}[b, k] == 1 }}")
+            call = dict(scale=0.5, params={param: w}, tensors={tensor: keep})
+            self.check(lacuna.attention(text, q, k, v, **call), expected, 53)
+            self.check(lacuna.Engine().program(text, q.dtype, 16, 24).forward(q, k, v, **call), expected, 53)
+        program = lacuna.Engine().program(WINDOW, q.dtype, 16, 24)
+        mappings = dict(params={"w": 3}), dict(tensors={"w": keep})
+        for twice in {**mappings[0], "w": 4}, {**mappings[1], "w": 4}, {**mappings[0], **mappings[1]}:
+            for call in (program.forward, lambda *qkv, **named: lacuna.attention(WINDOW, *qkv, **named)):
+                with self.assertRaisesRegex(lacuna.Error, "^'w' is given twice"):
+                    call(q, k, v, **twice)
+
+    def test_no_stream(self):
+        """Results are read where the legacy stream has finished, so no call may go elsewhere."""
+        q, k, v = self.tensors()
+        program = lacuna.Engine(device="host").program(WINDOW, q.dtype, 16, 24)
+        with self.assertRaisesRegex(lacuna.Error, "'stream'"):
+            program.forward(q, k, v, stream=1)
+
+    def test_programs_are_kept(self):
+        q, k, v = self.tensors(nq=9)
+        text = f"attention kept {{ param w: i32\n tensor t: i32[key]\n mask q - k < w and t[k] == 0 }} # {id(self)}"
+        t, parse = np.zeros(53, np.int32), lacuna._abi.lib.lacuna_pattern_parse
+        with unittest.mock.patch.object(lacuna._abi.lib, "lacuna_pattern_parse", side_effect=parse) as parses:
+            for w in (3, 9, 27):
+                o = lacuna.attention(text, q, k, v, w=w, t=t)
+                self.check(o, reference(q, k, v, lambda q, k: q - k < w)[0], 53)
+                self.check(lacuna.attention(text, q[:, :2], k[:, :1], v[:, :1], w=w, t=t, scale=0.1),
+                           reference(q[:, :2], k[:, :1], v[:, :1], lambda q, k: q - k < w, scale=0.1)[0], 53)
+            self.assertEqual(parses.call_count, 1)
+            for n, other in enumerate([dict(t=t.astype(np.int8)), dict(t=t, lse=True), dict(t=t, output=np.float16),
+                                       dict(t=t, k_lens=np.full(2, 53, np.int32)), dict(t=t, attention="kept")]):
+                for _ in range(2):
+                    lacuna.attention(text, q, k, v, w=5, **other)
+                    self.assertEqual(parses.call_count, 2 + n)
+            lacuna.attention(text + " ", q, k, v, w=5, t=t)
+            self.assertEqual(parses.call_count, 7)
+            for _ in range(2):  # a failure is not kept
+                with self.assertRaises(lacuna.Error):
+                    lacuna.attention("attention kept {", q, k, v)
+            self.assertEqual(parses.call_count, 9)
+        kept = lacuna._program.cache_info()
+        self.assertLessEqual(kept.currsize, kept.maxsize)
+
+    def test_declarations(self):
+        """The whole width of every argument: what ctypes is told against what the header declares."""
+        header = pathlib.Path(__file__).resolve().parents[2] / "include" / "lacuna" / "lacuna.h"
+        functions = re.findall(r"LACUNA_API ([\w ]+\*?) (lacuna_\w+)\(([^)]*)\);", header.read_text())
+        self.assertEqual(len(functions), header.read_text().count("\nLACUNA_API"))
+        results = {"void": None, "const char*": ctypes.c_char_p, "lacuna_status": ctypes.c_int32}
+        pointees = {"int32_t": ctypes.c_int32, "size_t": ctypes.c_size_t, "char*": ctypes.c_void_p}
+        for struct in "EngineOptions", "Spec", "Shape", "Args":
+            pointees["lacuna" + re.sub("[A-Z]", lambda m: "_" + m[0].lower(), struct)] = getattr(lacuna._abi, struct)
+        for result, name, parameters in functions:
+            function = getattr(lacuna._abi.lib, name)
+            types = [re.sub(r"const |\s*\w+$", "", p.strip()) for p in parameters.split(",") if p.strip() != "void"]
+            with self.subTest(name):
+                self.assertIs(function.restype, results[result])
+                self.assertIsNotNone(function.argtypes)
+                self.assertEqual(len(function.argtypes), len(types))
+                for given, declared in zip(function.argtypes, types):
+                    pointee = declared[:-1]
+                    if declared == "size_t":
+                        expected = ctypes.c_size_t
+                    elif declared == "char*":
+                        expected = ctypes.c_void_p if name == "lacuna_string_free" else ctypes.c_char_p
+                    elif pointee in pointees:
+                        expected = ctypes.POINTER(pointees[pointee])
+                    else:  # a handle or memory, or where one is given
+                        expected = ctypes.POINTER(ctypes.c_void_p) if pointee.endswith("*") else ctypes.c_void_p
+                    self.assertIs(given, expected, declared)
+
     def test_errors(self):
         q, k, v = self.tensors()
         for kind, words, call in [
@@ -105,6 +209,9 @@ class Attention(unittest.TestCase):
             ("argument", "head", lambda: lacuna.attention(WINDOW, q[:, :3], k, v)),
             ("argument", "width", lambda: lacuna.attention(WINDOW, q, k, v, width=3)),
             ("argument", "does not fit", lambda: lacuna.attention(WINDOW, q, k, v, w=2**31)),
+            ("argument", "'4' does not fit", lambda: lacuna.attention(WINDOW, q, k, v, w="4")),
+            ("argument", "head_dim", lambda: lacuna.Engine().program(WINDOW, q.dtype, 2**32 + 16)),
+            ("argument", "cache_bytes", lambda: lacuna.Engine(cache_bytes=-1)),
             ("argument", "complex", lambda: lacuna.attention(WINDOW, q.astype(complex), k, v)),
             ("argument", "auto, host, cuda", lambda: lacuna.Engine(device="gpu")),
             ("argument", "stride", lambda: lacuna.attention(WINDOW, q[..., ::-1], k, v)),
