@@ -1,5 +1,11 @@
 #include "runtime/host/host_device.h"
 
+#include "lacuna/error.hpp"
+
+#include "runtime/host/exec/decode.h"
+#include "runtime/host/exec/warp.h"
+#include "runtime/host/ptx/parser.h"
+
 #include <fmt/format.h>
 
 #include <chrono>
@@ -7,11 +13,6 @@
 #include <mutex>
 #include <new>
 #include <thread>
-
-#include "lacuna/error.hpp"
-#include "runtime/host/exec/decode.h"
-#include "runtime/host/exec/warp.h"
-#include "runtime/host/ptx/parser.h"
 
 namespace lacuna::runtime::host {
 namespace {
@@ -24,13 +25,18 @@ constexpr std::size_t allocation_alignment = 256;  // as cudaMalloc's
 class HostKernel final : public Kernel {
  public:
   HostKernel(Program program, const Artifact& artifact, const HostOptions& options)
-      : program_(std::move(program)), options_(options), entry_(artifact.entry), threads_(artifact.threads),
+      : program_(std::move(program)),
+        options_(options),
+        entry_(artifact.entry),
+        threads_(artifact.threads),
         dynamic_shared_(static_cast<std::uint32_t>(artifact.shared_bytes)) {
     for (std::size_t i = 0; i < program_.statics.size(); ++i) {
       const Static& variable = program_.statics[i];
       std::vector<std::byte>& memory = statics_.emplace_back(variable.bytes);
-      if (!variable.initial.empty()) std::memcpy(memory.data(), variable.initial.data(), variable.initial.size());
-      static_spans_.push_back({(first_variable + 1 + i) << region_shift, variable.bytes, memory.data(), variable.writable});
+      if (!variable.initial.empty())
+        std::memcpy(memory.data(), variable.initial.data(), variable.initial.size());
+      static_spans_.push_back({(first_variable + 1 + i) << region_shift, variable.bytes,
+                               memory.data(), variable.writable});
     }
   }
 
@@ -38,16 +44,22 @@ class HostKernel final : public Kernel {
 
   Statistics launch_counted(const Launch& launch) const {
     if (launch.blocks < 1 || launch.blocks > max_blocks)
-      throw Error(ErrorKind::argument, fmt::format("kernel '{}': a grid of {} blocks; the limit is {}", entry_,
-                                                   launch.blocks, max_blocks));
+      throw Error(ErrorKind::argument,
+                  fmt::format("kernel '{}': a grid of {} blocks; the limit is {}", entry_,
+                              launch.blocks, max_blocks));
     if (launch.params.size() != program_.param_bytes)
-      throw Error(ErrorKind::argument, fmt::format("kernel '{}' takes {} parameter bytes, not {}", entry_,
-                                                   program_.param_bytes, launch.params.size()));
-    LaunchState state{.program = &program_, .request = &launch, .statics = static_spans_,
-                      .dynamic_shared = dynamic_shared_, .threads = threads_,
+      throw Error(ErrorKind::argument,
+                  fmt::format("kernel '{}' takes {} parameter bytes, not {}", entry_,
+                              program_.param_bytes, launch.params.size()));
+    LaunchState state{.program = &program_,
+                      .request = &launch,
+                      .statics = static_spans_,
+                      .dynamic_shared = dynamic_shared_,
+                      .threads = threads_,
                       .instruction_limit = options_.instruction_limit};
     place_regions(state);
-    const int threads = static_cast<int>(std::min<std::uint64_t>(static_cast<std::uint64_t>(options_.threads), launch.blocks));
+    const int threads = static_cast<int>(
+        std::min<std::uint64_t>(static_cast<std::uint64_t>(options_.threads), launch.blocks));
     std::vector<std::unique_ptr<Workspace>> workspaces = take_workspaces();
     const Statistics result = execute_all(state, workspaces, threads);
     keep_workspaces(std::move(workspaces));
@@ -69,7 +81,8 @@ class HostKernel final : public Kernel {
   std::string entry_;
   int threads_;
   std::uint32_t dynamic_shared_;
-  std::vector<std::vector<std::byte>> statics_;  ///< module variables live as long as the module, as on a GPU
+  std::vector<std::vector<std::byte>>
+      statics_;  ///< module variables live as long as the module, as on a GPU
   std::vector<RegionSpan> static_spans_;
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Workspace>> idle_;
@@ -82,7 +95,8 @@ const ptx::Function& find_entry(const ptx::Module& module, const std::string& na
     if (function.name == name) return function;
     known += fmt::format("{}'{}'", known.empty() ? "" : ", ", function.name);
   }
-  throw Error(ErrorKind::device, fmt::format("the PTX has no kernel '{}'; it has {}", name, known.empty() ? "none" : known));
+  throw Error(ErrorKind::device, fmt::format("the PTX has no kernel '{}'; it has {}", name,
+                                             known.empty() ? "none" : known));
 }
 
 std::uint64_t product(const std::array<std::uint32_t, 3>& extents) {
@@ -93,20 +107,28 @@ std::uint64_t product(const std::array<std::uint32_t, 3>& extents) {
 void check_facts(const Artifact& artifact, const ptx::Function& entry, const Program& program) {
   const auto threads = static_cast<std::uint64_t>(artifact.threads);
   if (artifact.threads < 1 || artifact.threads > max_threads_per_cta)
-    throw Error(ErrorKind::device, fmt::format("kernel '{}' is to run with {} threads a CTA; the limit is {}",
-                                               artifact.entry, artifact.threads, max_threads_per_cta));
+    throw Error(ErrorKind::device,
+                fmt::format("kernel '{}' is to run with {} threads a CTA; the limit is {}",
+                            artifact.entry, artifact.threads, max_threads_per_cta));
   if (const std::uint64_t most = product(entry.max_threads); most != 0 && threads > most)
-    throw Error(ErrorKind::device, fmt::format("kernel '{}' is to run with {} threads a CTA; its PTX allows {}",
-                                               artifact.entry, threads, most));
-  if (const std::uint64_t required = product(entry.required_threads); required != 0 && threads != required)
-    throw Error(ErrorKind::device, fmt::format("kernel '{}' is to run with {} threads a CTA; its PTX requires {}",
-                                               artifact.entry, threads, required));
-  if (artifact.param_bytes < 0 || static_cast<std::uint32_t>(artifact.param_bytes) != program.param_bytes)
-    throw Error(ErrorKind::device, fmt::format("kernel '{}' is to take {} parameter bytes; its PTX takes {}",
-                                               artifact.entry, artifact.param_bytes, program.param_bytes));
+    throw Error(ErrorKind::device,
+                fmt::format("kernel '{}' is to run with {} threads a CTA; its PTX allows {}",
+                            artifact.entry, threads, most));
+  if (const std::uint64_t required = product(entry.required_threads);
+      required != 0 && threads != required)
+    throw Error(ErrorKind::device,
+                fmt::format("kernel '{}' is to run with {} threads a CTA; its PTX requires {}",
+                            artifact.entry, threads, required));
+  if (artifact.param_bytes < 0 ||
+      static_cast<std::uint32_t>(artifact.param_bytes) != program.param_bytes)
+    throw Error(ErrorKind::device,
+                fmt::format("kernel '{}' is to take {} parameter bytes; its PTX takes {}",
+                            artifact.entry, artifact.param_bytes, program.param_bytes));
   if (artifact.shared_bytes < 0 || artifact.shared_bytes > max_dynamic_shared)
-    throw Error(ErrorKind::device, fmt::format("kernel '{}' is to have {} bytes of dynamic shared memory; the limit is {}",
-                                               artifact.entry, artifact.shared_bytes, max_dynamic_shared));
+    throw Error(
+        ErrorKind::device,
+        fmt::format("kernel '{}' is to have {} bytes of dynamic shared memory; the limit is {}",
+                    artifact.entry, artifact.shared_bytes, max_dynamic_shared));
 }
 
 class HostDevice final : public Device {
@@ -115,16 +137,17 @@ class HostDevice final : public Device {
 
   DeviceKind kind() const override { return DeviceKind::host; }
   std::string description() const override {
-    return fmt::format("host: {} thread{}, PTX executor ({})", options_.threads, options_.threads == 1 ? "" : "s",
-                       name_of(options_.isa));
+    return fmt::format("host: {} thread{}, PTX executor ({})", options_.threads,
+                       options_.threads == 1 ? "" : "s", name_of(options_.isa));
   }
   plan::Arch arch() const override { return {}; }
   Format format() const override { return Format::ptx; }
 
   std::shared_ptr<const Kernel> load(const Artifact& artifact) const override {
     if (artifact.format != Format::ptx)
-      throw Error(ErrorKind::unsupported, fmt::format("the host device executes PTX; kernel '{}' is a {}",
-                                                      artifact.entry, runtime::name_of(artifact.format)));
+      throw Error(ErrorKind::unsupported,
+                  fmt::format("the host device executes PTX; kernel '{}' is a {}", artifact.entry,
+                              runtime::name_of(artifact.format)));
     auto module = std::make_shared<const ptx::Module>(ptx::parse(artifact.payload));
     const ptx::Function& entry = find_entry(*module, artifact.entry);
     Program program = decode(module, entry, table(options_.isa));
@@ -133,18 +156,23 @@ class HostDevice final : public Device {
   }
 
   void* allocate(std::size_t bytes) const override {
-    return ::operator new(std::max<std::size_t>(bytes, 1), std::align_val_t{allocation_alignment});
+    return ::operator new (std::max<std::size_t>(bytes, 1), std::align_val_t{allocation_alignment});
   }
   void release(void* memory) const noexcept override {
-    ::operator delete(memory, std::align_val_t{allocation_alignment});
+    ::operator delete (memory, std::align_val_t{allocation_alignment});
   }
-  void upload(void* to, const void* from, std::size_t bytes) const override { copy(to, from, bytes); }
-  void download(void* to, const void* from, std::size_t bytes) const override { copy(to, from, bytes); }
+  void upload(void* to, const void* from, std::size_t bytes) const override {
+    copy(to, from, bytes);
+  }
+  void download(void* to, const void* from, std::size_t bytes) const override {
+    copy(to, from, bytes);
+  }
   void synchronize(Stream) const override {}
   double time(const std::function<void(Stream)>& work) const override {
     const auto start = std::chrono::steady_clock::now();
     work({});
-    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+        .count();
   }
 
  private:
@@ -160,17 +188,20 @@ class HostDevice final : public Device {
 std::shared_ptr<const Device> open_host(const HostOptions& options) {
   HostOptions resolved = options;
   if (options.threads < 0)
-    throw Error(ErrorKind::argument, fmt::format("the host device cannot have {} threads", options.threads));
+    throw Error(ErrorKind::argument,
+                fmt::format("the host device cannot have {} threads", options.threads));
   if (options.isa > best_isa())
-    throw Error(ErrorKind::unavailable, fmt::format("this processor has no {}; its best is {}", name_of(options.isa),
-                                                    name_of(best_isa())));
-  if (resolved.threads == 0) resolved.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+    throw Error(ErrorKind::unavailable, fmt::format("this processor has no {}; its best is {}",
+                                                    name_of(options.isa), name_of(best_isa())));
+  if (resolved.threads == 0)
+    resolved.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   return std::make_shared<HostDevice>(resolved);
 }
 
 Statistics launch_counted(const Kernel& kernel, const Launch& launch) {
   const auto* own = dynamic_cast<const HostKernel*>(&kernel);
-  if (own == nullptr) throw Error(ErrorKind::argument, "the kernel was not loaded by the host device");
+  if (own == nullptr)
+    throw Error(ErrorKind::argument, "the kernel was not loaded by the host device");
   return own->launch_counted(launch);
 }
 
@@ -178,6 +209,8 @@ Statistics launch_counted(const Kernel& kernel, const Launch& launch) {
 
 namespace lacuna::runtime {
 
-std::shared_ptr<const Device> open_host(int threads) { return host::open_host(host::HostOptions{.threads = threads}); }
+std::shared_ptr<const Device> open_host(int threads) {
+  return host::open_host(host::HostOptions{.threads = threads});
+}
 
 }  // namespace lacuna::runtime

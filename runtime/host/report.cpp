@@ -1,25 +1,23 @@
 #include "runtime/host/report.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-#include <bit>
-
 #include "lacuna/error.hpp"
-#include "runtime/device.h"
+
+#include "runtime/host/describe.h"
 #include "runtime/host/exec/cta.h"
 #include "runtime/host/exec/launch.h"
 #include "runtime/host/exec/program.h"
 #include "runtime/host/exec/schedule.h"
 #include "runtime/host/exec/warp.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+
 namespace lacuna::runtime::host {
 namespace {
 
 constexpr int shown_warps = 16;
-/// Addresses this far below a region are taken for its underrun rather than for another region's overrun.
-constexpr std::int64_t half_region = std::int64_t{1} << (region_shift - 1);
-
 const Place& place_of(const Cta& cta, std::int32_t pc) {
   const Program& program = *cta.program;
   return program.places[program.code[static_cast<std::size_t>(pc)].place];
@@ -30,15 +28,18 @@ std::string one_line(std::string_view text) {
   std::string line;
   for (char c : text) {
     const bool blank = c == ' ' || c == '\t' || c == '\n' || c == '\r';
-    if (!blank) line += c;
-    else if (!line.empty() && line.back() != ' ') line += ' ';
+    if (!blank)
+      line += c;
+    else if (!line.empty() && line.back() != ' ')
+      line += ' ';
   }
   return line;
 }
 
 std::string source_of(const Cta& cta, const Place& place) {
   const std::string source = cta.program->module->source_place(place.location);
-  return fmt::format("{}ptx line {}: {}", source.empty() ? "" : source + ", ", place.line, one_line(place.text));
+  return fmt::format("{}ptx line {}: {}", source.empty() ? "" : source + ", ", place.line,
+                     one_line(place.text));
 }
 
 Span span_of_place(const Cta& cta, const Place& place) {
@@ -47,143 +48,37 @@ Span span_of_place(const Cta& cta, const Place& place) {
   return {std::string(files[place.location.file]), static_cast<int>(place.location.line), 0};
 }
 
-std::string count_of(std::uint64_t count, std::string_view what) {
-  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
-}
-
-std::string_view verb(Use use) { return use == Use::read ? "read" : use == Use::write ? "write" : "atomic access"; }
-
-std::string_view name_of_window(Window window) {
-  switch (window) {
-    case Window::shared: return "shared";
-    case Window::local: return "local";
-    case Window::param: return "parameter";
-    default: return "global";
-  }
-}
-
-/// Axes from the largest stride to the smallest; those of one element or without stride say nothing.
-std::vector<int> axes_by_stride(const TensorView& view) {
-  std::vector<int> axes;
-  for (int axis = 0; axis < view.rank; ++axis)
-    if (view.strides[axis] != 0 && view.shape[axis] > 1) axes.push_back(axis);
-  std::stable_sort(axes.begin(), axes.end(), [&](int a, int b) {
-    return std::abs(view.strides[a]) > std::abs(view.strides[b]);
-  });
-  return axes;
-}
-
-/// The index of an element at `offset` elements above the lowest one. Outer axes stay inside their extent, so that an
-/// overrun shows in the axis of rows, where kernels make it.
-std::string element_index(const TensorView& view, std::int64_t offset) {
-  std::array<std::int64_t, max_rank> index{};
-  const std::vector<int> axes = axes_by_stride(view);
-  for (std::size_t k = 0; k < axes.size(); ++k) {
-    const int axis = axes[k];
-    const std::int64_t stride = std::abs(view.strides[axis]);
-    std::int64_t steps = offset / stride;
-    const bool last_two = k + 2 >= axes.size();
-    if (!last_two) steps = std::min(steps, view.shape[axis] - 1);
-    offset -= steps * stride;
-    index[axis] = view.strides[axis] > 0 ? steps : view.shape[axis] - 1 - steps;
-  }
-  std::string text;
-  for (int axis = 0; axis < view.rank; ++axis) text += fmt::format("{}{}", axis == 0 ? "" : ",", index[axis]);
-  return text;
-}
-
-std::string shape_of(const Region& region) {
-  std::string text;
-  for (int axis = 0; axis < region.view.rank; ++axis)
-    text += fmt::format("{}{}", axis == 0 ? "" : ",", region.view.shape[axis]);
-  return fmt::format("{} [{}]", lacuna::name_of(region.view.dtype), text);
-}
-
-std::string absent_regions(const LaunchState& state) {
-  std::string names;
-  for (const Region& region : state.request->regions)
-    if (region.view.data == nullptr) names += fmt::format("{}{}", names.empty() ? "" : ", ", region.name);
-  return names.empty() ? "" : fmt::format("; absent tensors: {}", names);
-}
-
-/// What a global address means: a tensor, a module variable, or nothing.
-std::string describe_global(const Cta& cta, std::uint64_t address, std::uint32_t bytes) {
-  const LaunchState& state = *cta.launch;
-  const std::uint64_t nearest = (address + static_cast<std::uint64_t>(half_region)) >> region_shift;
-  if (nearest - 1 < cta.region_count) {
-    const RegionSpan& span = cta.regions[nearest - 1];
-    const auto offset = static_cast<std::int64_t>(address - span.base);
-    const Region& region = state.request->regions[nearest - 1];
-    std::string text = describe_element(region, span, offset);
-    const std::int64_t end = offset + bytes;
-    if (offset < 0)
-      text += fmt::format(", {} before the start of {}", count_of(static_cast<std::uint64_t>(-offset), "byte"), region.name);
-    else if (end > static_cast<std::int64_t>(span.bytes))
-      text += fmt::format(", {} past the end of {}",
-                          count_of(static_cast<std::uint64_t>(end - static_cast<std::int64_t>(span.bytes)), "byte"), region.name);
-    return fmt::format("{} ({})", text, shape_of(region));
-  }
-  if (nearest - first_variable - 1 < cta.variable_count) {
-    const std::uint64_t which = nearest - first_variable - 1;
-    const auto offset = static_cast<std::int64_t>(address - cta.variables[which].base);
-    return fmt::format("byte {} of the variable '{}' of {}", offset, cta.program->statics[which].name,
-                       count_of(cta.variables[which].bytes, "byte"));
-  }
-  const std::uint64_t tag = address >> tag_shift;
-  if (tag >= shared_tag && tag <= param_tag)
-    return fmt::format("address {:#x}, a generic address of {} memory", address,
-                       tag == shared_tag ? "shared" : tag == local_tag ? "local" : "parameter");
-  if (address < (std::uint64_t{1} << region_shift)) return fmt::format("address {:#x}, a null pointer{}", address, absent_regions(state));
-  return fmt::format("address {:#x}, which belongs to nothing", address);
-}
-
-std::string describe_window(const Cta& cta, Window window, std::uint64_t address, std::uint32_t bytes) {
-  const std::uint64_t size = window == Window::shared  ? cta.shared_bytes
-                             : window == Window::local ? cta.local_bytes
-                                                       : cta.param_bytes;
-  const auto offset = static_cast<std::int64_t>(address);
-  const std::int64_t past = offset + bytes - static_cast<std::int64_t>(size);
-  std::string text = fmt::format("byte {}", offset);
-  if (offset < 0)
-    text += fmt::format(", {} before the start", count_of(static_cast<std::uint64_t>(-offset), "byte"));
-  else if (past > 0)
-    text += fmt::format(", {} past the end", count_of(static_cast<std::uint64_t>(past), "byte"));
-  return fmt::format("{} of the {} of {} memory", text, count_of(size, "byte"), name_of_window(window));
-}
-
-bool is_inside(const Cta& cta, Window window, std::uint64_t address, std::uint32_t bytes) {
-  const auto fits = [&](std::uint64_t offset, std::uint64_t size) { return bytes <= size && offset <= size - bytes; };
-  if (window == Window::shared) return fits(address, cta.shared_bytes);
-  if (window == Window::local) return fits(address, cta.local_bytes);
-  if (window == Window::param) return fits(address, cta.param_bytes);
-  const std::uint64_t index = address >> region_shift;
-  if (index - 1 < cta.region_count) return fits(address - cta.regions[index - 1].base, cta.regions[index - 1].bytes);
-  if (index - first_variable - 1 < cta.variable_count)
-    return fits(address - cta.variables[index - first_variable - 1].base, cta.variables[index - first_variable - 1].bytes);
-  return false;
+std::string_view verb(Use use) {
+  return use == Use::read ? "read" : use == Use::write ? "write" : "atomic access";
 }
 
 std::string stands(const Cta& cta, const Warp& w) {
   std::string text;
   const auto add = [&](std::uint32_t lanes, std::string_view what) {
     const bool all = lanes == w.launched;
-    text += fmt::format("{}{} {}", text.empty() ? ": " : "; ", all ? "all lanes" : fmt::format("lanes {}", describe_lanes(lanes)), what);
+    text += fmt::format("{}{} {}", text.empty() ? ": " : "; ",
+                        all ? "all lanes" : fmt::format("lanes {}", describe_lanes(lanes)), what);
   };
   for (int g = 0; g < w.group_count; ++g) {
     const Group& group = w.groups[g];
-    const bool behind = group.wait == Group::Wait::barrier;  // it has arrived: its pc is the next instruction
-    add(group.lanes, fmt::format("{} {}", group.wait == Group::Wait::nothing ? "can run from" : "wait at",
-                                 source_of(cta, place_of(cta, behind ? group.pc - 1 : group.pc))));
+    const bool behind =
+        group.wait == Group::Wait::barrier;  // it has arrived: its pc is the next instruction
+    add(group.lanes,
+        fmt::format("{} {}", group.wait == Group::Wait::nothing ? "can run from" : "wait at",
+                    source_of(cta, place_of(cta, behind ? group.pc - 1 : group.pc))));
   }
-  if (w.active != 0) add(w.active, fmt::format("can run from {}", source_of(cta, place_of(cta, w.pc))));
+  if (w.active != 0)
+    add(w.active, fmt::format("can run from {}", source_of(cta, place_of(cta, w.pc))));
   if (w.exited != 0) add(w.exited, "have exited");
   return fmt::format("warp {}{}", w.index, text);
 }
 
 std::string where_all_stand(const Cta& cta) {
   std::string text;
-  for (int k = 0; k < std::min(cta.warp_count, shown_warps); ++k) text += fmt::format("\n  {}", stands(cta, cta.warps[k]));
-  if (cta.warp_count > shown_warps) text += fmt::format("\n  and {} more warps", cta.warp_count - shown_warps);
+  for (int k = 0; k < std::min(cta.warp_count, shown_warps); ++k)
+    text += fmt::format("\n  {}", stands(cta, cta.warps[k]));
+  if (cta.warp_count > shown_warps)
+    text += fmt::format("\n  and {} more warps", cta.warp_count - shown_warps);
   return text;
 }
 
@@ -194,10 +89,12 @@ std::string reason(const Cta& cta, const Place*& place) {
     for (int g = 0; g < w.group_count; ++g) {
       if (w.groups[g].wait != Group::Wait::members) continue;
       place = &place_of(cta, w.groups[g].pc);
-      const bool barrier = place->text.find("bar.warp") == place->text.npos && place->text.find("bar") != place->text.npos;
-      return fmt::format("{}: lanes {} of warp {} wait for lanes that do not come",
-                         barrier ? "divergent barrier" : "warp synchronisation that cannot complete",
-                         describe_lanes(w.groups[g].lanes), w.index);
+      const bool barrier = place->text.find("bar.warp") == place->text.npos &&
+                           place->text.find("bar") != place->text.npos;
+      return fmt::format(
+          "{}: lanes {} of warp {} wait for lanes that do not come",
+          barrier ? "divergent barrier" : "warp synchronisation that cannot complete",
+          describe_lanes(w.groups[g].lanes), w.index);
     }
   }
   for (int k = 0; k < cta.warp_count; ++k) {
@@ -206,7 +103,8 @@ std::string reason(const Cta& cta, const Place*& place) {
       if (w.groups[g].wait != Group::Wait::barrier) continue;
       place = &place_of(cta, w.groups[g].pc - 1);
       const Barrier& barrier = cta.barriers[w.groups[g].barrier];
-      return fmt::format("deadlock: {} of {} threads have come to barrier {}", barrier.arrived, barrier.expected, w.groups[g].barrier);
+      return fmt::format("deadlock: {} of {} threads have come to barrier {}", barrier.arrived,
+                         barrier.expected, w.groups[g].barrier);
     }
   }
   return "deadlock";
@@ -214,61 +112,51 @@ std::string reason(const Cta& cta, const Place*& place) {
 
 }  // namespace
 
-std::string describe_lanes(std::uint32_t mask) {
-  std::string text;
-  for (int lane = 0; lane < warp_size; ++lane) {
-    if ((mask >> lane & 1) == 0) continue;
-    int last = lane;
-    while (last + 1 < warp_size && (mask >> (last + 1) & 1) != 0) ++last;
-    text += fmt::format("{}{}", text.empty() ? "" : ",", last == lane ? fmt::format("{}", lane) : fmt::format("{}-{}", lane, last));
-    lane = last;
-  }
-  return text;
-}
-
-std::string describe_element(const Region& region, const RegionSpan& span, std::int64_t offset) {
-  if (offset < 0 || region.view.rank == 0 || span.bytes == 0) return std::string(region.name);
-  return fmt::format("{}[{}]", region.name, element_index(region.view, offset / size_of(region.view.dtype)));
-}
-
 void report_fault(const Warp& warp, const Instruction& at, int lane, const std::string& what) {
   const Cta& cta = *warp.cta;
   const Place& place = cta.program->places[at.place];
   throw Error(ErrorKind::device,
-              fmt::format("{} (kernel '{}', CTA {}, warp {}, lane {}, {})", what, cta.program->entry, cta.index, warp.index,
-                          lane, source_of(cta, place)),
+              fmt::format("{} (kernel '{}', CTA {}, warp {}, lane {}, {})", what,
+                          cta.program->entry, cta.index, warp.index, lane, source_of(cta, place)),
               span_of_place(cta, place));
 }
 
 void report_absent_lane(const Warp& warp, const Instruction& at, int lane, int source) {
-  report_fault(warp, at, lane, fmt::format("the lane reads from lane {}, which does not take part", source));
+  report_fault(warp, at, lane,
+               fmt::format("the lane reads from lane {}, which does not take part", source));
 }
 
-void report_access(const Warp& warp, const Instruction& at, int lane, Window window, std::uint64_t address,
-                   std::uint32_t bytes, Use use) {
+void report_access(const Warp& warp, const Instruction& at, int lane, Window window,
+                   std::uint64_t address, std::uint32_t bytes, Use use) {
   const Cta& cta = *warp.cta;
   const bool inside = is_inside(cta, window, address, bytes);
-  const std::string target = window == Window::global ? describe_global(cta, address, bytes)
-                                                      : describe_window(cta, window, address, bytes);
+  const std::string target = describe_address(cta, window, address, bytes);
   const bool misaligned = (address & (bytes - 1)) != 0;
-  const std::string_view check = !inside ? "out-of-bounds" : misaligned ? "misaligned" : "forbidden";
+  const std::string_view check = !inside      ? "out-of-bounds"
+                                 : misaligned ? "misaligned"
+                                              : "forbidden";
   const std::string_view why = inside && !misaligned ? ", which is read-only" : "";
-  report_fault(warp, at, lane, fmt::format("{} {} of {} in {} memory at {}{}", check, verb(use), count_of(bytes, "byte"),
-                                           name_of_window(window), target, why));
+  report_fault(warp, at, lane,
+               fmt::format("{} {} of {} in {} memory at {}{}", check, verb(use),
+                           count_of(bytes, "byte"), name_of_window(window), target, why));
 }
 
 void report_deadlock(const Cta& cta) {
   const Place* place = nullptr;
   const std::string why = reason(cta, place);
-  throw Error(ErrorKind::device,
-              fmt::format("{} (kernel '{}', CTA {}{}):{}", why, cta.program->entry, cta.index,
-                          place == nullptr ? "" : ", " + source_of(cta, *place), where_all_stand(cta)),
-              place == nullptr ? Span{} : span_of_place(cta, *place));
+  throw Error(
+      ErrorKind::device,
+      fmt::format("{} (kernel '{}', CTA {}{}):{}", why, cta.program->entry, cta.index,
+                  place == nullptr ? "" : ", " + source_of(cta, *place), where_all_stand(cta)),
+      place == nullptr ? Span{} : span_of_place(cta, *place));
 }
 
 void report_endless(const Cta& cta, std::uint64_t limit) {
-  throw Error(ErrorKind::device, fmt::format("endless: a CTA has executed more than {} warp-instructions (kernel '{}', CTA {}):{}",
-                                             limit, cta.program->entry, cta.index, where_all_stand(cta)));
+  throw Error(
+      ErrorKind::device,
+      fmt::format(
+          "endless: a CTA has executed more than {} warp-instructions (kernel '{}', CTA {}):{}",
+          limit, cta.program->entry, cta.index, where_all_stand(cta)));
 }
 
 }  // namespace lacuna::runtime::host

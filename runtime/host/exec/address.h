@@ -1,4 +1,5 @@
-// From the addresses of 32 lanes to places in host memory, each checked against what the launch allows.
+// From the addresses of 32 lanes to places in host memory, each checked against what the launch
+// allows.
 #pragma once
 #include "runtime/host/exec/lanes.h"
 #include "runtime/host/report.h"
@@ -38,11 +39,13 @@ LACUNA_INLINE bool any_outside(const Addresses& a, u32 lanes, u64 base, u64 room
 inline const RegionSpan* find_region(const Cta& cta, u64 address) {
   const u64 index = address >> region_shift;
   if (index - 1 < cta.region_count) return cta.regions + (index - 1);
-  if (index - 1 - first_variable < cta.variable_count) return cta.variables + (index - 1 - first_variable);
+  if (index - 1 - first_variable < cta.variable_count)
+    return cta.variables + (index - 1 - first_variable);
   return nullptr;
 }
 
-inline void resolve_global(const Warp& w, const Instruction& i, u32 lanes, u32 bytes, Use use, Addresses& a) {
+inline void resolve_global(const Warp& w, const Instruction& i, u32 lanes, u32 bytes, Use use,
+                           Addresses& a) {
   const Cta& cta = *w.cta;
   const RegionSpan* region = find_region(cta, a.at[first_lane(lanes)]);
   if (region != nullptr && region->bytes >= bytes && (use == Use::read || region->writable) &&
@@ -61,8 +64,8 @@ inline void resolve_global(const Warp& w, const Instruction& i, u32 lanes, u32 b
 }
 
 /// A window of `size` bytes that begins at `memory`, or at memory + lane * stride.
-inline void resolve_window(const Warp& w, const Instruction& i, u32 lanes, u32 bytes, Use use, Addresses& a,
-                           Window window, std::byte* memory, u64 size, u64 stride) {
+inline void resolve_window(const Warp& w, const Instruction& i, u32 lanes, u32 bytes, Use use,
+                           Addresses& a, Window window, std::byte* memory, u64 size, u64 stride) {
   const bool forbidden = window == Window::param && use != Use::read;
   if (forbidden || size < bytes || any_outside(a, lanes, 0, size - bytes, bytes)) {
     for (int l : each(lanes)) {
@@ -74,21 +77,27 @@ inline void resolve_window(const Warp& w, const Instruction& i, u32 lanes, u32 b
   LACUNA_LANES a.at[l] += base + static_cast<u64>(l) * stride;
 }
 
-inline void resolve_tagged(const Warp& w, const Instruction& i, u32 lanes, u32 bytes, Use use, Addresses& a, u64 tag) {
+inline void resolve_tagged(const Warp& w, const Instruction& i, u32 lanes, u32 bytes, Use use,
+                           Addresses& a, u64 tag) {
   const Cta& cta = *w.cta;
   switch (tag) {
     case shared_tag:
-      return resolve_window(w, i, lanes, bytes, use, a, Window::shared, cta.shared, cta.shared_bytes, 0);
+      return resolve_window(w, i, lanes, bytes, use, a, Window::shared, cta.shared,
+                            cta.shared_bytes, 0);
     case local_tag:
-      return resolve_window(w, i, lanes, bytes, use, a, Window::local, w.local, cta.local_bytes, cta.local_bytes);
+      return resolve_window(w, i, lanes, bytes, use, a, Window::local, w.local, cta.local_bytes,
+                            cta.local_bytes);
     case param_tag:
-      return resolve_window(w, i, lanes, bytes, use, a, Window::param, cta.params, cta.param_bytes, 0);
-    default: return resolve_global(w, i, lanes, bytes, use, a);
+      return resolve_window(w, i, lanes, bytes, use, a, Window::param, cta.params, cta.param_bytes,
+                            0);
+    default:
+      return resolve_global(w, i, lanes, bytes, use, a);
   }
 }
 
 /// Lanes may point into different windows: each window is resolved for its lanes.
-inline void resolve_generic(const Warp& w, const Instruction& i, u32 lanes, u32 bytes, Use use, Addresses& a) {
+inline void resolve_generic(const Warp& w, const Instruction& i, u32 lanes, u32 bytes, Use use,
+                            Addresses& a) {
   for (u32 rest = lanes; rest != 0;) {
     const u64 tag = a.at[first_lane(rest)] >> tag_shift;
     const u64 bits = tag >= shared_tag && tag <= param_tag ? tag << tag_shift : 0;
@@ -103,14 +112,17 @@ inline void resolve_generic(const Warp& w, const Instruction& i, u32 lanes, u32 
 }
 
 template <Window window>
-LACUNA_INLINE void resolve(const Warp& w, const Instruction& i, u32 lanes, u32 bytes, Use use, Addresses& a) {
+LACUNA_INLINE void resolve(const Warp& w, const Instruction& i, u32 lanes, u32 bytes, Use use,
+                           Addresses& a) {
   if constexpr (window == Window::generic)
     resolve_generic(w, i, lanes, bytes, use, a);
   else if constexpr (window == Window::global)
     resolve_global(w, i, lanes, bytes, use, a);
   else
     resolve_tagged(w, i, lanes, bytes, use, a,
-                   window == Window::shared ? shared_tag : window == Window::local ? local_tag : param_tag);
+                   window == Window::shared  ? shared_tag
+                   : window == Window::local ? local_tag
+                                             : param_tag);
 }
 
 }  // namespace

@@ -1,12 +1,12 @@
 #include "runtime/host/exec/cta.h"
 
-#include <fmt/format.h>
-
-#include <cstring>
-
 #include "runtime/host/exec/launch.h"
 #include "runtime/host/exec/schedule.h"
 #include "runtime/host/report.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
 
 namespace lacuna::runtime::host {
 namespace {
@@ -15,7 +15,9 @@ namespace {
 constexpr int poison = 0xff;
 constexpr std::size_t cache_line = 64;
 
-std::size_t round_up(std::size_t bytes) { return (bytes + cache_line - 1) / cache_line * cache_line; }
+std::size_t round_up(std::size_t bytes) {
+  return (bytes + cache_line - 1) / cache_line * cache_line;
+}
 
 /// Cuts a workspace into the parts that a CTA needs.
 class Carving {
@@ -37,31 +39,48 @@ void fill_slot(std::byte* file, std::uint16_t slot, bool wide, std::uint64_t val
     std::memcpy(at + lane * (wide ? 8 : 4), &value, wide ? 8 : 4);
 }
 
-std::uint32_t special_value(const Cta& cta, const LaunchState& state, Special special, int warp, int lane) {
+std::uint32_t special_value(const Cta& cta, const LaunchState& state, Special special, int warp,
+                            int lane) {
   const std::uint32_t bit = 1u << lane, below = bit - 1;
   switch (special) {
-    case Special::tid_x: return static_cast<std::uint32_t>(warp * warp_size + lane);
-    case Special::ntid_x: return static_cast<std::uint32_t>(cta.threads);
-    case Special::ctaid_x: return static_cast<std::uint32_t>(cta.index);
-    case Special::nctaid_x: return static_cast<std::uint32_t>(state.request->blocks);
+    case Special::tid_x:
+      return static_cast<std::uint32_t>(warp * warp_size + lane);
+    case Special::ntid_x:
+      return static_cast<std::uint32_t>(cta.threads);
+    case Special::ctaid_x:
+      return static_cast<std::uint32_t>(cta.index);
+    case Special::nctaid_x:
+      return static_cast<std::uint32_t>(state.request->blocks);
     case Special::tid_y:
     case Special::tid_z:
     case Special::ctaid_y:
-    case Special::ctaid_z: return 0;
+    case Special::ctaid_z:
+      return 0;
     case Special::ntid_y:
     case Special::ntid_z:
     case Special::nctaid_y:
-    case Special::nctaid_z: return 1;
-    case Special::laneid: return static_cast<std::uint32_t>(lane);
-    case Special::warpid: return static_cast<std::uint32_t>(warp);
-    case Special::nwarpid: return static_cast<std::uint32_t>(cta.warp_count);
-    case Special::lanemask_eq: return bit;
-    case Special::lanemask_lt: return below;
-    case Special::lanemask_le: return below | bit;
-    case Special::lanemask_gt: return ~(below | bit);
-    case Special::lanemask_ge: return ~below;
-    case Special::dynamic_smem_size: return state.dynamic_shared;
-    case Special::total_smem_size: return cta.shared_bytes;
+    case Special::nctaid_z:
+      return 1;
+    case Special::laneid:
+      return static_cast<std::uint32_t>(lane);
+    case Special::warpid:
+      return static_cast<std::uint32_t>(warp);
+    case Special::nwarpid:
+      return static_cast<std::uint32_t>(cta.warp_count);
+    case Special::lanemask_eq:
+      return bit;
+    case Special::lanemask_lt:
+      return below;
+    case Special::lanemask_le:
+      return below | bit;
+    case Special::lanemask_gt:
+      return ~(below | bit);
+    case Special::lanemask_ge:
+      return ~below;
+    case Special::dynamic_smem_size:
+      return state.dynamic_shared;
+    case Special::total_smem_size:
+      return cta.shared_bytes;
   }
   return 0;
 }
@@ -78,7 +97,8 @@ void prepare_warp(Warp& w, Cta& cta, const LaunchState& state, int index) {
   std::memset(slots, poison, std::size_t{program.slots} * slot_bytes);
   std::memset(predicates, 0, std::size_t{program.predicates} * sizeof(std::uint32_t));
   std::memset(local, poison, std::size_t{program.local_bytes} * warp_size);
-  for (const Constant& constant : program.constants) fill_slot(slots, constant.slot, constant.wide, constant.value);
+  for (const Constant& constant : program.constants)
+    fill_slot(slots, constant.slot, constant.wide, constant.value);
   for (const SpecialSlot& special : program.specials) {
     std::uint32_t values[warp_size];
     for (int lane = 0; lane < warp_size; ++lane)
@@ -93,7 +113,8 @@ void carve(Workspace& workspace, Cta& cta, const LaunchState& state) {
   const std::size_t file = round_up(std::size_t{program.slots} * slot_bytes);
   const std::size_t local = round_up(std::size_t{program.local_bytes} * warp_size);
   const std::size_t predicates = program.predicates + std::size_t{1};
-  workspace.memory.resize(warps * (file + local) + round_up(cta.shared_bytes) + round_up(cta.param_bytes) + cache_line);
+  workspace.memory.resize(warps * (file + local) + round_up(cta.shared_bytes) +
+                          round_up(cta.param_bytes) + cache_line);
   workspace.predicates.resize(warps * predicates);
   workspace.warps.resize(warps);
   const auto start = reinterpret_cast<std::uintptr_t>(workspace.memory.data());

@@ -8,23 +8,24 @@ struct Warp;
 struct Program;
 struct LaunchState;
 
-/// A tensor or module variable as the device sees it: `bytes` from the address `base`, nothing around them.
+/// A tensor or module variable as the device sees it: `bytes` from the address `base`, nothing
+/// around them.
 struct RegionSpan {
   std::uint64_t base = 0, bytes = 0;
   std::byte* data = nullptr;
   bool writable = false;
 };
 
-/// Addresses are (1 + index) << region_shift plus an offset for regions, tagged in the top byte for the windows of
-/// the other state spaces; global addresses are generic addresses as they are.
+/// Addresses are (1 + index) << region_shift plus an offset for regions, tagged in the top byte for
+/// the windows of the other state spaces; global addresses are generic addresses as they are.
 constexpr int region_shift = 40;
 constexpr std::uint64_t first_variable = 0x4000;  ///< index of the first module variable
 constexpr int tag_shift = 56;
 constexpr std::uint64_t shared_tag = 1, local_tag = 2, param_tag = 3;
 
 struct Barrier {
-  std::int32_t arrived = 0, expected = 0;  ///< threads; expected 0: nobody is here
-  std::uint32_t sum = 0, all = 0, any = 0;   ///< of a bar.red: lanes whose predicate holds
+  std::int32_t arrived = 0, expected = 0;   ///< threads; expected 0: nobody is here
+  std::uint32_t sum = 0, all = 0, any = 0;  ///< of a bar.red: lanes whose predicate holds
 };
 constexpr int barrier_count = 16;
 

@@ -1,6 +1,6 @@
-#include <fmt/format.h>
-
 #include "runtime/host/exec/decoder.h"
+
+#include <fmt/format.h>
 
 namespace lacuna::runtime::host {
 namespace {
@@ -23,7 +23,8 @@ void Decoder::plain(Frame& frame, const Row& row) {
     if (row.src[k] != Kind::immediate) {
       instruction.src[k] = source(frame, operand, row.src[k]);
     } else {
-      if (operand.kind != Operand::Kind::integer) fail(fmt::format("'{}' is not a literal", operand.text));
+      if (operand.kind != Operand::Kind::integer)
+        fail(fmt::format("'{}' is not a literal", operand.text));
       instruction.immediate = static_cast<std::int64_t>(operand.value);
     }
   }
@@ -32,7 +33,9 @@ void Decoder::plain(Frame& frame, const Row& row) {
   emit(instruction);
 }
 
-void Decoder::compare(Frame& frame, const Row& row) { paired(frame, row); }
+void Decoder::compare(Frame& frame, const Row& row) {
+  paired(frame, row);
+}
 
 /// d[|q], a, b, ...
 void Decoder::paired(Frame& frame, const Row& row) {
@@ -53,19 +56,23 @@ void Decoder::paired(Frame& frame, const Row& row) {
 bool Decoder::forward_constant(Frame& frame, const Row& row) {
   const Operand& to = statement_->operands[0];
   const Operand& from = statement_->operands[1];
-  if (to.kind != Operand::Kind::reg || statement_->guard.reg >= 0 || row.dst[0] == Kind::pred) return false;
+  if (to.kind != Operand::Kind::reg || statement_->guard.reg >= 0 || row.dst[0] == Kind::pred)
+    return false;
   if (frame.definitions[to.index] != 1 || frame.registers[to.index] >= 0) return false;
   switch (from.kind) {
     case Operand::Kind::integer:
     case Operand::Kind::real:
     case Operand::Kind::special:
     case Operand::Kind::variable:
-    case Operand::Kind::module_variable: break;
-    default: return false;
+    case Operand::Kind::module_variable:
+      break;
+    default:
+      return false;
   }
   const bool wide = frame.function->registers[to.index] == ptx::Width::b64;
   const bool narrow = frame.function->registers[to.index] == ptx::Width::b16;
-  if (wide != (row.dst[0] == Kind::b64) || narrow != (row.dst[0] == Kind::b16)) return false;  // plain() complains
+  if (wide != (row.dst[0] == Kind::b64) || narrow != (row.dst[0] == Kind::b16))
+    return false;  // plain() complains
   frame.registers[to.index] = source(frame, from, row.src[0]);
   return true;
 }
@@ -83,16 +90,21 @@ void Decoder::move_vector(Frame& frame, const Row& row, bool packs) {
   const Operand& whole = statement_->operands[packs ? 0 : 1];
   const Operand& parts = statement_->operands[packs ? 1 : 0];
   const std::size_t count = parts.parts.size();
-  const std::string name = fmt::format("#{}.b{}.{}", packs ? "pack" : "unpack", row.dst[0] == Kind::b64 ? 64 : 32, count);
-  const Row* form = row.dst[0] == Kind::b32 || row.dst[0] == Kind::b64 ? table_.find(name) : nullptr;
-  if (form == nullptr || !statement_->opcode.starts_with("mov.b")) unknown(fmt::format("the vector form of '{}'", statement_->opcode));
+  const std::string name = fmt::format("#{}.b{}.{}", packs ? "pack" : "unpack",
+                                       row.dst[0] == Kind::b64 ? 64 : 32, count);
+  const Row* form =
+      row.dst[0] == Kind::b32 || row.dst[0] == Kind::b64 ? table_.find(name) : nullptr;
+  if (form == nullptr || !statement_->opcode.starts_with("mov.b"))
+    unknown(fmt::format("the vector form of '{}'", statement_->opcode));
   Instruction instruction = begin(frame, *form);
   if (packs) {
-    for (std::size_t k = 0; k < count; ++k) instruction.src[k] = source(frame, parts.parts[k], form->src[0]);
+    for (std::size_t k = 0; k < count; ++k)
+      instruction.src[k] = source(frame, parts.parts[k], form->src[0]);
     instruction.dst[0] = destination(frame, whole, form->dst[0]);
   } else {
     instruction.src[0] = source(frame, whole, form->src[0]);
-    for (std::size_t k = 0; k < count; ++k) instruction.dst[k] = destination(frame, parts.parts[k], form->dst[0]);
+    for (std::size_t k = 0; k < count; ++k)
+      instruction.dst[k] = destination(frame, parts.parts[k], form->dst[0]);
   }
   emit(instruction);
 }
@@ -145,7 +157,8 @@ void Decoder::branch(Frame& frame, const Row& row) {
 void Decoder::branch_table(Frame& frame, const Row& row) {
   expect_operands(2, 2);
   const Operand& targets = statement_->operands[1];
-  if (targets.kind != Operand::Kind::targets) fail(fmt::format("'{}' names no .branchtargets", targets.text));
+  if (targets.kind != Operand::Kind::targets)
+    fail(fmt::format("'{}' names no .branchtargets", targets.text));
   Instruction instruction = begin(frame, row);
   instruction.src[0] = source(frame, statement_->operands[0], Kind::b32);
   instruction.immediate = static_cast<std::int64_t>(program_.tables.size());

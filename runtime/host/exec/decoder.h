@@ -1,11 +1,11 @@
 #pragma once
+#include "runtime/host/exec/decode.h"
+#include "runtime/host/exec/slots.h"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "runtime/host/exec/decode.h"
-#include "runtime/host/exec/slots.h"
 
 namespace lacuna::runtime::host {
 
@@ -33,19 +33,23 @@ class Layout {
 struct Frame {
   const ptx::Function* function = nullptr;
   const Frame* caller = nullptr;
-  std::vector<std::int32_t> registers;          ///< slot or predicate; -1: not used yet
-  std::vector<std::int64_t> variables;          ///< offset in the variable's space; -1: not placed yet
-  std::vector<std::uint32_t> definitions;       ///< how often a register is written
-  std::vector<std::int32_t> code_of;            ///< code index of each statement, and of the end
+  std::vector<std::int32_t> registers;     ///< slot or predicate; -1: not used yet
+  std::vector<std::int64_t> variables;     ///< offset in the variable's space; -1: not placed yet
+  std::vector<std::uint32_t> definitions;  ///< how often a register is written
+  std::vector<std::int32_t> code_of;       ///< code index of each statement, and of the end
   std::vector<std::pair<std::uint32_t, std::uint32_t>> branches;  ///< instruction, label
   std::vector<std::pair<std::uint32_t, std::uint32_t>> tables;    ///< program table, target list
-  std::vector<std::uint32_t> returns;           ///< instructions that jump to the end
+  std::vector<std::uint32_t> returns;  ///< instructions that jump to the end
 };
 
 class Decoder {
  public:
   Decoder(const ptx::Module& module, const Table& table, Program& program)
-      : module_(module), table_(table), program_(program), slots_(program), layout_(module, program) {}
+      : module_(module),
+        table_(table),
+        program_(program),
+        slots_(program),
+        layout_(module, program) {}
   void run(const ptx::Function& entry);
 
  private:
@@ -80,7 +84,8 @@ class Decoder {
   std::uint16_t source_register(Frame& frame, const Operand& operand, Kind kind);
   std::uint16_t literal(const Operand& operand, Kind kind);
   std::uint16_t special(const Operand& operand, Kind kind);
-  std::uint16_t variable_address(Frame& frame, const Operand& operand, Kind kind, std::uint64_t more = 0);
+  std::uint16_t variable_address(Frame& frame, const Operand& operand, Kind kind,
+                                 std::uint64_t more = 0);
   std::uint16_t predicate(Frame& frame, const Operand& operand);
   std::uint16_t destination(Frame& frame, const Operand& operand, Kind kind);
   void address(Frame& frame, const Operand& operand, Instruction& instruction);
@@ -106,8 +111,8 @@ class Decoder {
   Layout layout_;
   const ptx::Statement* statement_ = nullptr;  ///< the one being decoded
   std::uint32_t place_ = 0;
-  bool wider_registers_ = false;               ///< cvt, ld and st take registers wider than their type
-  std::vector<Widening> widenings_;            ///< to be emitted after the instruction
+  bool wider_registers_ = false;     ///< cvt, ld and st take registers wider than their type
+  std::vector<Widening> widenings_;  ///< to be emitted after the instruction
   int depth_ = 0;
 };
 

@@ -15,7 +15,7 @@ constexpr std::uint16_t no_predicate = 0x7fff;
 /// A decoded instruction. Operands are slots of the register file, or predicates, by index.
 struct alignas(64) Instruction {
   Handler run = nullptr;
-  std::int64_t immediate = 0;      ///< displacement of an address, branch target, lookup table
+  std::int64_t immediate = 0;  ///< displacement of an address, branch target, lookup table
   std::uint16_t dst[4] = {};
   std::uint16_t src[10] = {};
   std::uint16_t guard = no_predicate;

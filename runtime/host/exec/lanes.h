@@ -1,11 +1,12 @@
-// The vocabulary of the instruction tables. Files that include this are compiled once for each instruction set of the
-// host (LACUNA_ISA names it), so all of it has internal linkage: a linker must never merge code for different machines.
+// The vocabulary of the instruction tables. Files that include this are compiled once for each
+// instruction set of the host (LACUNA_ISA names it), so all of it has internal linkage: a linker
+// must never merge code for different machines.
 #pragma once
-#include <type_traits>
-
 #include "runtime/host/exec/cta.h"
 #include "runtime/host/exec/row.h"
 #include "runtime/host/exec/warp.h"
+
+#include <type_traits>
 
 #ifndef LACUNA_ISA
 #error "LACUNA_ISA names the instruction set"
@@ -92,9 +93,13 @@ alignas(64) constexpr u32 lane_bits[warp_size] = {
     1u << 16, 1u << 17, 1u << 18, 1u << 19, 1u << 20, 1u << 21, 1u << 22, 1u << 23,
     1u << 24, 1u << 25, 1u << 26, 1u << 27, 1u << 28, 1u << 29, 1u << 30, 1u << 31};
 
-LACUNA_INLINE bool lane_in(u32 mask, int l) { return (mask & lane_bits[l]) != 0; }
+LACUNA_INLINE bool lane_in(u32 mask, int l) {
+  return (mask & lane_bits[l]) != 0;
+}
 
-LACUNA_INLINE int first_lane(u32 mask) { return __builtin_ctz(mask); }
+LACUNA_INLINE int first_lane(u32 mask) {
+  return __builtin_ctz(mask);
+}
 /// for (int l : each(mask)): the lanes of a mask, lowest first.
 struct each {
   u32 mask;
@@ -198,7 +203,8 @@ LACUNA_INLINE void store_lanes(Warp& w, const Instruction& i, F f, S... sources)
   }
 }
 
-/// The handler and the row of a lambda over one lane's values: its signature says what the operands are.
+/// The handler and the row of a lambda over one lane's values: its signature says what the operands
+/// are.
 template <class F, bool hot, class Call>
 struct Lanewise;
 template <class F, bool hot, class D, class... S>

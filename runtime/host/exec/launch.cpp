@@ -1,5 +1,9 @@
 #include "runtime/host/exec/launch.h"
 
+#include "lacuna/error.hpp"
+
+#include "runtime/host/exec/warp.h"
+
 #include <fmt/format.h>
 
 #include <atomic>
@@ -8,9 +12,6 @@
 #include <mutex>
 #include <thread>
 
-#include "lacuna/error.hpp"
-#include "runtime/host/exec/warp.h"
-
 namespace lacuna::runtime::host {
 namespace {
 
@@ -18,7 +19,8 @@ constexpr std::uint64_t max_region_bytes = (std::uint64_t{1} << region_shift) - 
 constexpr std::uint64_t alignment_bits = 255;
 constexpr std::uint64_t max_regions = first_variable - 1;
 
-/// Round to nearest, subnormals kept: what the handlers assume, whatever the calling thread has set.
+/// Round to nearest, subnormals kept: what the handlers assume, whatever the calling thread has
+/// set.
 class FloatingState {
  public:
   FloatingState() : saved_(__builtin_ia32_stmxcsr()) { __builtin_ia32_ldmxcsr(0x1f80); }
@@ -108,8 +110,10 @@ RegionSpan span_of(const Region& region, std::uint32_t index) {
   }
   const __int128 bytes = extent.after - extent.before + size_of(region.view.dtype);
   if (bytes > static_cast<__int128>(max_region_bytes))
-    throw Error(ErrorKind::unsupported, fmt::format("'{}' spans more than {} bytes, the most that the host device addresses",
-                                                    region.name, max_region_bytes));
+    throw Error(
+        ErrorKind::unsupported,
+        fmt::format("'{}' spans more than {} bytes, the most that the host device addresses",
+                    region.name, max_region_bytes));
   span.bytes = static_cast<std::uint64_t>(bytes);
   span.data = static_cast<std::byte*>(region.view.data) + static_cast<std::int64_t>(extent.before);
   span.base += reinterpret_cast<std::uintptr_t>(span.data) & alignment_bits;
@@ -119,30 +123,36 @@ RegionSpan span_of(const Region& region, std::uint32_t index) {
 void place_regions(LaunchState& state) {
   const Launch& request = *state.request;
   if (request.regions.size() > max_regions)
-    throw Error(ErrorKind::unsupported, fmt::format("a launch has {} tensors; the host device addresses {}",
-                                                    request.regions.size(), max_regions));
+    throw Error(ErrorKind::unsupported,
+                fmt::format("a launch has {} tensors; the host device addresses {}",
+                            request.regions.size(), max_regions));
   for (std::uint32_t i = 0; i < request.regions.size(); ++i)
     state.regions.push_back(span_of(request.regions[i], i));
   state.params.assign(request.params.begin(), request.params.end());
   for (const AddressSlot& slot : request.slots) {
     if (slot.region >= state.regions.size() || std::uint64_t{slot.byte} + 8 > state.params.size())
       throw Error(ErrorKind::argument,
-                  fmt::format("address slot at byte {} for tensor {} is outside of {} parameter bytes and {} tensors",
+                  fmt::format("address slot at byte {} for tensor {} is outside of {} parameter "
+                              "bytes and {} tensors",
                               slot.byte, slot.region, state.params.size(), state.regions.size()));
     // An absent tensor stays null: kernels ask for that.
     const Region& region = request.regions[slot.region];
-    const std::uint64_t address = region.view.data == nullptr ? 0 : first_element(region, state.regions[slot.region]);
+    const std::uint64_t address =
+        region.view.data == nullptr ? 0 : first_element(region, state.regions[slot.region]);
     std::memcpy(state.params.data() + slot.byte, &address, sizeof(address));
   }
 }
 
-Statistics execute_all(const LaunchState& state, std::vector<std::unique_ptr<Workspace>>& workspaces, int threads) {
+Statistics execute_all(const LaunchState& state,
+                       std::vector<std::unique_ptr<Workspace>>& workspaces, int threads) {
   Work work(state);
-  while (workspaces.size() < static_cast<std::size_t>(threads)) workspaces.push_back(std::make_unique<Workspace>());
+  while (workspaces.size() < static_cast<std::size_t>(threads))
+    workspaces.push_back(std::make_unique<Workspace>());
   {
     std::vector<std::jthread> others;
     for (int k = 1; k < threads; ++k)
-      others.emplace_back([&work, &space = *workspaces[static_cast<std::size_t>(k)]] { work.run(space); });
+      others.emplace_back(
+          [&work, &space = *workspaces[static_cast<std::size_t>(k)]] { work.run(space); });
     work.run(*workspaces[0]);
   }
   return work.result();

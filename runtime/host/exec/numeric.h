@@ -1,26 +1,41 @@
-// Floating point as the instruction tables need it: written without contraction or library calls, so that every
-// instruction set of the host computes the same bits. Approximations are ours, within 2 ulp, not a GPU's tables.
+// Floating point as the instruction tables need it: written without contraction or library calls,
+// so that every instruction set of the host computes the same bits. Approximations are ours, within
+// 2 ulp, not a GPU's tables.
 #pragma once
 #include "runtime/host/exec/lanes.h"
 
 namespace lacuna::runtime::host::LACUNA_ISA {
 namespace {
 
-LACUNA_INLINE u32 bits_of(f32 x) { return __builtin_bit_cast(u32, x); }
-LACUNA_INLINE u64 bits_of(f64 x) { return __builtin_bit_cast(u64, x); }
-LACUNA_INLINE f32 f32_of(u32 x) { return __builtin_bit_cast(f32, x); }
-LACUNA_INLINE f64 f64_of(u64 x) { return __builtin_bit_cast(f64, x); }
+LACUNA_INLINE u32 bits_of(f32 x) {
+  return __builtin_bit_cast(u32, x);
+}
+LACUNA_INLINE u64 bits_of(f64 x) {
+  return __builtin_bit_cast(u64, x);
+}
+LACUNA_INLINE f32 f32_of(u32 x) {
+  return __builtin_bit_cast(f32, x);
+}
+LACUNA_INLINE f64 f64_of(u64 x) {
+  return __builtin_bit_cast(f64, x);
+}
 
 /// Results that are NaN have one pattern on a GPU; x86 keeps payloads.
-LACUNA_INLINE f32 canonical(f32 x) { return x != x ? f32_of(0x7fffffffu) : x; }
-LACUNA_INLINE f64 canonical(f64 x) { return x != x ? f64_of(0x7fffffffffffffffu) : x; }
+LACUNA_INLINE f32 canonical(f32 x) {
+  return x != x ? f32_of(0x7fffffffu) : x;
+}
+LACUNA_INLINE f64 canonical(f64 x) {
+  return x != x ? f64_of(0x7fffffffffffffffu) : x;
+}
 
 /// Subnormals become zeros of their sign.
 LACUNA_INLINE f32 flush(f32 x) {
   const u32 bits = bits_of(x);
   return f32_of(bits & 0x7f800000u ? bits : bits & 0x80000000u);
 }
-LACUNA_INLINE f16 flush(f16 x) { return {static_cast<u16>(x.bits & 0x7c00u ? x.bits : x.bits & 0x8000u)}; }
+LACUNA_INLINE f16 flush(f16 x) {
+  return {static_cast<u16>(x.bits & 0x7c00u ? x.bits : x.bits & 0x8000u)};
+}
 /// To [0, 1], NaN to +0.
 LACUNA_INLINE f32 saturate(f32 x) {
   const f32 low = x > 0.0f ? x : 0.0f;
@@ -45,9 +60,12 @@ LACUNA_INLINE T output(T x) {
 }
 
 /// To the nearest integer, ties to even; exact for |x| < 2^51.
-LACUNA_INLINE f64 nearest(f64 x) { return x + 0x1.8p52 - 0x1.8p52; }
+LACUNA_INLINE f64 nearest(f64 x) {
+  return x + 0x1.8p52 - 0x1.8p52;
+}
 
-// ---- directed rounding -------------------------------------------------------------------------------------------
+// ---- directed rounding
+// -------------------------------------------------------------------------------------------
 
 /// The rounding-control bits of MXCSR.
 enum Rounding : u8 { to_nearest, down, up, to_zero };
@@ -73,7 +91,8 @@ constexpr Row rounding_row(const char* name, Rounding mode, F f, Shape shape = S
   return result;
 }
 
-// ---- half and bfloat16 ------------------------------------------------------------------------------------------
+// ---- half and bfloat16
+// ------------------------------------------------------------------------------------------
 
 LACUNA_INLINE f32 widen(f16 x) {
   const u32 sign = static_cast<u32>(x.bits & 0x8000u) << 16, rest = x.bits & 0x7fffu;
@@ -82,7 +101,9 @@ LACUNA_INLINE f32 widen(f16 x) {
   const u32 subnormal = bits_of(static_cast<f32>(static_cast<s32>(rest)) * 0x1p-24f);
   return f32_of(sign | (rest >= 0x7c00u ? special : rest < 0x400u ? subnormal : normal));
 }
-LACUNA_INLINE f32 widen(bf16 x) { return f32_of(static_cast<u32>(x.bits) << 16); }
+LACUNA_INLINE f32 widen(bf16 x) {
+  return f32_of(static_cast<u32>(x.bits) << 16);
+}
 
 template <class H>
 H narrow(f32 x);
@@ -135,7 +156,8 @@ LACUNA_INLINE H narrow_double(f64 x) {
   return narrow<H>(round_to_odd(x));
 }
 
-/// a + b rounded to odd in double: what the sum lost makes it odd, on the side of zero. Infinities lose NaN.
+/// a + b rounded to odd in double: what the sum lost makes it odd, on the side of zero. Infinities
+/// lose NaN.
 LACUNA_INLINE f64 add_to_odd(f64 a, f64 b) {
   const f64 sum = a + b, part = sum - a;
   const f64 lost = (a - (sum - part)) + (b - part);
@@ -144,10 +166,13 @@ LACUNA_INLINE f64 add_to_odd(f64 a, f64 b) {
   return f64_of((bits_of(sum) - (opposite & inexact)) | inexact);
 }
 
-// ---- approximations ---------------------------------------------------------------------------------------------
+// ---- approximations
+// ---------------------------------------------------------------------------------------------
 
 /// 2^k for -1022 <= k <= 1023.
-LACUNA_INLINE f64 power_of_two(f64 k) { return f64_of(static_cast<u64>(static_cast<s64>(static_cast<s32>(k)) + 1023) << 52); }
+LACUNA_INLINE f64 power_of_two(f64 k) {
+  return f64_of(static_cast<u64>(static_cast<s64>(static_cast<s32>(k)) + 1023) << 52);
+}
 
 /// 2^x in double for |x| <= 1000, within 1e-13.
 LACUNA_INLINE f64 exp2_double(f64 x) {
@@ -178,8 +203,10 @@ LACUNA_INLINE f32 exp2_single(f32 x) {
   p = p * r + 2.402264791e-1f;
   p = p * r + 6.931472028e-1f;
   p = p * r + 1.0f;
-  const s32 e = static_cast<s32>(k), half = e >> 1;  // two factors, as 2^e alone may be out of range
-  const f32 y = p * f32_of(static_cast<u32>(half + 127) << 23) * f32_of(static_cast<u32>(e - half + 127) << 23);
+  const s32 e = static_cast<s32>(k),
+            half = e >> 1;  // two factors, as 2^e alone may be out of range
+  const f32 y = p * f32_of(static_cast<u32>(half + 127) << 23) *
+                f32_of(static_cast<u32>(e - half + 127) << 23);
   return x == x ? y : f32_of(0x7fffffffu);
 }
 
@@ -197,7 +224,8 @@ LACUNA_INLINE f32 log2_single(f32 x) {
   p = p * s + 1.0 / 5;
   p = p * s + 1.0 / 3;
   p = p * s + 1.0;
-  const f32 finite = static_cast<f32>(static_cast<f64>(static_cast<s32>(e)) + t * p * 0x1.71547652b82fep+1);
+  const f32 finite =
+      static_cast<f32>(static_cast<f64>(static_cast<s32>(e)) + t * p * 0x1.71547652b82fep+1);
   const f32 edge = x == 0.0f ? -__builtin_inff() : x > 0.0f ? x : f32_of(0x7fffffffu);
   return x > 0.0f && x < __builtin_inff() ? finite : edge;
 }
@@ -212,7 +240,8 @@ LACUNA_INLINE f32 tanh_single(f32 x) {
   return x != x ? f32_of(0x7fffffffu) : magnitude < 0x1p-12f ? x : y;
 }
 
-/// sin(x + quarter * pi/2) for |x| < 2^30, beyond which a float says nothing about its angle: there x counts as 0.
+/// sin(x + quarter * pi/2) for |x| < 2^30, beyond which a float says nothing about its angle: there
+/// x counts as 0.
 LACUNA_INLINE f32 sine_single(f32 x, f64 quarter) {
   const f32 magnitude = f32_of(bits_of(x) & 0x7fffffffu);
   const f64 wide = magnitude < 0x1p30f ? x : 0.0f;

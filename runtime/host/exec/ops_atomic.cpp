@@ -1,4 +1,5 @@
-// atom and red: lanes in order; global memory is shared with the CTAs of other threads, so there they are host atomics.
+// atom and red: lanes in order; global memory is shared with the CTAs of other threads, so there
+// they are host atomics.
 #include "runtime/host/exec/address.h"
 
 namespace lacuna::runtime::host::LACUNA_ISA {
@@ -6,40 +7,58 @@ namespace {
 
 struct Add {
   template <class T>
-  static T of(T a, T b) { return a + b; }
+  static T of(T a, T b) {
+    return a + b;
+  }
 };
 struct Min {
   template <class T>
-  static T of(T a, T b) { return b < a ? b : a; }
+  static T of(T a, T b) {
+    return b < a ? b : a;
+  }
 };
 struct Max {
   template <class T>
-  static T of(T a, T b) { return a < b ? b : a; }
+  static T of(T a, T b) {
+    return a < b ? b : a;
+  }
 };
 struct And {
   template <class T>
-  static T of(T a, T b) { return a & b; }
+  static T of(T a, T b) {
+    return a & b;
+  }
 };
 struct Or {
   template <class T>
-  static T of(T a, T b) { return a | b; }
+  static T of(T a, T b) {
+    return a | b;
+  }
 };
 struct Xor {
   template <class T>
-  static T of(T a, T b) { return a ^ b; }
+  static T of(T a, T b) {
+    return a ^ b;
+  }
 };
 struct Exchange {
   template <class T>
-  static T of(T, T b) { return b; }
+  static T of(T, T b) {
+    return b;
+  }
 };
 /// Wraps to 0 beyond b.
 struct Increment {
   template <class T>
-  static T of(T a, T b) { return a >= b ? 0 : a + 1; }
+  static T of(T a, T b) {
+    return a >= b ? 0 : a + 1;
+  }
 };
 struct Decrement {
   template <class T>
-  static T of(T a, T b) { return a == 0 || a > b ? b : a - 1; }
+  static T of(T a, T b) {
+    return a == 0 || a > b ? b : a - 1;
+  }
 };
 
 /// Replaces *at by f(*at); returns what was there. Alignment has been checked.
@@ -47,7 +66,8 @@ template <class Bits, class F>
 Bits update(u64 at, F f) {
   auto* word = reinterpret_cast<Bits*>(at);
   Bits old = __atomic_load_n(word, __ATOMIC_SEQ_CST);
-  while (!__atomic_compare_exchange_n(word, &old, f(old), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+  while (
+      !__atomic_compare_exchange_n(word, &old, f(old), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
   }
   return old;
 }
@@ -58,7 +78,8 @@ Stored<T> apply(Stored<T> old, Stored<T> operand) {
     const f32 sum = Op::of(__builtin_bit_cast(f32, old), __builtin_bit_cast(f32, operand));
     return sum != sum ? 0x7fffffffu : __builtin_bit_cast(u32, sum);
   } else if constexpr (std::is_same_v<T, f64>) {
-    return __builtin_bit_cast(u64, Op::of(__builtin_bit_cast(f64, old), __builtin_bit_cast(f64, operand)));
+    return __builtin_bit_cast(
+        u64, Op::of(__builtin_bit_cast(f64, old), __builtin_bit_cast(f64, operand)));
   } else {
     return static_cast<Stored<T>>(Op::of(static_cast<T>(old), static_cast<T>(operand)));
   }
@@ -75,7 +96,8 @@ void read_modify_write(Warp& w, const Instruction& i, Stored<T>* result) {
   const Stored<T>* operand = slot<T>(w, i.src[1]);
   for (int l : each(lanes)) {
     const Stored<T> with = operand[l];
-    const Stored<T> old = update<Stored<T>>(a.at[l], [&](Stored<T> x) { return apply<T, Op>(x, with); });
+    const Stored<T> old =
+        update<Stored<T>>(a.at[l], [&](Stored<T> x) { return apply<T, Op>(x, with); });
     if (result != nullptr) result[l] = old;
   }
 }
@@ -114,6 +136,7 @@ constexpr Row red_row(const char* name, Handler run) {
   return {name, run, Shape::reduction, Neutral::atomic, 0, 1, {}, {Kind::none, kind<T>}};
 }
 
+// clang-format off
 #define ATOM(space, window, op, Op, T) atom_row<T>("atom" space "." op "." #T, atom<Window::window, T, Op>),
 #define BOTH(space, window, op, Op, T) \
   ATOM(space, window, op, Op, T) red_row<T>("red" space "." op "." #T, red<Window::window, T, Op>),
@@ -131,9 +154,12 @@ constexpr Row red_row(const char* name, Handler run) {
   SWAP(space, window, b32) SWAP(space, window, b64)
 
 constexpr Row rows[] = {SPACE("", generic) SPACE(".global", global) SPACE(".shared", shared)};
+// clang-format on
 
 }  // namespace
 
-Rows atomic_rows() { return {rows, sizeof(rows) / sizeof(*rows)}; }
+Rows atomic_rows() {
+  return {rows, sizeof(rows) / sizeof(*rows)};
+}
 
 }  // namespace lacuna::runtime::host::LACUNA_ISA

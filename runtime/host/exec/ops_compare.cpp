@@ -9,37 +9,53 @@ enum Combination : u8 { alone, with_and, with_or, with_xor };
 
 struct lt {
   template <class T>
-  static LACUNA_INLINE bool of(T a, T b) { return a < b; }
+  static LACUNA_INLINE bool of(T a, T b) {
+    return a < b;
+  }
 };
 struct le {
   template <class T>
-  static LACUNA_INLINE bool of(T a, T b) { return a <= b; }
+  static LACUNA_INLINE bool of(T a, T b) {
+    return a <= b;
+  }
 };
 struct gt {
   template <class T>
-  static LACUNA_INLINE bool of(T a, T b) { return a > b; }
+  static LACUNA_INLINE bool of(T a, T b) {
+    return a > b;
+  }
 };
 struct ge {
   template <class T>
-  static LACUNA_INLINE bool of(T a, T b) { return a >= b; }
+  static LACUNA_INLINE bool of(T a, T b) {
+    return a >= b;
+  }
 };
 struct eq {
   template <class T>
-  static LACUNA_INLINE bool of(T a, T b) { return a == b; }
+  static LACUNA_INLINE bool of(T a, T b) {
+    return a == b;
+  }
 };
 /// Ordered: false where an operand is NaN.
 struct ne {
   template <class T>
-  static LACUNA_INLINE bool of(T a, T b) { return a < b || a > b; }
+  static LACUNA_INLINE bool of(T a, T b) {
+    return a < b || a > b;
+  }
 };
 struct num {
   template <class T>
-  static LACUNA_INLINE bool of(T a, T b) { return a == a && b == b; }
+  static LACUNA_INLINE bool of(T a, T b) {
+    return a == a && b == b;
+  }
 };
 template <class Opposite>
 struct Unless {
   template <class T>
-  static LACUNA_INLINE bool of(T a, T b) { return !Opposite::of(a, b); }
+  static LACUNA_INLINE bool of(T a, T b) {
+    return !Opposite::of(a, b);
+  }
 };
 using ltu = Unless<ge>;
 using leu = Unless<gt>;
@@ -104,11 +120,14 @@ void set_register(Warp& w, const Instruction& i) {
 }
 
 template <class T>
-constexpr Kind kind = sizeof(T) == 8 ? Kind::b64 : sizeof(T) == 4 ? Kind::b32 : Kind::b16;
+constexpr Kind kind = sizeof(T) == 8   ? Kind::b64
+                      : sizeof(T) == 4 ? Kind::b32
+                                       : Kind::b16;
 
 template <class T>
 constexpr Row compare_row(const char* name, Combination code, Handler run) {
-  Row result{name, run, Shape::compare, Neutral::none, code, 1, {Kind::pred, Kind::pred}, {kind<T>, kind<T>}};
+  Row result{name, run, Shape::compare,           Neutral::none,
+             code, 1,   {Kind::pred, Kind::pred}, {kind<T>, kind<T>}};
   if (code != alone) result.src[2] = Kind::pred;
   return result;
 }
@@ -119,6 +138,7 @@ constexpr Row set_row(const char* name, Combination code, Handler run) {
   return result;
 }
 
+// clang-format off
 #define SETP(cmp, type, T, ftz, name)                                                                \
   compare_row<T>("setp." #cmp name "." #type, alone, set_predicates<cmp, T, ftz>),                   \
       compare_row<T>("setp." #cmp ".and" name "." #type, with_and, set_predicates<cmp, T, ftz>),     \
@@ -153,9 +173,12 @@ constexpr Row rows[] = {
     SIGNED(SETS, s32) NATURAL(SETS, u32) BITS(SETS, b32)
     FLOATING(SETS, f32, false, "") FLOATING(SETS, f32, true, ".ftz")
 };
+// clang-format on
 
 }  // namespace
 
-Rows compare_rows() { return {rows, sizeof(rows) / sizeof(*rows)}; }
+Rows compare_rows() {
+  return {rows, sizeof(rows) / sizeof(*rows)};
+}
 
 }  // namespace lacuna::runtime::host::LACUNA_ISA

@@ -1,12 +1,12 @@
 // Branches, ends, barriers and fences: what moves lanes rather than values.
-#include <fmt/format.h>
-
-#include <bit>
-
 #include "runtime/host/exec/lanes.h"
 #include "runtime/host/exec/program.h"
 #include "runtime/host/exec/schedule.h"
 #include "runtime/host/report.h"
+
+#include <fmt/format.h>
+
+#include <bit>
 
 namespace lacuna::runtime::host::LACUNA_ISA {
 namespace {
@@ -27,7 +27,8 @@ void branch_table(Warp& w, const Instruction& i) {
   const u32* index = slot<u32>(w, i.src[0]);
   for (int l : each(taken)) {
     if (index[l] >= table.size())
-      report_fault(w, i, l, fmt::format("the branch index {} is not below {}", index[l], table.size()));
+      report_fault(w, i, l,
+                   fmt::format("the branch index {} is not below {}", index[l], table.size()));
     add_group(w, table[index[l]], lane_bits[l]);
   }
   w.active &= ~taken;
@@ -53,11 +54,16 @@ void give_way(Warp& w, const Instruction&) {
   w.limit = -1;
 }
 
-// ---- barriers ---------------------------------------------------------------------------------------------------
+// ---- barriers
+// ---------------------------------------------------------------------------------------------------
 
 enum Part : u8 { sync_aligned, sync_any, arrive_aligned, arrive_any, count_of, all_of, any_of };
-bool is_aligned(u8 part) { return part != sync_any && part != arrive_any; }
-bool is_arrival(u8 part) { return part == arrive_aligned || part == arrive_any; }
+bool is_aligned(u8 part) {
+  return part != sync_any && part != arrive_any;
+}
+bool is_arrival(u8 part) {
+  return part == arrive_aligned || part == arrive_any;
+}
 
 /// A barrier operand must be the same for all lanes.
 u32 uniform_operand(const Warp& w, const Instruction& i, u16 index, u32 lanes) {
@@ -74,7 +80,8 @@ void deliver(Warp& w, const Instruction& i, const Barrier& barrier, u32 lanes) {
     u32* to = slot<u32>(w, i.dst[0]);
     for (int l : each(lanes)) to[l] = barrier.sum;
   } else if (i.code == all_of || i.code == any_of) {
-    set_predicate(w, i.dst[0], lanes, (i.code == all_of ? barrier.all : barrier.any) != 0 ? ~0u : 0u);
+    set_predicate(w, i.dst[0], lanes,
+                  (i.code == all_of ? barrier.all : barrier.any) != 0 ? ~0u : 0u);
   }
 }
 
@@ -84,7 +91,8 @@ void release(Cta& cta, u32 id) {
     for (int g = 0; g < w.group_count; ++g) {
       Group& group = w.groups[g];
       if (group.wait != Group::Wait::barrier || group.barrier != id) continue;
-      deliver(w, cta.program->code[static_cast<std::size_t>(group.pc) - 1], cta.barriers[id], group.lanes);
+      deliver(w, cta.program->code[static_cast<std::size_t>(group.pc) - 1], cta.barriers[id],
+              group.lanes);
       group.wait = Group::Wait::nothing;
     }
   }
@@ -96,13 +104,16 @@ bool arrive(Warp& w, const Instruction& i, u32 id, u32 lanes) {
   Cta& cta = *w.cta;
   Barrier& barrier = cta.barriers[id];
   const bool counted = (i.optional & 1) != 0;
-  const s32 expected = counted ? static_cast<s32>(uniform_operand(w, i, i.src[1], lanes)) : cta.threads;
+  const s32 expected =
+      counted ? static_cast<s32>(uniform_operand(w, i, i.src[1], lanes)) : cta.threads;
   if (expected <= 0 || (counted && expected % warp_size != 0))
-    report_fault(w, i, first_lane(lanes), fmt::format("a barrier cannot wait for {} threads", expected));
+    report_fault(w, i, first_lane(lanes),
+                 fmt::format("a barrier cannot wait for {} threads", expected));
   if (barrier.expected == 0) barrier = {.expected = expected, .all = 1};
   if (barrier.expected != expected)
     report_fault(w, i, first_lane(lanes),
-                 fmt::format("barrier {} is waited at for {} threads and here for {}", id, barrier.expected, expected));
+                 fmt::format("barrier {} is waited at for {} threads and here for {}", id,
+                             barrier.expected, expected));
   // Barriers that count warps count a partial one as whole.
   const bool whole = counted && is_aligned(i.code);
   barrier.arrived += whole ? warp_size : std::popcount(is_aligned(i.code) ? w.launched : lanes);
@@ -114,7 +125,8 @@ bool arrive(Warp& w, const Instruction& i, u32 id, u32 lanes) {
   }
   if (barrier.arrived > barrier.expected)
     report_fault(w, i, first_lane(lanes),
-                 fmt::format("{} threads arrive at barrier {}, which waits for {}", barrier.arrived, id, barrier.expected));
+                 fmt::format("{} threads arrive at barrier {}, which waits for {}", barrier.arrived,
+                             id, barrier.expected));
   return barrier.arrived == barrier.expected;
 }
 
@@ -123,12 +135,14 @@ void barrier(Warp& w, const Instruction& i) {
   if (lanes == 0) return;
   if (is_aligned(i.code) && lanes != live_lanes(w)) {
     if ((w.active & ~lanes) != 0)
-      report_fault(w, i, first_lane(w.active & ~lanes), "divergent barrier: the lane skips it by its predicate");
+      report_fault(w, i, first_lane(w.active & ~lanes),
+                   "divergent barrier: the lane skips it by its predicate");
     return wait_for_members(w, lanes);
   }
   const u32 id = uniform_operand(w, i, i.src[0], lanes);
   if (id >= barrier_count)
-    report_fault(w, i, first_lane(lanes), fmt::format("there is no barrier {}; a CTA has {}", id, barrier_count));
+    report_fault(w, i, first_lane(lanes),
+                 fmt::format("there is no barrier {}; a CTA has {}", id, barrier_count));
   const bool complete = arrive(w, i, id, lanes);
   if (!is_arrival(i.code)) {
     add_group(w, w.pc, lanes, Group::Wait::barrier, static_cast<int>(id));
@@ -138,15 +152,24 @@ void barrier(Warp& w, const Instruction& i) {
   if (complete) release(*w.cta, id);
 }
 
-constexpr Row control(const char* name, Handler run, Shape shape) { return {name, run, shape}; }
+constexpr Row control(const char* name, Handler run, Shape shape) {
+  return {name, run, shape};
+}
 constexpr Row barrier_row(const char* name, Part part) {
   return {name, barrier, Shape::barrier, Neutral::none, part, 1, {}, {Kind::b32, Kind::b32}};
 }
 constexpr Row reduce_row(const char* name, Part part) {
-  return {name, barrier, Shape::barrier_reduce, Neutral::none, part, 1,
-          {part == count_of ? Kind::b32 : Kind::pred}, {Kind::b32, Kind::b32, Kind::pred}};
+  return {name,
+          barrier,
+          Shape::barrier_reduce,
+          Neutral::none,
+          part,
+          1,
+          {part == count_of ? Kind::b32 : Kind::pred},
+          {Kind::b32, Kind::b32, Kind::pred}};
 }
 
+// clang-format off
 #define BARRIERS(name, aligned_sync, aligned_arrive) \
   barrier_row(name ".sync", aligned_sync), barrier_row(name ".arrive", aligned_arrive),
 #define REDUCTIONS(name, tail) \
@@ -172,9 +195,12 @@ constexpr Row rows[] = {
     control("prefetch.global.L1", nothing, Shape::prefetch), control("prefetch.global.L2", nothing, Shape::prefetch),
     control("prefetch.L1", nothing, Shape::prefetch), control("prefetch.L2", nothing, Shape::prefetch),
 };
+// clang-format on
 
 }  // namespace
 
-Rows control_rows() { return {rows, sizeof(rows) / sizeof(*rows)}; }
+Rows control_rows() {
+  return {rows, sizeof(rows) / sizeof(*rows)};
+}
 
 }  // namespace lacuna::runtime::host::LACUNA_ISA

@@ -25,7 +25,8 @@ LACUNA_INLINE D saturate_integer(S a) {
   }
 }
 
-// ---- rounding to integers ---------------------------------------------------------------------------------------
+// ---- rounding to integers
+// ---------------------------------------------------------------------------------------
 
 struct rni {
   static LACUNA_INLINE f64 of(f64 x) { return __builtin_rint(x); }
@@ -44,7 +45,8 @@ struct rpi {
 template <class D, class Round, bool wide_source>
 LACUNA_INLINE D to_integer(f64 x) {
   const f64 whole = Round::of(x);
-  constexpr D not_a_number = wide_source || is_wide<D> ? static_cast<D>(u64{1} << (width<D> - 1)) : D{0};
+  constexpr D not_a_number =
+      wide_source || is_wide<D> ? static_cast<D>(u64{1} << (width<D> - 1)) : D{0};
   if constexpr (is_wide<D>) {
     constexpr f64 bound = is_signed_integer<D> ? 0x1p63 : 0x1p64;
     if (whole != whole) return not_a_number;
@@ -56,8 +58,9 @@ LACUNA_INLINE D to_integer(f64 x) {
     const f64 above = whole > low ? whole : low;
     const f64 inside = above < high ? above : high;
     // Every narrow range fits s64, and u32 does not fit s32.
-    const D value = sizeof(D) == 4 && !is_signed_integer<D> ? static_cast<D>(static_cast<s64>(inside))
-                                                            : static_cast<D>(static_cast<s32>(inside));
+    const D value = sizeof(D) == 4 && !is_signed_integer<D>
+                        ? static_cast<D>(static_cast<s64>(inside))
+                        : static_cast<D>(static_cast<s32>(inside));
     return whole == whole ? value : not_a_number;
   }
 }
@@ -80,9 +83,8 @@ LACUNA_INLINE f32 flushed(f32 x) {
 }
 
 template <class D, class S, class Round, bool ftz>
-constexpr auto integer_of = [](S a) -> D {
-  return to_integer<D, Round, is_wide<S>>(as_double(flushed<ftz>(a)));
-};
+constexpr auto integer_of =
+    [](S a) -> D { return to_integer<D, Round, is_wide<S>>(as_double(flushed<ftz>(a))); };
 template <class S, class Round, bool ftz, bool sat>
 constexpr auto whole_of = [](S a) -> S {
   if constexpr (std::is_same_v<S, f16>)
@@ -91,7 +93,8 @@ constexpr auto whole_of = [](S a) -> S {
     return output<ftz, sat>(static_cast<S>(Round::of(as_double(flushed<ftz>(a)))));
 };
 
-// ---- rounding to fewer bits -------------------------------------------------------------------------------------
+// ---- rounding to fewer bits
+// -------------------------------------------------------------------------------------
 
 template <class D, class S, bool sat>
 constexpr auto floating = [](S a) -> D {
@@ -112,14 +115,18 @@ template <class H, bool relu>
 LACUNA_INLINE H truncated(f32 a) {
   return truncate_to<H>(relu && !(a != a) && !(a > 0.0f) ? 0.0f : a);
 }
-LACUNA_INLINE u32 pack(u16 high, u16 low) { return static_cast<u32>(high) << 16 | low; }
+LACUNA_INLINE u32 pack(u16 high, u16 low) {
+  return static_cast<u32>(high) << 16 | low;
+}
 
 /// To tf32: 10 bits of mantissa, ties away from zero.
 LACUNA_INLINE u32 tf32_of(f32 a) {
   const u32 bits = bits_of(a);
-  return (bits & 0x7f800000u) == 0x7f800000u ? (a != a ? 0x7fffffffu : bits) : (bits + 0x1000u) & ~0x1fffu;
+  return (bits & 0x7f800000u) == 0x7f800000u ? (a != a ? 0x7fffffffu : bits)
+                                             : (bits + 0x1000u) & ~0x1fffu;
 }
 
+// clang-format off
 #define INTEGER(D, S)                                                                           \
   rare("cvt." #D "." #S, [](S a) -> D { return static_cast<D>(a); }, Shape::converts),           \
       rare("cvt.sat." #D "." #S, [](S a) -> D { return saturate_integer<D>(a); }, Shape::converts),
@@ -199,9 +206,12 @@ constexpr Row rows[] = {
     rare("cvta.global.u64", [](u64 a) -> u64 { return a; }), rare("cvta.to.global.u64", [](u64 a) -> u64 { return a; }),
     rare("cvta.const.u64", [](u64 a) -> u64 { return a; }), rare("cvta.to.const.u64", [](u64 a) -> u64 { return a; }),
 };
+// clang-format on
 
 }  // namespace
 
-Rows convert_rows() { return {rows, sizeof(rows) / sizeof(*rows)}; }
+Rows convert_rows() {
+  return {rows, sizeof(rows) / sizeof(*rows)};
+}
 
 }  // namespace lacuna::runtime::host::LACUNA_ISA

@@ -6,19 +6,27 @@ namespace {
 
 struct Add {
   template <class T>
-  static LACUNA_INLINE T of(T a, T b) { return a + b; }
+  static LACUNA_INLINE T of(T a, T b) {
+    return a + b;
+  }
 };
 struct Subtract {
   template <class T>
-  static LACUNA_INLINE T of(T a, T b) { return a - b; }
+  static LACUNA_INLINE T of(T a, T b) {
+    return a - b;
+  }
 };
 struct Multiply {
   template <class T>
-  static LACUNA_INLINE T of(T a, T b) { return a * b; }
+  static LACUNA_INLINE T of(T a, T b) {
+    return a * b;
+  }
 };
 struct Divide {
   template <class T>
-  static LACUNA_INLINE T of(T a, T b) { return a / b; }
+  static LACUNA_INLINE T of(T a, T b) {
+    return a / b;
+  }
 };
 /// Right in every rounding mode, but a call for each lane where the host has no such instruction.
 struct FusedMultiplyAdd {
@@ -29,7 +37,8 @@ struct FusedMultiplyAdd {
 using MultiplyAdd = FusedMultiplyAdd;
 #else
 struct MultiplyAdd {
-  /// The product of two floats is exact in double, and a sum rounded to odd may be rounded once more.
+  /// The product of two floats is exact in double, and a sum rounded to odd may be rounded once
+  /// more.
   static LACUNA_INLINE f32 of(f32 a, f32 b, f32 c) {
     return static_cast<f32>(add_to_odd(static_cast<f64>(a) * b, c));
   }
@@ -38,14 +47,18 @@ struct MultiplyAdd {
 #endif
 struct Reciprocal {
   template <class T>
-  static LACUNA_INLINE T of(T a) { return T(1) / a; }
+  static LACUNA_INLINE T of(T a) {
+    return T(1) / a;
+  }
 };
 struct Root {
   static LACUNA_INLINE f32 of(f32 a) { return __builtin_sqrtf(a); }
   static LACUNA_INLINE f64 of(f64 a) { return __builtin_sqrt(a); }
 };
 struct ReciprocalRoot {
-  static LACUNA_INLINE f32 of(f32 a) { return static_cast<f32>(1.0 / __builtin_sqrt(static_cast<f64>(a))); }
+  static LACUNA_INLINE f32 of(f32 a) {
+    return static_cast<f32>(1.0 / __builtin_sqrt(static_cast<f64>(a)));
+  }
   static LACUNA_INLINE f64 of(f64 a) { return 1.0 / __builtin_sqrt(a); }
 };
 struct Exp2 {
@@ -88,20 +101,22 @@ struct Minimum {
 template <class Op>
 struct OrNan {
   template <class T>
-  static LACUNA_INLINE T of(T a, T b) { return a != a || b != b ? a + b : Op::of(a, b); }
+  static LACUNA_INLINE T of(T a, T b) {
+    return a != a || b != b ? a + b : Op::of(a, b);
+  }
 };
 
 template <class T, class Op, bool ftz, bool sat>
 constexpr auto unary = [](T a) -> T { return output<ftz, sat>(Op::of(input<ftz>(a))); };
 template <class T, class Op, bool ftz, bool sat>
-constexpr auto binary = [](T a, T b) -> T {
-  return output<ftz, sat>(Op::of(input<ftz>(a), input<ftz>(b)));
-};
+constexpr auto binary =
+    [](T a, T b) -> T { return output<ftz, sat>(Op::of(input<ftz>(a), input<ftz>(b))); };
 template <class T, class Op, bool ftz, bool sat>
 constexpr auto ternary = [](T a, T b, T c) -> T {
   return output<ftz, sat>(Op::of(input<ftz>(a), input<ftz>(b), input<ftz>(c)));
 };
 
+// clang-format off
 // Four forms of an f32 operation in one rounding mode: plain, .ftz, .sat, .ftz.sat.
 #define FOUR(arity, Op, name, mode)                                             \
   rounding_row(name ".f32", mode, arity<f32, Op, false, false>),                \
@@ -176,9 +191,12 @@ constexpr Row rows[] = {
     row("slct.f64.f32", [](b64 a, b64 b, f32 c) -> b64 { return c >= 0.0f ? a : b; }),
     row("slct.ftz.f64.f32", [](b64 a, b64 b, f32 c) -> b64 { return flush(c) >= 0.0f ? a : b; }),
 };
+// clang-format on
 
 }  // namespace
 
-Rows float_rows() { return {rows, sizeof(rows) / sizeof(*rows)}; }
+Rows float_rows() {
+  return {rows, sizeof(rows) / sizeof(*rows)};
+}
 
 }  // namespace lacuna::runtime::host::LACUNA_ISA

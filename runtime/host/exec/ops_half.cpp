@@ -18,8 +18,12 @@ struct MultiplyAdd {
   static LACUNA_INLINE f64 of(f64 a, f64 b, f64 c) { return add_to_odd(a * b, c); }
 };
 
-LACUNA_INLINE bool is_nan(f16 a) { return (a.bits & 0x7fffu) > 0x7c00u; }
-LACUNA_INLINE bool is_nan(bf16 a) { return (a.bits & 0x7fffu) > 0x7f80u; }
+LACUNA_INLINE bool is_nan(f16 a) {
+  return (a.bits & 0x7fffu) > 0x7c00u;
+}
+LACUNA_INLINE bool is_nan(bf16 a) {
+  return (a.bits & 0x7fffu) > 0x7f80u;
+}
 template <class H>
 LACUNA_INLINE H half_of(u32 bits) {
   return {static_cast<u16>(bits)};
@@ -61,7 +65,9 @@ struct Ternary {
 };
 template <class H, bool larger, bool ftz, bool or_nan>
 struct Choose {
-  static LACUNA_INLINE H of(H a, H b) { return choose<larger, or_nan>(input<ftz>(a), input<ftz>(b)); }
+  static LACUNA_INLINE H of(H a, H b) {
+    return choose<larger, or_nan>(input<ftz>(a), input<ftz>(b));
+  }
 };
 template <class H>
 struct Exp2 {
@@ -103,9 +109,11 @@ constexpr auto two2 = [](u32 a, u32 b) -> u32 {
 };
 template <class H, class Op>
 constexpr auto two3 = [](u32 a, u32 b, u32 c) -> u32 {
-  return join<H>(Op::of(high<H>(a), high<H>(b), high<H>(c)), Op::of(low<H>(a), low<H>(b), low<H>(c)));
+  return join<H>(Op::of(high<H>(a), high<H>(b), high<H>(c)),
+                 Op::of(low<H>(a), low<H>(b), low<H>(c)));
 };
 
+// clang-format off
 #define FORMS(arity, name, H, ...) \
   rare(name "." #H, one##arity<H, __VA_ARGS__>), rare(name "." #H "x2", two##arity<H, __VA_ARGS__>),
 #define SUM(name, Op)                                                                                        \
@@ -132,9 +140,12 @@ constexpr Row rows[] = {
     FORMS(1, "ex2.approx", f16, Exp2<f16>) FORMS(1, "ex2.approx.ftz", bf16, Exp2<bf16>)
     FORMS(1, "tanh.approx", f16, Tanh<f16>) FORMS(1, "tanh.approx", bf16, Tanh<bf16>)
 };
+// clang-format on
 
 }  // namespace
 
-Rows half_rows() { return {rows, sizeof(rows) / sizeof(*rows)}; }
+Rows half_rows() {
+  return {rows, sizeof(rows) / sizeof(*rows)};
+}
 
 }  // namespace lacuna::runtime::host::LACUNA_ISA

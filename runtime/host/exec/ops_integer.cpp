@@ -18,12 +18,14 @@ constexpr T lowest = is_signed_integer<T> ? static_cast<T>(u64{1} << (width<T> -
 template <class T>
 T add_saturated(T a, T b) {
   T sum;
-  return __builtin_add_overflow(a, b, &sum) ? (b < 0 ? lowest<T> : static_cast<T>(~lowest<T>)) : sum;
+  return __builtin_add_overflow(a, b, &sum) ? (b < 0 ? lowest<T> : static_cast<T>(~lowest<T>))
+                                            : sum;
 }
 template <class T>
 T subtract_saturated(T a, T b) {
   T rest;
-  return __builtin_sub_overflow(a, b, &rest) ? (b > 0 ? lowest<T> : static_cast<T>(~lowest<T>)) : rest;
+  return __builtin_sub_overflow(a, b, &rest) ? (b > 0 ? lowest<T> : static_cast<T>(~lowest<T>))
+                                             : rest;
 }
 
 /// Division is total here, as on a GPU: by zero gives all ones, and lowest / -1 wraps.
@@ -74,14 +76,17 @@ T extract_bits(T a, u32 position, u32 length) {
   position &= 255, length &= 255;
   constexpr u32 bits = width<T>;
   if (length == 0) return T{0};
-  const u64 raw = is_signed_integer<T> ? static_cast<u64>(static_cast<s64>(a)) : static_cast<u64>(a);
+  const u64 raw =
+      is_signed_integer<T> ? static_cast<u64>(static_cast<s64>(a)) : static_cast<u64>(a);
   const u64 masked = bits == 64 ? raw : raw & 0xffffffffu;
   const u32 top = position + length - 1 < bits - 1 ? position + length - 1 : bits - 1;
   const u64 field = position >= bits ? 0 : masked >> position;
   const u64 sign = is_signed_integer<T> ? (masked >> top) & 1 : 0;
   const u64 inside = length >= 64 ? ~u64{0} : (u64{1} << length) - 1;
   // Bits beyond the word, as those beyond the field, repeat the sign.
-  const u64 valid = position >= bits ? 0 : bits - position >= 64 ? ~u64{0} : (u64{1} << (bits - position)) - 1;
+  const u64 valid = position >= bits        ? 0
+                    : bits - position >= 64 ? ~u64{0}
+                                            : (u64{1} << (bits - position)) - 1;
   return static_cast<T>((field & inside & valid) | (sign ? ~(inside & valid) : 0));
 }
 
@@ -90,7 +95,8 @@ T insert_bits(T a, T b, u32 position, u32 length) {
   position &= 255, length &= 255;
   if (position >= width<T>) return b;
   const T ones = static_cast<T>(~T{0});
-  const T mask = static_cast<T>((length >= width<T> ? ones : static_cast<T>((T{1} << length) - 1)) << position);
+  const T mask = static_cast<T>((length >= width<T> ? ones : static_cast<T>((T{1} << length) - 1))
+                                << position);
   return static_cast<T>((b & ~mask) | (static_cast<T>(a << position) & mask));
 }
 
@@ -150,7 +156,8 @@ template <class A, class B>
 s32 dot4(u32 a, u32 b, u32 c) {
   s32 sum = static_cast<s32>(c);
   for (int k = 0; k < 4; ++k)
-    sum += static_cast<s32>(static_cast<A>(a >> (8 * k))) * static_cast<s32>(static_cast<B>(b >> (8 * k)));
+    sum += static_cast<s32>(static_cast<A>(a >> (8 * k))) *
+           static_cast<s32>(static_cast<B>(b >> (8 * k)));
   return sum;
 }
 
@@ -161,8 +168,10 @@ void lookup3(Warp& w, const Instruction& i) {
   store_lanes<u32>(
       w, i,
       [&](u32 a, u32 b, u32 c) {
-        const u32 high = (b & ((c & row[7]) | (~c & row[6]))) | (~b & ((c & row[5]) | (~c & row[4])));
-        const u32 low = (b & ((c & row[3]) | (~c & row[2]))) | (~b & ((c & row[1]) | (~c & row[0])));
+        const u32 high =
+            (b & ((c & row[7]) | (~c & row[6]))) | (~b & ((c & row[5]) | (~c & row[4])));
+        const u32 low =
+            (b & ((c & row[3]) | (~c & row[2]))) | (~b & ((c & row[1]) | (~c & row[0])));
         return (a & high) | (~a & low);
       },
       Source<u32>(w, i.src[0]), Source<u32>(w, i.src[1]), Source<u32>(w, i.src[2]));
@@ -178,13 +187,20 @@ constexpr Row predicate_row(const char* name, Handler run, int sources) {
   if (sources == 2) result.src[1] = Kind::pred;
   return result;
 }
-u32 pred_and(u32 a, u32 b) { return a & b; }
-u32 pred_or(u32 a, u32 b) { return a | b; }
-u32 pred_xor(u32 a, u32 b) { return a ^ b; }
+u32 pred_and(u32 a, u32 b) {
+  return a & b;
+}
+u32 pred_or(u32 a, u32 b) {
+  return a | b;
+}
+u32 pred_xor(u32 a, u32 b) {
+  return a ^ b;
+}
 void pred_not(Warp& w, const Instruction& i) {
   set_predicate(w, i.dst[0], executing(w, i), ~predicate(w, i.src[0]));
 }
 
+// clang-format off
 #define ARITHMETIC(T)                                                            \
   row("add." #T, [](T a, T b) -> T { return static_cast<T>(a + b); }),           \
       row("sub." #T, [](T a, T b) -> T { return static_cast<T>(a - b); }),       \
@@ -252,9 +268,12 @@ constexpr Row rows[] = {
     predicate_row("xor.pred", predicates<pred_xor>, 2),
     predicate_row("not.pred", pred_not, 1),
 };
+// clang-format on
 
 }  // namespace
 
-Rows integer_rows() { return {rows, sizeof(rows) / sizeof(*rows)}; }
+Rows integer_rows() {
+  return {rows, sizeof(rows) / sizeof(*rows)};
+}
 
 }  // namespace lacuna::runtime::host::LACUNA_ISA

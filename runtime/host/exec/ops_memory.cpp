@@ -21,14 +21,17 @@ LACUNA_INLINE void write(u64 at, T value) {
 LACUNA_INLINE bool in_steps(const Addresses& a, u64 stride) {
   u64 different = 0;
 #pragma omp simd reduction(| : different)
-  for (int l = 0; l < warp_size; ++l) different |= a.at[l] ^ (a.at[0] + static_cast<u64>(l) * stride);
+  for (int l = 0; l < warp_size; ++l)
+    different |= a.at[l] ^ (a.at[0] + static_cast<u64>(l) * stride);
   return different == 0;
 }
 
 /// Four lanes' rows of four words to four registers' lanes, and back.
 LACUNA_INLINE void transpose(Quad& a, Quad& b, Quad& c, Quad& d) {
-  const Quad ab_low = __builtin_shuffle(a, b, Quad{0, 4, 1, 5}), ab_high = __builtin_shuffle(a, b, Quad{2, 6, 3, 7});
-  const Quad cd_low = __builtin_shuffle(c, d, Quad{0, 4, 1, 5}), cd_high = __builtin_shuffle(c, d, Quad{2, 6, 3, 7});
+  const Quad ab_low = __builtin_shuffle(a, b, Quad{0, 4, 1, 5}),
+             ab_high = __builtin_shuffle(a, b, Quad{2, 6, 3, 7});
+  const Quad cd_low = __builtin_shuffle(c, d, Quad{0, 4, 1, 5}),
+             cd_high = __builtin_shuffle(c, d, Quad{2, 6, 3, 7});
   a = __builtin_shuffle(ab_low, cd_low, Quad{0, 1, 4, 5});
   b = __builtin_shuffle(ab_low, cd_low, Quad{2, 3, 6, 7});
   c = __builtin_shuffle(ab_high, cd_high, Quad{0, 1, 4, 5});
@@ -36,7 +39,8 @@ LACUNA_INLINE void transpose(Quad& a, Quad& b, Quad& c, Quad& d) {
 }
 
 void load_quads(Warp& w, const Instruction& i, const Addresses& a) {
-  u32* to[4] = {slot<u32>(w, i.dst[0]), slot<u32>(w, i.dst[1]), slot<u32>(w, i.dst[2]), slot<u32>(w, i.dst[3])};
+  u32* to[4] = {slot<u32>(w, i.dst[0]), slot<u32>(w, i.dst[1]), slot<u32>(w, i.dst[2]),
+                slot<u32>(w, i.dst[3])};
   if (in_steps(a, 0)) {
     const Quad row = read<Quad>(a.at[0]);
     for (int v = 0; v < 4; ++v) LACUNA_LANES to[v][l] = row[v];
@@ -50,7 +54,8 @@ void load_quads(Warp& w, const Instruction& i, const Addresses& a) {
   }
 }
 void store_quads(Warp& w, const Instruction& i, const Addresses& a) {
-  const u32* from[4] = {slot<u32>(w, i.src[1]), slot<u32>(w, i.src[2]), slot<u32>(w, i.src[3]), slot<u32>(w, i.src[4])};
+  const u32* from[4] = {slot<u32>(w, i.src[1]), slot<u32>(w, i.src[2]), slot<u32>(w, i.src[3]),
+                        slot<u32>(w, i.src[4])};
   for (int l = 0; l < warp_size; l += 4) {
     Quad rows[4];
     for (int k = 0; k < 4; ++k) rows[k] = read<Quad>(reinterpret_cast<u64>(from[k] + l));
@@ -106,7 +111,9 @@ void store(Warp& w, const Instruction& i) {
 }
 
 template <class T>
-constexpr Kind kind = sizeof(T) == 8 ? Kind::b64 : sizeof(T) == 4 ? Kind::b32 : Kind::b16;
+constexpr Kind kind = sizeof(T) == 8   ? Kind::b64
+                      : sizeof(T) == 4 ? Kind::b32
+                                       : Kind::b16;
 
 template <class T>
 constexpr Row load_row(const char* name, u8 count, Handler run) {
@@ -117,6 +124,7 @@ constexpr Row store_row(const char* name, u8 count, Handler run) {
   return {name, run, Shape::store, Neutral::store, 0, count, {}, {Kind::none, kind<T>}};
 }
 
+// clang-format off
 #define LOAD(space, window, vector, count, type, T) \
   load_row<T>("ld" space vector "." #type, count, load<Window::window, T>),
 #define STORE(space, window, vector, count, type, T) \
@@ -142,9 +150,12 @@ constexpr Row rows[] = {
     TYPES(STORE, "", generic) TYPES(STORE, ".global", global) TYPES(STORE, ".shared", shared)
     TYPES(STORE, ".local", local)
 };
+// clang-format on
 
 }  // namespace
 
-Rows memory_rows() { return {rows, sizeof(rows) / sizeof(*rows)}; }
+Rows memory_rows() {
+  return {rows, sizeof(rows) / sizeof(*rows)};
+}
 
 }  // namespace lacuna::runtime::host::LACUNA_ISA

@@ -6,7 +6,8 @@
 namespace lacuna::runtime::host::LACUNA_ISA {
 namespace {
 
-// ---- mov --------------------------------------------------------------------------------------------------------
+// ---- mov
+// --------------------------------------------------------------------------------------------------------
 
 void move_predicate(Warp& w, const Instruction& i) {
   set_predicate(w, i.dst[0], executing(w, i), predicate(w, i.src[0]));
@@ -40,7 +41,8 @@ void unpack(Warp& w, const Instruction& i) {
   }
 }
 
-// ---- shfl -------------------------------------------------------------------------------------------------------
+// ---- shfl
+// -------------------------------------------------------------------------------------------------------
 
 enum Mode : u8 { up, down, bfly, idx };
 
@@ -75,14 +77,16 @@ void shuffle(Warp& w, const Instruction& i) {
     LACUNA_LANES to[l] = values[from[l]];
   } else {
     for (int l : each(lanes)) {
-      if (!lane_in(lanes, static_cast<int>(from[l]))) report_absent_lane(w, i, l, static_cast<int>(from[l]));
+      if (!lane_in(lanes, static_cast<int>(from[l])))
+        report_absent_lane(w, i, l, static_cast<int>(from[l]));
       to[l] = values[from[l]];
     }
   }
   if (i.optional) set_predicate(w, i.dst[1], lanes, inside);
 }
 
-// ---- vote, match, redux, elect ----------------------------------------------------------------------------------
+// ---- vote, match, redux, elect
+// ----------------------------------------------------------------------------------
 
 enum Vote : u8 { any, all, uni, ballot };
 
@@ -110,7 +114,9 @@ void vote(Warp& w, const Instruction& i) {
       u32* to = slot<u32>(w, i.dst[0]);
       for (int l : each(members)) to[l] = yes;
     } else {
-      const bool result = kind == any ? yes != 0 : kind == all ? yes == members : yes == members || yes == 0;
+      const bool result = kind == any   ? yes != 0
+                          : kind == all ? yes == members
+                                        : yes == members || yes == 0;
       set_predicate(w, i.dst[0], members, result ? ~0u : 0u);
     }
   });
@@ -164,14 +170,26 @@ void reduce(Warp& w, const Instruction& i) {
   });
 }
 template <class T>
-T sum_of(T a, T b) { return a + b; }
+T sum_of(T a, T b) {
+  return a + b;
+}
 template <class T>
-T least_of(T a, T b) { return b < a ? b : a; }
+T least_of(T a, T b) {
+  return b < a ? b : a;
+}
 template <class T>
-T most_of(T a, T b) { return a < b ? b : a; }
-u32 and_of(u32 a, u32 b) { return a & b; }
-u32 or_of(u32 a, u32 b) { return a | b; }
-u32 xor_of(u32 a, u32 b) { return a ^ b; }
+T most_of(T a, T b) {
+  return a < b ? b : a;
+}
+u32 and_of(u32 a, u32 b) {
+  return a & b;
+}
+u32 or_of(u32 a, u32 b) {
+  return a | b;
+}
+u32 xor_of(u32 a, u32 b) {
+  return a ^ b;
+}
 
 void elect(Warp& w, const Instruction& i) {
   const u32 lanes = executing(w, i);
@@ -197,11 +215,12 @@ void sync_warp(Warp& w, const Instruction& i) {
 
 constexpr Kind p = Kind::pred, b16_ = Kind::b16, b32_ = Kind::b32, b64_ = Kind::b64;
 
-constexpr Row form(const char* name, Handler run, Shape shape, Kind d, Kind e, Kind a, Kind b = Kind::none,
-                   Kind c = Kind::none, Kind m = Kind::none) {
+constexpr Row form(const char* name, Handler run, Shape shape, Kind d, Kind e, Kind a,
+                   Kind b = Kind::none, Kind c = Kind::none, Kind m = Kind::none) {
   return {name, run, shape, Neutral::none, 0, 1, {d, e}, {a, b, c, m}};
 }
 
+// clang-format off
 #define MOVE(T, S) row("mov." #T, [](S a) -> S { return a; }, Shape::move),
 #define SHUFFLE(mode) form("shfl.sync." #mode ".b32", shuffle<mode>, Shape::paired, b32_, p, b32_, b32_, b32_, b32_),
 #define REDUCE(name, type, T, f) form("redux.sync." name "." #type, reduce<T, f>, Shape::plain, b32_, Kind::none, b32_, b32_),
@@ -233,9 +252,12 @@ constexpr Row rows[] = {
     form("activemask.b32", active_mask, Shape::plain, b32_, Kind::none, Kind::none),
     form("bar.warp.sync", sync_warp, Shape::plain, Kind::none, Kind::none, b32_),
 };
+// clang-format on
 
 }  // namespace
 
-Rows warp_rows() { return {rows, sizeof(rows) / sizeof(*rows)}; }
+Rows warp_rows() {
+  return {rows, sizeof(rows) / sizeof(*rows)};
+}
 
 }  // namespace lacuna::runtime::host::LACUNA_ISA

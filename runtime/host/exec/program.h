@@ -1,4 +1,7 @@
 #pragma once
+#include "runtime/host/exec/instruction.h"
+#include "runtime/host/ptx/module.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -6,9 +9,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "runtime/host/exec/instruction.h"
-#include "runtime/host/ptx/module.h"
 
 namespace lacuna::runtime::host {
 
@@ -27,9 +27,28 @@ struct Constant {
 };
 
 enum class Special : std::uint8_t {
-  tid_x, tid_y, tid_z, ntid_x, ntid_y, ntid_z, ctaid_x, ctaid_y, ctaid_z, nctaid_x, nctaid_y, nctaid_z,
-  laneid, warpid, nwarpid, lanemask_eq, lanemask_lt, lanemask_le, lanemask_gt, lanemask_ge,
-  dynamic_smem_size, total_smem_size,
+  tid_x,
+  tid_y,
+  tid_z,
+  ntid_x,
+  ntid_y,
+  ntid_z,
+  ctaid_x,
+  ctaid_y,
+  ctaid_z,
+  nctaid_x,
+  nctaid_y,
+  nctaid_z,
+  laneid,
+  warpid,
+  nwarpid,
+  lanemask_eq,
+  lanemask_lt,
+  lanemask_le,
+  lanemask_gt,
+  lanemask_ge,
+  dynamic_smem_size,
+  total_smem_size,
 };
 struct SpecialSlot {
   std::uint16_t slot = 0;

@@ -1,7 +1,7 @@
 #pragma once
-#include <cstdint>
-
 #include "runtime/host/exec/instruction.h"
+
+#include <cstdint>
 
 namespace lacuna::runtime::host {
 
@@ -17,28 +17,30 @@ enum class Kind : std::uint8_t {
 
 /// How the operands of an instruction are written and decoded.
 enum class Shape : std::uint8_t {
-  plain,       ///< dst..., src... as the row says
-  converts,    ///< plain, but registers may be wider than the row says
-  compare,     ///< p[|q], a, b[, c]
-  move,        ///< mov: plain, symbols, packing and unpacking of vectors
-  load,        ///< d, [a]
-  store,       ///< [a], b
-  atomic,      ///< d, [a], b[, c]
-  reduction,   ///< [a], b
-  prefetch,    ///< [a]
-  branch,      ///< label
+  plain,         ///< dst..., src... as the row says
+  converts,      ///< plain, but registers may be wider than the row says
+  compare,       ///< p[|q], a, b[, c]
+  move,          ///< mov: plain, symbols, packing and unpacking of vectors
+  load,          ///< d, [a]
+  store,         ///< [a], b
+  atomic,        ///< d, [a], b[, c]
+  reduction,     ///< [a], b
+  prefetch,      ///< [a]
+  branch,        ///< label
   branch_table,  ///< a, targets
   call,
-  finish,      ///< ret, exit
-  barrier,     ///< a[, b], each a register or literal
+  finish,          ///< ret, exit
+  barrier,         ///< a[, b], each a register or literal
   barrier_reduce,  ///< d, a[, b], c
-  paired,      ///< d[|p], src...
+  paired,          ///< d[|p], src...
 };
 
-/// Modifiers that do not change what an instruction does here, and that may therefore be left out of the row's name.
+/// Modifiers that do not change what an instruction does here, and that may therefore be left out
+/// of the row's name.
 enum class Neutral : std::uint8_t { none, load, store, atomic };
 
-/// One instruction form that the host device knows; the tables of rows are ops_*.cpp. Tests iterate them.
+/// One instruction form that the host device knows; the tables of rows are ops_*.cpp. Tests iterate
+/// them.
 struct Row {
   const char* name = nullptr;  ///< the opcode with every modifier that matters, in PTX's order
   Handler run = nullptr;

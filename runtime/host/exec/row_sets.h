@@ -1,4 +1,5 @@
-// The tables of rows as ops_*.cpp define them, one function for each instruction set they are compiled for.
+// The tables of rows as ops_*.cpp define them, one function for each instruction set they are
+// compiled for.
 #pragma once
 #include "runtime/host/exec/row.h"
 
@@ -26,8 +27,9 @@ Rows control_rows();
 /// By Isa.
 using RowSet = Rows (*const*)();
 
-#define LACUNA_ROW_SET(name) \
-  inline constexpr Rows (*name##_set[])() = {baseline::name##_rows, avx2::name##_rows, avx512::name##_rows};
+#define LACUNA_ROW_SET(name)                                                           \
+  inline constexpr Rows (*name##_set[])() = {baseline::name##_rows, avx2::name##_rows, \
+                                             avx512::name##_rows};
 LACUNA_ROW_SET(integer)
 LACUNA_ROW_SET(float)
 LACUNA_ROW_SET(compare)

@@ -1,10 +1,10 @@
 #include "runtime/host/exec/schedule.h"
 
+#include "runtime/host/report.h"
+
 #include <fmt/format.h>
 
 #include <bit>
-
-#include "runtime/host/report.h"
 
 namespace lacuna::runtime::host {
 namespace {
@@ -41,13 +41,16 @@ void start(Warp& w, int index) {
   w.active = group.lanes;
   w.limit = no_limit;
   for (int g = 0; g < w.group_count; ++g)
-    if (w.groups[g].wait != Group::Wait::barrier && w.groups[g].pc > w.pc && w.groups[g].pc < w.limit)
+    if (w.groups[g].wait != Group::Wait::barrier && w.groups[g].pc > w.pc &&
+        w.groups[g].pc < w.limit)
       w.limit = w.groups[g].pc;
 }
 
 }  // namespace
 
-std::uint32_t live_lanes(const Warp& w) { return w.launched & ~w.exited; }
+std::uint32_t live_lanes(const Warp& w) {
+  return w.launched & ~w.exited;
+}
 
 void add_group(Warp& w, std::int32_t pc, std::uint32_t lanes, Group::Wait wait, int barrier) {
   const Group added{pc, lanes, wait, static_cast<std::uint8_t>(barrier)};
@@ -118,13 +121,15 @@ void run(Warp& w, const Instruction* code) {
   }
 }
 
-bool members_are_here(Warp& w, const Instruction& at, const std::uint32_t* masks, std::uint32_t executing) {
+bool members_are_here(Warp& w, const Instruction& at, const std::uint32_t* masks,
+                      std::uint32_t executing) {
   const std::uint32_t live = live_lanes(w);
   std::uint32_t missing = 0;
   for (std::uint32_t rest = executing; rest != 0; rest &= rest - 1) {
     const int lane = std::countr_zero(rest);
     if ((masks[lane] >> lane & 1) == 0)
-      report_fault(w, at, lane, fmt::format("the lane is not in its own member mask {:#010x}", masks[lane]));
+      report_fault(w, at, lane,
+                   fmt::format("the lane is not in its own member mask {:#010x}", masks[lane]));
     missing |= masks[lane] & live & ~executing;
   }
   if (missing == 0) return true;

@@ -1,8 +1,8 @@
 #include "runtime/host/exec/slots.h"
 
-#include <fmt/format.h>
-
 #include "lacuna/error.hpp"
+
+#include <fmt/format.h>
 
 namespace lacuna::runtime::host {
 namespace {
@@ -10,16 +10,26 @@ namespace {
 constexpr std::uint32_t max_slots = 0xffff, max_predicates = no_predicate;
 
 constexpr std::pair<std::string_view, Special> specials[] = {
-    {"%tid.x", Special::tid_x},           {"%tid.y", Special::tid_y},
-    {"%tid.z", Special::tid_z},           {"%ntid.x", Special::ntid_x},
-    {"%ntid.y", Special::ntid_y},         {"%ntid.z", Special::ntid_z},
-    {"%ctaid.x", Special::ctaid_x},       {"%ctaid.y", Special::ctaid_y},
-    {"%ctaid.z", Special::ctaid_z},       {"%nctaid.x", Special::nctaid_x},
-    {"%nctaid.y", Special::nctaid_y},     {"%nctaid.z", Special::nctaid_z},
-    {"%laneid", Special::laneid},         {"%warpid", Special::warpid},
-    {"%nwarpid", Special::nwarpid},       {"%lanemask_eq", Special::lanemask_eq},
-    {"%lanemask_lt", Special::lanemask_lt}, {"%lanemask_le", Special::lanemask_le},
-    {"%lanemask_gt", Special::lanemask_gt}, {"%lanemask_ge", Special::lanemask_ge},
+    {"%tid.x", Special::tid_x},
+    {"%tid.y", Special::tid_y},
+    {"%tid.z", Special::tid_z},
+    {"%ntid.x", Special::ntid_x},
+    {"%ntid.y", Special::ntid_y},
+    {"%ntid.z", Special::ntid_z},
+    {"%ctaid.x", Special::ctaid_x},
+    {"%ctaid.y", Special::ctaid_y},
+    {"%ctaid.z", Special::ctaid_z},
+    {"%nctaid.x", Special::nctaid_x},
+    {"%nctaid.y", Special::nctaid_y},
+    {"%nctaid.z", Special::nctaid_z},
+    {"%laneid", Special::laneid},
+    {"%warpid", Special::warpid},
+    {"%nwarpid", Special::nwarpid},
+    {"%lanemask_eq", Special::lanemask_eq},
+    {"%lanemask_lt", Special::lanemask_lt},
+    {"%lanemask_le", Special::lanemask_le},
+    {"%lanemask_gt", Special::lanemask_gt},
+    {"%lanemask_ge", Special::lanemask_ge},
     {"%dynamic_smem_size", Special::dynamic_smem_size},
     {"%total_smem_size", Special::total_smem_size},
 };
@@ -37,16 +47,19 @@ std::uint16_t Slots::fresh(bool wide) {
   program_.slots += wide ? 2 : 1;
   if (program_.slots > max_slots)
     throw Error(ErrorKind::unsupported,
-                fmt::format("kernel '{}' needs more than {} registers and constants, which is all that the host device has",
+                fmt::format("kernel '{}' needs more than {} registers and constants, which is all "
+                            "that the host device has",
                             program_.entry, max_slots));
   return static_cast<std::uint16_t>(slot);
 }
 
 std::uint16_t Slots::fresh_predicate() {
   if (program_.predicates == max_predicates)
-    throw Error(ErrorKind::unsupported,
-                fmt::format("kernel '{}' needs more than {} predicates, which is all that the host device has",
-                            program_.entry, max_predicates));
+    throw Error(
+        ErrorKind::unsupported,
+        fmt::format(
+            "kernel '{}' needs more than {} predicates, which is all that the host device has",
+            program_.entry, max_predicates));
   return static_cast<std::uint16_t>(program_.predicates++);
 }
 

@@ -1,16 +1,17 @@
 #pragma once
+#include "runtime/host/exec/program.h"
+
 #include <cstdint>
 #include <map>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "runtime/host/exec/program.h"
-
 namespace lacuna::runtime::host {
 
-/// Hands out the register file: slots for registers, constants and special registers, and predicates.
-/// Throws Error{unsupported} with the numbers where a kernel needs more than an instruction can name.
+/// Hands out the register file: slots for registers, constants and special registers, and
+/// predicates. Throws Error{unsupported} with the numbers where a kernel needs more than an
+/// instruction can name.
 class Slots {
  public:
   explicit Slots(Program& program) : program_(program) {}

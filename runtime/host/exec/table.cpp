@@ -1,10 +1,10 @@
 #include "runtime/host/exec/table.h"
 
+#include "runtime/host/exec/row_sets.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
-
-#include "runtime/host/exec/row_sets.h"
 
 namespace lacuna::runtime::host {
 namespace {
@@ -30,20 +30,21 @@ bool among(std::string_view word, std::initializer_list<std::string_view> words)
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
-/// Memory order, scope and cache hints: lanes run in order and warps take turns, so that every access here is already as
-/// strong as the strongest of them.
+/// Memory order, scope and cache hints: lanes run in order and warps take turns, so that every
+/// access here is already as strong as the strongest of them.
 bool is_neutral(Neutral neutral, std::string_view modifier) {
   if (neutral == Neutral::none) return false;
   if (among(modifier, {"relaxed", "cta", "cluster", "gpu", "sys"})) return true;
   if (neutral == Neutral::atomic) return among(modifier, {"acquire", "release", "acq_rel"});
-  if (among(modifier, {"weak", "volatile", "cg", "cs", "L1::evict_normal", "L1::evict_unchanged", "L1::evict_first",
-                       "L1::evict_last", "L1::no_allocate"}))
+  if (among(modifier, {"weak", "volatile", "cg", "cs", "L1::evict_normal", "L1::evict_unchanged",
+                       "L1::evict_first", "L1::evict_last", "L1::no_allocate"}))
     return true;
   if (neutral == Neutral::store) return among(modifier, {"release", "wb", "wt"});
   return among(modifier, {"acquire", "nc", "ca", "lu", "cv", "L2::64B", "L2::128B", "L2::256B"});
 }
 
-/// The name under which a row stands: without modifiers that mean nothing here, `shared::cta` as `shared`.
+/// The name under which a row stands: without modifiers that mean nothing here, `shared::cta` as
+/// `shared`.
 std::string row_name(std::string_view opcode) {
   const std::vector<std::string_view> parts = split(opcode);
   const Neutral neutral = neutral_of(parts[0]);
@@ -71,7 +72,8 @@ Isa best_isa() {
 }
 
 Table::Table(Isa isa) {
-  for (const RowSet set : {integer_set, float_set, compare_set, convert_set, half_set, memory_set, warp_set})
+  for (const RowSet set :
+       {integer_set, float_set, compare_set, convert_set, half_set, memory_set, warp_set})
     add(set[static_cast<int>(isa)]());
   add(atomic_set());
   add(control_set());

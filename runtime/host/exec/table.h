@@ -1,11 +1,11 @@
 #pragma once
+#include "runtime/host/exec/row.h"
+
 #include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
-
-#include "runtime/host/exec/row.h"
 
 namespace lacuna::runtime::host {
 
@@ -21,7 +21,8 @@ class Table {
   explicit Table(Isa isa);
   /// The row of an opcode with all its modifiers; null where there is none.
   const Row* find(std::string_view opcode) const;
-  /// What is wrong with an opcode that find() does not know: the mnemonic, a modifier or their combination.
+  /// What is wrong with an opcode that find() does not know: the mnemonic, a modifier or their
+  /// combination.
   std::string explain_unknown(std::string_view opcode) const;
   const std::vector<const Row*>& rows() const { return rows_; }
 

@@ -1,8 +1,8 @@
 #pragma once
+#include "runtime/host/exec/instruction.h"
+
 #include <cstddef>
 #include <cstdint>
-
-#include "runtime/host/exec/instruction.h"
 
 namespace lacuna::runtime::host {
 
@@ -22,7 +22,8 @@ struct Group {
   std::uint8_t barrier = 0;
 };
 
-/// A warp's registers, and where its lanes are. The lanes of the running group are `active`; all others wait in `groups`.
+/// A warp's registers, and where its lanes are. The lanes of the running group are `active`; all
+/// others wait in `groups`.
 struct Warp {
   std::byte* slots = nullptr;
   std::uint32_t* predicates = nullptr;
@@ -31,13 +32,13 @@ struct Warp {
   std::int32_t limit = no_limit;  ///< at or beyond it the groups are looked at; -1: at once
   std::uint32_t launched = 0;     ///< lanes that exist
   std::uint32_t exited = 0;
-  std::int32_t index = 0;         ///< in its CTA
-  std::int32_t backward = 0;      ///< backward branches left before others get a turn
-  std::int32_t favoured = 0;      ///< reschedulings for which a group that came out of order stays
-  bool yields = false;            ///< the turn is over
+  std::int32_t index = 0;     ///< in its CTA
+  std::int32_t backward = 0;  ///< backward branches left before others get a turn
+  std::int32_t favoured = 0;  ///< reschedulings for which a group that came out of order stays
+  bool yields = false;        ///< the turn is over
   std::uint8_t group_count = 0;
   Group groups[warp_size];
-  std::byte* local = nullptr;     ///< lane l's local memory starts at l * Cta::local_bytes
+  std::byte* local = nullptr;  ///< lane l's local memory starts at l * Cta::local_bytes
   Cta* cta = nullptr;
   std::uint64_t instructions = 0, lane_instructions = 0;
 };

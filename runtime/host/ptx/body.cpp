@@ -1,63 +1,25 @@
 #include "runtime/host/ptx/body.h"
 
-#include <fmt/format.h>
+#include "runtime/host/ptx/names.h"
 
-#include <charconv>
-#include <unordered_map>
+#include <fmt/format.h>
 
 namespace lacuna::runtime::host::ptx {
 namespace {
 
-constexpr int max_depth = 200;
-constexpr std::size_t max_registers = 1 << 20;
 constexpr std::size_t max_statements = 1 << 22;
 constexpr std::size_t max_operands = 64;
-
-struct Range {
-  std::uint32_t first = 0, count = 0;
-};
-
-/// A use of a label that no enclosing scope has defined yet.
-struct Pending {
-  std::uint32_t label = 0;
-  int line = 0;
-};
-
-/// One `{ }`: its registers, variables and labels hide those outside.
-struct Scope {
-  std::unordered_map<std::string_view, std::uint32_t> registers, variables, labels, targets;
-  std::unordered_map<std::string_view, Range> ranges;
-  std::vector<Pending> pending;  ///< names used here before they were defined
-};
-
-/// "%r12" is element 12 of the range "%r".
-bool split_range(std::string_view name, std::string_view& prefix, std::uint32_t& number) {
-  std::size_t digits = name.size();
-  while (digits > 0 && name[digits - 1] >= '0' && name[digits - 1] <= '9') --digits;
-  if (digits == name.size() || name.size() - digits > 9) return false;
-  if (name[digits] == '0' && name.size() - digits > 1) return false;
-  prefix = name.substr(0, digits);
-  std::from_chars(name.data() + digits, name.data() + name.size(), number);
-  return true;
-}
-
-/// Names that PTX itself defines: "%tid.x", "%laneid", "%clock64"; the decoder knows which of them it can serve.
-bool is_special(std::string_view name) {
-  if (name.find_first_of("0123456789") == name.npos || name.find('.') != name.npos) return true;
-  for (std::string_view prefix : {"%clock", "%envreg", "%pm", "%reserved"})
-    if (name.starts_with(prefix)) return true;
-  return false;
-}
+constexpr std::uint64_t max_range = 1 << 20;
 
 class BodyParser {
  public:
-  BodyParser(Reader& reader, Function& function) : reader_(reader), function_(function) {}
+  BodyParser(Reader& reader, Function& function)
+      : reader_(reader), function_(function), names_(reader, function) {}
 
   void run() {
     open();
-    for (std::uint32_t i = 0; i < function_.variables.size(); ++i)
-      scopes_.back().variables.emplace(function_.variables[i].name, i);
-    while (!scopes_.empty()) item();
+    names_.add_parameters();
+    while (names_.inside()) item();
   }
 
  private:
@@ -65,23 +27,11 @@ class BodyParser {
 
   void open() {
     reader_.expect('{');
-    if (scopes_.size() == max_depth) reader_.fail(fmt::format("scopes nest deeper than {}", max_depth));
-    scopes_.emplace_back();
+    names_.open();
   }
 
-  /// Uses of labels that this scope defines are settled; the others are the outer scope's.
   void close() {
-    Scope scope = std::move(scopes_.back());
-    scopes_.pop_back();
-    for (const Pending& use : scope.pending) {
-      const auto found = scope.labels.find(function_.labels[use.label].name);
-      if (found != scope.labels.end())
-        function_.labels[use.label].target = function_.labels[found->second].target;
-      else if (!scopes_.empty())
-        scopes_.back().pending.push_back(use);
-      else
-        reader_.fail(use.line, fmt::format("'{}' is not defined", function_.labels[use.label].name));
-    }
+    names_.close();
     reader_.expect('}');
   }
 
@@ -134,17 +84,22 @@ class BodyParser {
         reader_.unknown(fmt::format("the .loc attribute '{}'", word.text));
       }
     }
-    if (at.line != 0) reader_.location = at;  // line 0 means "no line": the last one is better than none
+    if (at.line != 0)
+      reader_.location = at;  // line 0 means "no line": the last one is better than none
   }
 
   Width register_width() {
     const Token type = reader_.expect(Token::Kind::directive, "a register type");
     if (type.text == ".pred") return Width::pred;
     switch (bytes_of_type(type.text)) {
-      case 2: return Width::b16;
-      case 4: return Width::b32;
-      case 8: return Width::b64;
-      default: reader_.unknown(fmt::format("the register type '{}'", type.text));
+      case 2:
+        return Width::b16;
+      case 4:
+        return Width::b32;
+      case 8:
+        return Width::b64;
+      default:
+        reader_.unknown(fmt::format("the register type '{}'", type.text));
     }
   }
 
@@ -152,20 +107,13 @@ class BodyParser {
     const Width width = register_width();
     do {
       const Token name = reader_.expect(Token::Kind::word, "a register name");
-      std::uint64_t count = 1;
-      const auto first = static_cast<std::uint32_t>(function_.registers.size());
       if (reader_.accept('<')) {
-        count = reader_.integer("a number of registers", max_registers);
+        const std::uint64_t count = reader_.integer("a number of registers", max_range);
+        names_.add_registers(name, width, static_cast<std::uint32_t>(count));
         reader_.expect('>');
-        const Range range{first, static_cast<std::uint32_t>(count)};
-        if (!scopes_.back().ranges.emplace(name.text, range).second)
-          reader_.fail(name.line, fmt::format("the registers '{}' are declared twice", name.text));
-      } else if (!scopes_.back().registers.emplace(name.text, first).second) {
-        reader_.fail(name.line, fmt::format("the register '{}' is declared twice", name.text));
+      } else {
+        names_.add_register(name, width);
       }
-      if (function_.registers.size() + count > max_registers)
-        reader_.fail(fmt::format("more than {} registers", max_registers));
-      function_.registers.resize(function_.registers.size() + count, width);
     } while (reader_.accept(','));
     reader_.expect(';');
   }
@@ -174,11 +122,9 @@ class BodyParser {
     Variable variable = reader_.variable(space, false);
     reader_.expect(';');
     if (space == Space::global || space == Space::constant)
-      reader_.unknown(fmt::format("the variable '{}' of static storage in a function", variable.name));
-    const auto index = static_cast<std::uint32_t>(function_.variables.size());
-    if (!scopes_.back().variables.emplace(variable.name, index).second)
-      reader_.fail(fmt::format("'{}' is defined twice", variable.name));
-    function_.variables.push_back(std::move(variable));
+      reader_.unknown(
+          fmt::format("the variable '{}' of static storage in a function", variable.name));
+    names_.add_variable(std::move(variable));
   }
 
   void label_or_statement() {
@@ -206,36 +152,18 @@ class BodyParser {
   }
 
   void label(const Token& name) {
-    if (reader_.accept(".branchtargets")) return branch_targets(name);
-    const auto index = static_cast<std::uint32_t>(function_.labels.size());
-    if (!scopes_.back().labels.emplace(name.text, index).second)
-      reader_.fail(name.line, fmt::format("the label '{}' is defined twice", name.text));
-    function_.labels.push_back({name.text, static_cast<std::uint32_t>(function_.body.size())});
-  }
-
-  void branch_targets(const Token& name) {
+    if (!reader_.accept(".branchtargets")) return names_.add_label(name);
     std::vector<std::uint32_t> labels;
     do {
-      labels.push_back(use_label(reader_.expect(Token::Kind::word, "a label")));
+      labels.push_back(names_.use_label(reader_.expect(Token::Kind::word, "a label")));
     } while (reader_.accept(','));
     reader_.expect(';');
-    const auto index = static_cast<std::uint32_t>(function_.targets.size());
-    if (!scopes_.back().targets.emplace(name.text, index).second)
-      reader_.fail(name.line, fmt::format("'{}' is defined twice", name.text));
-    function_.targets.push_back(std::move(labels));
-  }
-
-  /// Labels are looked up when their scope closes, so each use gets an entry of its own.
-  std::uint32_t use_label(const Token& name) {
-    const auto index = static_cast<std::uint32_t>(function_.labels.size());
-    function_.labels.push_back({name.text, 0});
-    scopes_.back().pending.push_back({index, name.line});
-    return index;
+    names_.add_targets(name, std::move(labels));
   }
 
   std::uint32_t predicate() {
     const Token name = reader_.expect(Token::Kind::word, "a predicate");
-    const Operand found = named(name);
+    const Operand found = names_.find(name);
     if (found.kind != Kind::reg || function_.registers[found.index] != Width::pred)
       reader_.fail(name.line, fmt::format("'{}' is not a predicate", name.text));
     return found.index;
@@ -278,7 +206,7 @@ class BodyParser {
   Operand scalar() {
     const Token token = reader_.token();
     if (token.is('-') || token.kind == Token::Kind::number) return literal();
-    Operand result = named(reader_.expect(Token::Kind::word, "an operand"));
+    Operand result = names_.find(reader_.expect(Token::Kind::word, "an operand"));
     const bool variable = result.kind == Kind::variable || result.kind == Kind::module_variable;
     if (variable && (reader_.token().is('+') || reader_.token().is('-')))
       result.value = displacement();
@@ -291,12 +219,16 @@ class BodyParser {
     const Literal literal = parse_literal(token.text);
     Operand result{.kind = Kind::integer, .value = literal.value, .text = token.text};
     switch (literal.kind) {
-      case Literal::Kind::none: reader_.fail(token.line, fmt::format("'{}' is not a number", token.text));
+      case Literal::Kind::none:
+        reader_.fail(token.line, fmt::format("'{}' is not a number", token.text));
       case Literal::Kind::integer:
         if (negative) result.value = 0 - result.value;
         return result;
-      case Literal::Kind::single_bits: result.single = true; break;
-      case Literal::Kind::real_bits: break;
+      case Literal::Kind::single_bits:
+        result.single = true;
+        break;
+      case Literal::Kind::real_bits:
+        break;
     }
     result.kind = Kind::real;
     if (negative) result.value ^= std::uint64_t{1} << (result.single ? 31 : 63);
@@ -315,7 +247,7 @@ class BodyParser {
     reader_.expect('[');
     const bool numeric = reader_.token().kind == Token::Kind::number;
     result.parts.push_back(numeric ? literal()
-                                   : named(reader_.expect(Token::Kind::word, "an address")));
+                                   : names_.find(reader_.expect(Token::Kind::word, "an address")));
     if (reader_.token().is('+') || reader_.token().is('-')) result.value = displacement();
     if (!reader_.token().is(']'))
       reader_.unknown(fmt::format("the address operand '{}'", reader_.token().text));
@@ -323,43 +255,9 @@ class BodyParser {
     return result;
   }
 
-  Operand named(const Token& name) {
-    if (name.text == "_") return {.kind = Kind::sink, .text = name.text};
-    std::string_view prefix;
-    std::uint32_t number = 0;
-    const bool ranged = split_range(name.text, prefix, number);
-    for (auto scope = scopes_.rbegin(); scope != scopes_.rend(); ++scope) {
-      if (const auto r = scope->registers.find(name.text); r != scope->registers.end())
-        return {.kind = Kind::reg, .index = r->second, .text = name.text};
-      if (const auto r = ranged ? scope->ranges.find(prefix) : scope->ranges.end();
-          r != scope->ranges.end() && number < r->second.count)
-        return {.kind = Kind::reg, .index = r->second.first + number, .text = name.text};
-      if (const auto v = scope->variables.find(name.text); v != scope->variables.end())
-        return {.kind = Kind::variable, .index = v->second, .text = name.text};
-      if (const auto t = scope->targets.find(name.text); t != scope->targets.end())
-        return {.kind = Kind::targets, .index = t->second, .text = name.text};
-    }
-    return outer_name(name);
-  }
-
-  Operand outer_name(const Token& name) {
-    if (name.text[0] == '%') {
-      if (is_special(name.text)) return {.kind = Kind::special, .text = name.text};
-      reader_.fail(name.line, fmt::format("the register '{}' is not declared", name.text));
-    }
-    const Module& module = reader_.module();
-    for (std::uint32_t i = 0; i < module.variables.size(); ++i)
-      if (module.variables[i].name == name.text)
-        return {.kind = Kind::module_variable, .index = i, .text = name.text};
-    for (std::uint32_t i = 0; i < module.functions.size(); ++i)
-      if (module.functions[i].name == name.text)
-        return {.kind = Kind::function, .index = i, .text = name.text};
-    return {.kind = Kind::label, .index = use_label(name), .text = name.text};
-  }
-
   Reader& reader_;
   Function& function_;
-  std::vector<Scope> scopes_;
+  Names names_;
 };
 
 }  // namespace

@@ -1,19 +1,28 @@
 #include "runtime/host/ptx/lexer.h"
 
-#include <fmt/format.h>
-
 #include "lacuna/error.hpp"
+
+#include <fmt/format.h>
 
 namespace lacuna::runtime::host::ptx {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_word(char c) { return is_letter(c) || is_digit(c) || c == '_' || c == '$' || c == '%'; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+bool is_word(char c) {
+  return is_letter(c) || is_digit(c) || c == '_' || c == '$' || c == '%';
+}
 
-char at(std::string_view text, std::size_t i) { return i < text.size() ? text[i] : '\0'; }
+char at(std::string_view text, std::size_t i) {
+  return i < text.size() ? text[i] : '\0';
+}
 
-/// A word goes on over "." and "::" where a name follows: "shared::cta" but not the colon of a label.
+/// A word goes on over "." and "::" where a name follows: "shared::cta" but not the colon of a
+/// label.
 std::size_t word_end(std::string_view text, std::size_t i) {
   for (;;) {
     if (is_word(at(text, i)))

@@ -1,9 +1,10 @@
 #include "runtime/host/ptx/parser.h"
 
-#include <fmt/format.h>
-
 #include "lacuna/error.hpp"
+
 #include "runtime/host/ptx/body.h"
+
+#include <fmt/format.h>
 
 namespace lacuna::runtime::host::ptx {
 namespace {
@@ -46,7 +47,8 @@ class ModuleParser {
     module_.target = reader_.expect(Token::Kind::word, "a target").text;
     while (reader_.accept(',')) {
       const Token option = reader_.expect(Token::Kind::word, "a target option");
-      if (option.text != "debug") reader_.unknown(fmt::format("the target option '{}'", option.text));
+      if (option.text != "debug")
+        reader_.unknown(fmt::format("the target option '{}'", option.text));
     }
   }
 
@@ -55,7 +57,8 @@ class ModuleParser {
     for (;;) {
       if (reader_.accept(".extern"))
         external = true;
-      else if (!reader_.accept(".visible") && !reader_.accept(".weak") && !reader_.accept(".common"))
+      else if (!reader_.accept(".visible") && !reader_.accept(".weak") &&
+               !reader_.accept(".common"))
         break;
     }
     if (reader_.accept(".entry"))

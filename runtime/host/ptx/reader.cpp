@@ -1,12 +1,12 @@
 #include "runtime/host/ptx/reader.h"
 
+#include "lacuna/error.hpp"
+
 #include <fmt/format.h>
 
 #include <bit>
 #include <charconv>
 #include <cstring>
-
-#include "lacuna/error.hpp"
 
 namespace lacuna::runtime::host::ptx {
 namespace {
@@ -45,9 +45,10 @@ Literal prefixed_literal(std::string_view digits) {
   } else if (read_number(letter == 'x' || letter == 'X' || letter == 'b' || letter == 'B'
                              ? rest
                              : digits.substr(1),
-                         literal.value, letter == 'x' || letter == 'X' ? 16
-                                        : letter == 'b' || letter == 'B' ? 2
-                                                                         : 8)) {
+                         literal.value,
+                         letter == 'x' || letter == 'X'   ? 16
+                         : letter == 'b' || letter == 'B' ? 2
+                                                          : 8)) {
     literal.kind = Literal::Kind::integer;
   }
   return literal;
@@ -112,8 +113,11 @@ Token Reader::expect(Token::Kind kind, std::string_view what) {
 }
 
 std::string_view Reader::text_between(const Token& first, const Token& end) {
-  std::string_view text(first.text.data(), static_cast<std::size_t>(end.text.data() - first.text.data()));
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
+  std::string_view text(first.text.data(),
+                        static_cast<std::size_t>(end.text.data() - first.text.data()));
+  while (!text.empty() &&
+         (text.back() == ' ' || text.back() == '\t' || text.back() == '\n' || text.back() == '\r'))
+    text.remove_suffix(1);
   return text;
 }
 
@@ -183,7 +187,8 @@ Variable Reader::variable(Space space, bool external) {
   std::uint64_t align = 0;
   if (accept(".align")) {
     align = integer("an alignment", 1 << 16);
-    if (!std::has_single_bit(align)) fail(fmt::format("the alignment {} is no power of two", align));
+    if (!std::has_single_bit(align))
+      fail(fmt::format("the alignment {} is no power of two", align));
   }
   if (token_.kind != Token::Kind::directive || bytes_of_type(token_.text) == 0)
     unknown(fmt::format("the variable type '{}'", shown(token_)));
@@ -216,19 +221,25 @@ void Reader::extents(Variable& variable, std::uint32_t element) {
 }
 
 /// One number as the type of the variable wants it.
-std::uint64_t Reader::initial_value(const Variable& variable, std::string_view type, std::uint32_t element) {
+std::uint64_t Reader::initial_value(const Variable& variable, std::string_view type,
+                                    std::uint32_t element) {
   const bool negative = accept('-');
   if (token_.kind != Token::Kind::number)
     unknown(fmt::format("the initial value '{}' of '{}'", shown(token_), variable.name));
   const Token token = advance();
   Literal literal = parse_literal(token.text);
   if (literal.kind == Literal::Kind::real_bits && type == ".f32")
-    literal = {Literal::Kind::single_bits, std::bit_cast<std::uint32_t>(static_cast<float>(std::bit_cast<double>(literal.value)))};
-  const bool single = literal.kind == Literal::Kind::single_bits, real = literal.kind == Literal::Kind::real_bits;
-  if (literal.kind == Literal::Kind::none || element > 8 || (single && element != 4) || (real && element != 8))
+    literal = {
+        Literal::Kind::single_bits,
+        std::bit_cast<std::uint32_t>(static_cast<float>(std::bit_cast<double>(literal.value)))};
+  const bool single = literal.kind == Literal::Kind::single_bits,
+             real = literal.kind == Literal::Kind::real_bits;
+  if (literal.kind == Literal::Kind::none || element > 8 || (single && element != 4) ||
+      (real && element != 8))
     fail(token.line, fmt::format("'{}' is no value of type {}", token.text, type));
   if (!negative) return literal.value;
-  return single || real ? literal.value ^ std::uint64_t{1} << (single ? 31 : 63) : 0 - literal.value;
+  return single || real ? literal.value ^ std::uint64_t{1} << (single ? 31 : 63)
+                        : 0 - literal.value;
 }
 
 void Reader::initial_values(Variable& variable, std::string_view type, std::uint32_t element) {

@@ -1,17 +1,18 @@
 #pragma once
+#include "runtime/host/ptx/lexer.h"
+#include "runtime/host/ptx/module.h"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
-
-#include "runtime/host/ptx/lexer.h"
-#include "runtime/host/ptx/module.h"
 
 namespace lacuna::runtime::host::ptx {
 
 /// Type words: ".u32" names 4 bytes. 0: not a fundamental type.
 std::uint32_t bytes_of_type(std::string_view directive);
 
-/// Tokens with one of look-ahead, the small parts of the grammar that module and body share, and errors with a place.
+/// Tokens with one of look-ahead, the small parts of the grammar that module and body share, and
+/// errors with a place.
 class Reader {
  public:
   Reader(Lexer lexer, Module& module) : lexer_(lexer), module_(module) { advance(); }
@@ -33,7 +34,8 @@ class Reader {
   /// `.align 8 .b8 name[16] = {...}` after the state space; several variables may follow one type.
   Variable variable(Space space, bool external);
 
-  /// Malformed text: Error{device}, with the line of the current token or of the one that is to blame.
+  /// Malformed text: Error{device}, with the line of the current token or of the one that is to
+  /// blame.
   [[noreturn]] void fail(const std::string& message) const { fail(token_.line, message); }
   [[noreturn]] void fail(int line, const std::string& message) const;
   /// Correct perhaps, but unknown here: Error{unsupported}.
@@ -45,7 +47,8 @@ class Reader {
   void find_files() const;
   void parameter_attributes();
   void extents(Variable& variable, std::uint32_t element);
-  std::uint64_t initial_value(const Variable& variable, std::string_view type, std::uint32_t element);
+  std::uint64_t initial_value(const Variable& variable, std::string_view type,
+                              std::uint32_t element);
   void initial_values(Variable& variable, std::string_view type, std::uint32_t element);
 
   Lexer lexer_;
