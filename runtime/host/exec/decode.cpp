@@ -15,6 +15,7 @@ namespace {
 constexpr int max_call_depth = 32;
 constexpr std::size_t max_instructions = std::size_t{1} << 22;
 constexpr std::uint64_t max_window_bytes = std::uint64_t{1} << 24;
+constexpr std::uint64_t max_local_bytes = std::uint64_t{1} << 19;  // as on a GPU
 
 std::uint64_t align_up(std::uint64_t value, std::uint64_t align) {
   return (value + align - 1) / align * align;
@@ -77,10 +78,10 @@ std::uint64_t Layout::static_address(std::uint32_t variable) {
 
 std::uint64_t Layout::local_offset(const ptx::Variable& variable) {
   const std::uint64_t at = align_up(program_.local_bytes, variable.align);
-  if (at + variable.bytes > max_window_bytes)
+  if (at + variable.bytes > max_local_bytes)
     throw Error(ErrorKind::unsupported,
                 fmt::format("kernel '{}' has more than {} bytes of local memory", program_.entry,
-                            max_window_bytes));
+                            max_local_bytes));
   program_.local_bytes = static_cast<std::uint32_t>(at + variable.bytes);
   return at;
 }

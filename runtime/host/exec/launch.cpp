@@ -10,6 +10,7 @@
 #include <cstring>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 namespace lacuna::runtime::host {
@@ -150,9 +151,12 @@ Statistics execute_all(const LaunchState& state,
     workspaces.push_back(std::make_unique<Workspace>());
   {
     std::vector<std::jthread> others;
-    for (int k = 1; k < threads; ++k)
-      others.emplace_back(
-          [&work, &space = *workspaces[static_cast<std::size_t>(k)]] { work.run(space); });
+    try {
+      for (int k = 1; k < threads; ++k)
+        others.emplace_back(
+            [&work, &space = *workspaces[static_cast<std::size_t>(k)]] { work.run(space); });
+    } catch (const std::system_error&) {  // as many as the system gives; this thread alone would do
+    }
     work.run(*workspaces[0]);
   }
   return work.result();

@@ -1,4 +1,4 @@
-// cvt between integers, f16, bf16, f32 and f64; cvta between address windows.
+// cvt between integers, f16, bf16, f32 and f64; cvta and isspacep for address windows.
 #include "runtime/host/exec/numeric.h"
 
 namespace lacuna::runtime::host::LACUNA_ISA {
@@ -169,6 +169,8 @@ LACUNA_INLINE u32 tf32_of(f32 a) {
       rare("cvt.rz.relu" name, [](f32 a, f32 b) -> u32 { return pack(truncated<H, true>(a).bits, truncated<H, true>(b).bits); }),
 
 // Windows of the generic address space: global addresses are generic as they are.
+#define IS_WINDOW(space, tag) \
+  row("isspacep." #space, [](u64 a) -> bool { return a >> tag_shift == tag; }),
 #define WINDOW(space, tag)                                                                                   \
   rare("cvta." #space ".u64", [](u64 a) -> u64 { return a + (tag << tag_shift); }),                           \
       rare("cvta.to." #space ".u64", [](u64 a) -> u64 { return a - (tag << tag_shift); }),

@@ -1,10 +1,11 @@
 // Divergence: branches, loops, switches, calls, exits; each against the same control flow in C++.
-#include <fmt/format.h>
-
 #include "lacuna/error.hpp"
+
 #include "tests/catch.h"
 #include "tests/runtime/host/bench.h"
 #include "tests/runtime/random.h"
+
+#include <fmt/format.h>
 
 namespace lacuna::runtime::host::test {
 namespace {
@@ -20,10 +21,12 @@ constexpr std::string_view head = R"(
 )";
 constexpr std::string_view tail = "\n st.global.u32 [%d2], %r2; ret;";
 
-std::vector<u32> run_threads(const std::vector<u32>& in, std::string_view body, std::string_view before = "", Setup setup = {.threads = 64}) {
+std::vector<u32> run_threads(const std::vector<u32>& in, std::string_view body,
+                             std::string_view before = "", Setup setup = {.threads = 64}) {
   std::vector<u32> inputs = in, out(in.size(), 0xdeadbeef);
   setup.blocks = in.size() / static_cast<std::size_t>(setup.threads);
-  run_body(fmt::format("{}{}{}", head, body, tail), {input("in", inputs, DType::i32), output("out", out, DType::i32)}, setup, before);
+  run_body(fmt::format("{}{}{}", head, body, tail),
+           {input("in", inputs, DType::i32), output("out", out, DType::i32)}, setup, before);
   return out;
 }
 
@@ -85,7 +88,8 @@ TEST_CASE("a switch by table and by comparisons, and lanes that leave early") {
   const std::string report = error_of([&] {
     run_threads(std::vector<u32>(64, 7), "$t: .branchtargets $A, $A;\n brx.idx %r1, $t;\n$A:");
   });
-  CHECK(report.find("device: the branch index 7 is not below 2 (kernel 'k', CTA 0, warp 0, lane 0, ptx line") == 0);
+  CHECK(report.find("device: the branch index 7 is not below 2 (kernel 'k', CTA 0, warp 0, lane 0, "
+                    "ptx line") == 0);
 }
 
 TEST_CASE("a lane that spins on another lane's store does not starve it") {
@@ -98,7 +102,8 @@ TEST_CASE("a lane that spins on another lane's store does not starve it") {
   $SET: mov.u32 %r5, 0;
   $WORK: add.u32 %r5, %r5, 1; setp.lt.u32 %p3, %r5, 3000; @%p3 bra $WORK;
     mov.u32 %r2, 77; st.volatile.shared.u32 [%d5], %r2;
-  $OUT:)", ".shared .align 4 .b32 flag[2];");
+  $OUT:)",
+                               ".shared .align 4 .b32 flag[2];");
   for (u32 value : out) CHECK(value == 77);
 }
 
@@ -108,7 +113,8 @@ TEST_CASE("a warp that spins on another warp does not starve it") {
   $SPIN: nanosleep.u32 20; atom.shared.cas.b32 %r2, [%d5], 3, 4; setp.lt.u32 %p2, %r2, 3; @%p2 bra $SPIN;
     bra $OUT;
   $SET: mov.u32 %r2, 3; st.shared.u32 [%d5], %r2; membar.cta;
-  $OUT:)", ".shared .align 4 .b32 flag[1];");
+  $OUT:)",
+                               ".shared .align 4 .b32 flag[1];");
   for (u32 t = 0; t < 64; ++t) CHECK(out[t] == (t == 0 || t >= 32 ? 3u : 4u));
 }
 
@@ -136,7 +142,8 @@ TEST_CASE("functions are called with parameters, results and locals") {
   const auto out = run_threads(in, R"(
     { .param .b32 param0; st.param.b32 [param0+0], %r1; .param .align 8 .b8 param1[8]; mov.u32 %r5, 5; mov.u32 %r6, 600;
       st.param.v2.u32 [param1], {%r5, %r6}; .param .b32 retval0;
-      call (retval0), clamp_to, (param0, param1); ld.param.b32 %r2, [retval0]; })", functions);
+      call (retval0), clamp_to, (param0, param1); ld.param.b32 %r2, [retval0]; })",
+                               functions);
   for (std::size_t t = 0; t < in.size(); ++t) REQUIRE(out[t] == (in[t] > 600 ? 600 : 2 * in[t]));
 }
 
@@ -144,10 +151,18 @@ TEST_CASE("what calls cannot be is said") {
   const auto call = [](std::string_view functions, std::string_view body) {
     return error_of([&] { run_threads(std::vector<u32>(64), body, functions); });
   };
-  CHECK(call(".func f() { call f; ret; }", "call f;").find("unsupported: the host device does not know the recursive call of 'f' (ptx line 4") == 0);
-  CHECK(call(".extern .func f();", "call f;").find("unsupported: the host device does not know the function 'f', which has no body (ptx line") == 0);
-  CHECK(call("", "call %d1;").find("unsupported: the host device does not know an indirect call (ptx line") == 0);
-  CHECK(call(".func f(.param .b32 x) { ret; }", "call f;").find("device: kernel 'k': 'f' takes 1 parameters (ptx line") == 0);
+  CHECK(
+      call(".func f() { call f; ret; }", "call f;")
+          .find(
+              "unsupported: the host device does not know the recursive call of 'f' (ptx line 4") ==
+      0);
+  CHECK(call(".extern .func f();", "call f;")
+            .find("unsupported: the host device does not know the function 'f', which has no body "
+                  "(ptx line") == 0);
+  CHECK(call("", "call %d1;")
+            .find("unsupported: the host device does not know an indirect call (ptx line") == 0);
+  CHECK(call(".func f(.param .b32 x) { ret; }", "call f;")
+            .find("device: kernel 'k': 'f' takes 1 parameters (ptx line") == 0);
 }
 
 TEST_CASE("fences, prefetches and empty loops change nothing") {
@@ -166,23 +181,29 @@ TEST_CASE("a kernel that stops itself is reported with its place") {
     const std::string report = error_of([&] {
       run_threads(std::vector<u32>(128, 0), fmt::format(R"(.file 3 "mask.lac"
         .loc 3 17 5
-        setp.eq.u32 %p1, %r0, 99; @%p1 {};)", stop));
+        setp.eq.u32 %p1, %r0, 99; @%p1 {};)",
+                                                        stop));
     });
-    CHECK(report == fmt::format("device: the kernel stopped itself (kernel 'k', CTA 1, warp 1, lane 3, mask.lac:17, ptx line 21: @%p1 {})", stop));
+    CHECK(report == fmt::format("device: the kernel stopped itself (kernel 'k', CTA 1, warp 1, "
+                                "lane 3, mask.lac:17, ptx line 21: @%p1 {})",
+                                stop));
   }
 }
 
 TEST_CASE("control that runs off the end leaves") {
   std::vector<u32> out(32, 0);
-  run_body("ld.param.u64 %d1, [p0]; mov.u32 %r1, 3; st.global.u32 [%d1], %r1;", {output("out", out, DType::i32)});
+  run_body("ld.param.u64 %d1, [p0]; mov.u32 %r1, 3; st.global.u32 [%d1], %r1;",
+           {output("out", out, DType::i32)});
   CHECK(out[0] == 3);
 }
 
 TEST_CASE("an endless kernel ends at the limit that it was given") {
   const std::string report = error_of([] {
-    run_threads(std::vector<u32>(64), "$L: add.u32 %r2, %r2, 1; bra $L;", "", {.threads = 64, .instruction_limit = 100000});
+    run_threads(std::vector<u32>(64), "$L: add.u32 %r2, %r2, 1; bra $L;", "",
+                {.threads = 64, .instruction_limit = 100000});
   });
-  CHECK(report.find("device: endless: a CTA has executed more than 100000 warp-instructions (kernel 'k', CTA 0):\n  warp 0: all lanes can run from ptx line") == 0);
+  CHECK(report.find("device: endless: a CTA has executed more than 100000 warp-instructions "
+                    "(kernel 'k', CTA 0):\n  warp 0: all lanes can run from ptx line") == 0);
 }
 
 TEST_CASE("results do not depend on the number of threads of the host") {
@@ -190,9 +211,12 @@ TEST_CASE("results do not depend on the number of threads of the host") {
   INFO("seed " << seed);
   std::mt19937 random(seed);
   const auto in = random_inputs(random, 5000, 64 * 40);
-  const std::string_view body = "mov.u32 %r3, %r1;\n$L: mad.lo.u32 %r2, %r2, 33, %r3; add.u32 %r3, %r3, -1; setp.gt.s32 %p1, %r3, 0; @%p1 bra $L;";
+  const std::string_view body =
+      "mov.u32 %r3, %r1;\n$L: mad.lo.u32 %r2, %r2, 33, %r3; add.u32 %r3, %r3, -1; setp.gt.s32 %p1, "
+      "%r3, 0; @%p1 bra $L;";
   const auto one = run_threads(in, body);
-  for (int workers : {2, 3, 8}) CHECK(run_threads(in, body, "", {.threads = 64, .workers = workers}) == one);
+  for (int workers : {2, 3, 8})
+    CHECK(run_threads(in, body, "", {.threads = 64, .workers = workers}) == one);
 }
 
 TEST_CASE("special registers tell where a thread is") {
@@ -205,7 +229,8 @@ TEST_CASE("special registers tell where a thread is") {
     mov.u32 %r12, %dynamic_smem_size; mov.u32 %r13, %total_smem_size;
     st.global.v4.u32 [%d1], {%r0, %r1, %r2, %r4}; st.global.v4.u32 [%d1+16], {%r5, %r6, %r7, %r8};
     st.global.v4.u32 [%d1+32], {%r9, %r10, %r11, %r12}; st.global.u32 [%d1+48], %r13;
-    ret;)", {output("out", out, DType::i32)}, {.threads = 70, .blocks = 3, .shared_bytes = 100});
+    ret;)",
+           {output("out", out, DType::i32)}, {.threads = 70, .blocks = 3, .shared_bytes = 100});
   for (u32 b = 0; b < 3; ++b)
     for (u32 t = 0; t < 70; ++t) {
       const u32* at = &out[(b * 70 + t) * 16];

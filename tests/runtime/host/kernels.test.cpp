@@ -1,16 +1,18 @@
-// Whole kernels as compilers write them, against plain C++. The .ptx files are what clang 19 makes of the .cu beside
-// them; where an NVRTC is found, its PTX of the same source must give the same bits.
+// Whole kernels as compilers write them, against plain C++. The .ptx files are what clang 19 makes
+// of the .cu beside them; where an NVRTC is found, its PTX of the same source must give the same
+// bits.
+#include "lacuna/error.hpp"
+
+#include "tests/catch.h"
+#include "tests/runtime/host/bench.h"
+#include "tests/runtime/host/nvrtc.h"
+#include "tests/runtime/random.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-
-#include "lacuna/error.hpp"
-#include "tests/catch.h"
-#include "tests/runtime/host/bench.h"
-#include "tests/runtime/host/nvrtc.h"
-#include "tests/runtime/random.h"
 
 namespace lacuna::runtime::host::test {
 namespace {
@@ -28,7 +30,8 @@ struct Attention {
   int heads, queries, keys, told_keys;
   std::vector<float> q, k, v;
 
-  Attention(int heads, int queries, int keys, std::mt19937& random) : heads(heads), queries(queries), keys(keys), told_keys(keys) {
+  Attention(int heads, int queries, int keys, std::mt19937& random)
+      : heads(heads), queries(queries), keys(keys), told_keys(keys) {
     std::normal_distribution<float> normal;
     for (auto [values, rows] : {std::pair(&q, queries), std::pair(&k, keys), std::pair(&v, keys)}) {
       values->resize(static_cast<std::size_t>(heads * rows * D));
@@ -46,10 +49,18 @@ struct Attention {
     artifact.param_bytes = sizeof(AttentionParams);
     const int tiles = (queries + tile - 1) / tile;
     const AttentionParams params{1, 1, 1, 1, queries, told_keys, 0.125f, tiles};
-    const auto view = [&](std::vector<float>& values, int rows) { return TensorView::contiguous(values.data(), DType::f32, {heads, rows, D}); };
-    const Region regions[] = {{"q", view(q, queries)}, {"k", view(k, keys)}, {"v", view(v, keys)}, {"o", view(o, queries), true}};
+    const auto view = [&](std::vector<float>& values, int rows) {
+      return TensorView::contiguous(values.data(), DType::f32, {heads, rows, D});
+    };
+    const Region regions[] = {{"q", view(q, queries)},
+                              {"k", view(k, keys)},
+                              {"v", view(v, keys)},
+                              {"o", view(o, queries), true}};
     const AddressSlot slots[] = {{0, 0}, {8, 1}, {16, 2}, {24, 3}};
-    const Launch launch{.blocks = static_cast<std::uint64_t>(heads * tiles), .params = std::as_bytes(std::span(&params, 1)), .slots = slots, .regions = regions};
+    const Launch launch{.blocks = static_cast<std::uint64_t>(heads * tiles),
+                        .params = std::as_bytes(std::span(&params, 1)),
+                        .slots = slots,
+                        .regions = regions};
     open_host(HostOptions{.threads = workers, .isa = isa})->load(artifact)->launch(launch);
     return o;
   }
@@ -62,7 +73,8 @@ struct Attention {
         std::vector<double> z(static_cast<std::size_t>(visible));
         double top = -INFINITY, sum = 0;
         for (int j = 0; j < visible; ++j) {
-          for (int x = 0; x < D; ++x) z[j] += double{q[(h * queries + i) * D + x]} * k[(h * keys + j) * D + x];
+          for (int x = 0; x < D; ++x)
+            z[j] += double{q[(h * queries + i) * D + x]} * k[(h * keys + j) * D + x];
           top = std::max(top, z[j] *= 0.125);
         }
         for (double& p : z) sum += p = std::exp(p - top);
@@ -96,11 +108,18 @@ MixtureResult run_mixture(const std::string& ptx, std::vector<int> in, Isa isa) 
   artifact.threads = 128;
   artifact.param_bytes = sizeof(Params);
   const Params params{1, 1, 1, static_cast<int>(in.size())};
-  const auto view = [](auto& values) { return TensorView::contiguous(values.data(), DType::i32, {static_cast<std::int64_t>(values.size())}); };
+  const auto view = [](auto& values) {
+    return TensorView::contiguous(values.data(), DType::i32,
+                                  {static_cast<std::int64_t>(values.size())});
+  };
   std::vector<std::uint32_t> total(1, 0);
-  const Region regions[] = {{"in", view(in)}, {"out", view(result.out), true}, {"total", view(total), true}};
+  const Region regions[] = {
+      {"in", view(in)}, {"out", view(result.out), true}, {"total", view(total), true}};
   const AddressSlot slots[] = {{0, 0}, {8, 1}, {16, 2}};
-  const Launch launch{.blocks = (in.size() + 127) / 128, .params = std::as_bytes(std::span(&params, 1)), .slots = slots, .regions = regions};
+  const Launch launch{.blocks = (in.size() + 127) / 128,
+                      .params = std::as_bytes(std::span(&params, 1)),
+                      .slots = slots,
+                      .regions = regions};
   open_host(HostOptions{.threads = 2, .isa = isa})->load(artifact)->launch(launch);
   result.total = total[0];
   return result;
@@ -127,17 +146,30 @@ MixtureResult expected_mixture(const std::vector<int>& in) {
       std::uint32_t s = static_cast<std::uint32_t>(((x[t] * 7 + steps[t]) & 15) * x[t] + peak[t]);
       const int i = static_cast<int>(s);
       switch (x[t] % 7) {
-        case 0: s += static_cast<std::uint32_t>(other); break;
-        case 1: s ^= static_cast<std::uint32_t>(other << 3); break;
-        case 2: s -= static_cast<std::uint32_t>(other * table[other & 7]); break;
-        case 3: s = static_cast<std::uint32_t>(static_cast<long long>(i) * other >> 2); break;
-        case 4: s = static_cast<std::uint32_t>(i / (other + 1)); break;
+        case 0:
+          s += static_cast<std::uint32_t>(other);
+          break;
+        case 1:
+          s ^= static_cast<std::uint32_t>(other << 3);
+          break;
+        case 2:
+          s -= static_cast<std::uint32_t>(other * table[other & 7]);
+          break;
+        case 3:
+          s = static_cast<std::uint32_t>(static_cast<long long>(i) * other >> 2);
+          break;
+        case 4:
+          s = static_cast<std::uint32_t>(i / (other + 1));
+          break;
         case 5:
           for (int j = 0; j < (other & 7); ++j) s = s * 3 + static_cast<std::uint32_t>(j);
           break;
-        default: s %= static_cast<std::uint32_t>(other + 5); break;
+        default:
+          s %= static_cast<std::uint32_t>(other + 5);
+          break;
       }
-      result.out.push_back(static_cast<int>(s + static_cast<std::uint32_t>(odd[t / 32] * 1000003 + count[t & 3])));
+      result.out.push_back(
+          static_cast<int>(s + static_cast<std::uint32_t>(odd[t / 32] * 1000003 + count[t & 3])));
     }
   }
   return result;
@@ -150,7 +182,8 @@ TEST_CASE("an attention kernel of clang gives attention, the same bits on every 
   INFO("seed " << seed);
   std::mt19937 random(seed);
   const std::string ptx = kernel_file("attention.ptx");
-  for (auto [heads, queries, keys] : {std::tuple(2, 64, 64), std::tuple(1, 130, 67), std::tuple(3, 1, 200), std::tuple(1, 77, 300)}) {
+  for (auto [heads, queries, keys] : {std::tuple(2, 64, 64), std::tuple(1, 130, 67),
+                                      std::tuple(3, 1, 200), std::tuple(1, 77, 300)}) {
     Attention attention(heads, queries, keys, random);
     const std::vector<float> o = attention.run(ptx, best_isa(), 2);
     CHECK(attention.worst_error(o) < 4e-6);
@@ -165,7 +198,8 @@ TEST_CASE("a mixture of control flow of clang does what C++ does") {
   std::vector<int> in(1000);
   for (int& value : in) value = 1 + static_cast<int>(random() % 100000);
   const MixtureResult expected = expected_mixture(in);
-  for (Isa isa : present_isas()) CHECK(run_mixture(kernel_file("mixture.ptx"), in, isa) == expected);
+  for (Isa isa : present_isas())
+    CHECK(run_mixture(kernel_file("mixture.ptx"), in, isa) == expected);
 }
 
 TEST_CASE("NVRTC's PTX of the same kernels gives the same bits") {
@@ -183,17 +217,21 @@ TEST_CASE("NVRTC's PTX of the same kernels gives the same bits") {
   CHECK(attention.run(kernel_file("attention.ptx"), best_isa(), 1) == o);
   std::vector<int> in(700);
   for (int& value : in) value = 1 + static_cast<int>(random() % 100000);
-  for (Isa isa : present_isas()) CHECK(run_mixture(*nvrtc_ptx("mixture.cu"), in, isa) == expected_mixture(in));
+  for (Isa isa : present_isas())
+    CHECK(run_mixture(*nvrtc_ptx("mixture.cu"), in, isa) == expected_mixture(in));
 }
 
 TEST_CASE("a kernel that is told of one key too many is stopped at its own line") {
   std::mt19937 random(1);
   Attention attention(1, 64, 64, random);
   attention.told_keys = 65;
-  const std::string report = error_of([&] { attention.run(kernel_file("attention.ptx"), best_isa(), 1); });
+  const std::string report =
+      error_of([&] { attention.run(kernel_file("attention.ptx"), best_isa(), 1); });
   INFO(report);
-  CHECK(report.find("device: out-of-bounds read of 4 bytes in global memory at k[0,64,0], 4 bytes past the end of k (f32 [1,64,64]) "
-                    "(kernel 'attention', CTA 0, warp 0, lane 0, /src/attention.cu:30, ptx line ") == 0);
+  CHECK(report.find(
+            "device: out-of-bounds read of 4 bytes in global memory at k[0,64,0], 4 bytes past the "
+            "end of k (f32 [1,64,64]) "
+            "(kernel 'attention', CTA 0, warp 0, lane 0, /src/attention.cu:30, ptx line ") == 0);
 }
 
 }  // namespace lacuna::runtime::host::test

@@ -15,8 +15,12 @@ Layout layout_of(Type type) {
   return type.bits == 16 ? Layout{10, 5} : type.bits == 32 ? Layout{23, 8} : Layout{52, 11};
 }
 
-Bits infinity_of(Type type) { return mask_of(layout_of(type).exponent) << layout_of(type).mantissa; }
-Bits sign_of(Type type) { return Bits{1} << (type.bits - 1); }
+Bits infinity_of(Type type) {
+  return mask_of(layout_of(type).exponent) << layout_of(type).mantissa;
+}
+Bits sign_of(Type type) {
+  return Bits{1} << (type.bits - 1);
+}
 
 }  // namespace
 
@@ -56,11 +60,14 @@ Form form_of(std::string_view name) {
   return form;
 }
 
-Bits mask_of(int bits) { return bits >= 64 ? ~Bits{0} : (Bits{1} << bits) - 1; }
+Bits mask_of(int bits) {
+  return bits >= 64 ? ~Bits{0} : (Bits{1} << bits) - 1;
+}
 
 Wide integer_value(Bits bits, Type type) {
   bits &= mask_of(type.bits);
-  if (type.kind == 's' && (bits >> (type.bits - 1) & 1) != 0) return static_cast<Wide>(bits) - (Wide{1} << type.bits);
+  if (type.kind == 's' && (bits >> (type.bits - 1) & 1) != 0)
+    return static_cast<Wide>(bits) - (Wide{1} << type.bits);
   return static_cast<Wide>(bits);
 }
 
@@ -84,7 +91,9 @@ Exact exact_of(Wide integer) {
   return value;
 }
 
-Bits canonical_nan(Type type) { return mask_of(type.bits - 1); }
+Bits canonical_nan(Type type) {
+  return mask_of(type.bits - 1);
+}
 
 Bits round_to(const Exact& value, Type type, Mode mode) {
   const Layout layout = layout_of(type);
@@ -94,14 +103,18 @@ Bits round_to(const Exact& value, Type type, Mode mode) {
   if (value.mantissa == 0) return sign;
   int top = 127;
   while ((value.mantissa >> top & 1) == 0) --top;
-  const int lowest = 1 - layout.bias() - layout.mantissa;  // exponent of the last place of subnormals
+  const int lowest =
+      1 - layout.bias() - layout.mantissa;  // exponent of the last place of subnormals
   const int place = std::max(value.exponent + top - layout.mantissa, lowest);
   const int drop = place - value.exponent;
-  unsigned __int128 kept = drop <= 0 ? value.mantissa << -drop : drop > 127 ? 0 : value.mantissa >> drop;
+  unsigned __int128 kept = drop <= 0    ? value.mantissa << -drop
+                           : drop > 127 ? 0
+                                        : value.mantissa >> drop;
   if (drop > 0) {
     const unsigned __int128 unit = drop > 127 ? 0 : static_cast<unsigned __int128>(1) << drop;
     const unsigned __int128 rest = drop > 127 ? value.mantissa : value.mantissa & (unit - 1);
-    const unsigned __int128 half = drop > 128 ? ~static_cast<unsigned __int128>(0) : static_cast<unsigned __int128>(1) << (drop - 1);
+    const unsigned __int128 half = drop > 128 ? ~static_cast<unsigned __int128>(0)
+                                              : static_cast<unsigned __int128>(1) << (drop - 1);
     const bool up = mode == Mode::nearest ? rest > half || (rest == half && (kept & 1) != 0)
                     : mode == Mode::away  ? rest >= half
                     : mode == Mode::up    ? rest != 0 && !value.negative
@@ -112,9 +125,11 @@ Bits round_to(const Exact& value, Type type, Mode mode) {
   // The carry of a rounded mantissa walks into the exponent by itself.
   const int exponent = place - lowest;
   const Bits bits = static_cast<Bits>(kept) + (static_cast<Bits>(exponent) << layout.mantissa);
-  const bool overflows = exponent > static_cast<int>(mask_of(layout.exponent)) || bits >= infinity_of(type);
+  const bool overflows =
+      exponent > static_cast<int>(mask_of(layout.exponent)) || bits >= infinity_of(type);
   if (!overflows) return sign | bits;
-  const bool stays = mode == Mode::zero || (mode == Mode::up && value.negative) || (mode == Mode::down && !value.negative);
+  const bool stays = mode == Mode::zero || (mode == Mode::up && value.negative) ||
+                     (mode == Mode::down && !value.negative);
   return sign | (infinity_of(type) - (stays ? 1 : 0));
 }
 
@@ -125,14 +140,18 @@ Mode mode_of(const Form& form) {
   return form.has("rna") ? Mode::away : Mode::nearest;
 }
 
-bool is_nan(Bits bits, Type type) { return (bits & mask_of(type.bits - 1)) > infinity_of(type); }
+bool is_nan(Bits bits, Type type) {
+  return (bits & mask_of(type.bits - 1)) > infinity_of(type);
+}
 
 long double real_value(Bits bits, Type type) {
   const Exact value = exact_of(bits & mask_of(type.bits), type);
   if (value.nan) return NAN;
   const long double magnitude =
-      value.infinite ? static_cast<long double>(INFINITY)
-                     : std::ldexp(static_cast<long double>(static_cast<std::uint64_t>(value.mantissa)), value.exponent);
+      value.infinite
+          ? static_cast<long double>(INFINITY)
+          : std::ldexp(static_cast<long double>(static_cast<std::uint64_t>(value.mantissa)),
+                       value.exponent);
   return value.negative ? -magnitude : magnitude;
 }
 
@@ -148,9 +167,11 @@ Bits saturated(Bits bits, Type type) {
 }
 
 std::optional<Answer> answer(const Form& form, const Bits* s) {
-  if (form.mnemonic == "cvt" || form.mnemonic == "cvta") return convert_answer(form, s);
-  if (form.mnemonic == "setp" || form.mnemonic == "set" || form.mnemonic == "testp") return compare_answer(form, s);
-  if (!form.types.empty() && form.types.back().real() && form.mnemonic != "selp" && form.mnemonic != "mov" && form.mnemonic != "slct")
+  if (form.mnemonic == "cvt" || form.mnemonic == "cvta" || form.mnemonic == "isspacep") return convert_answer(form, s);
+  if (form.mnemonic == "setp" || form.mnemonic == "set" || form.mnemonic == "testp")
+    return compare_answer(form, s);
+  if (!form.types.empty() && form.types.back().real() && form.mnemonic != "selp" &&
+      form.mnemonic != "mov" && form.mnemonic != "slct")
     return float_answer(form, s);
   return integer_answer(form, s);
 }
@@ -165,7 +186,8 @@ bool agrees(const Answer& expected, Bits actual, Type type, bool flushes) {
     // Rounding may step over the edge of the range, in either direction.
     const long double most = real_value(infinity_of(type) - 1, type);
     const long double other = std::isinf(got) ? expected.value : got;
-    return std::signbit(got) == std::signbit(expected.value) && std::fabs(other) >= most * 0.999999L;
+    return std::signbit(got) == std::signbit(expected.value) &&
+           std::fabs(other) >= most * 0.999999L;
   }
   const Layout layout = layout_of(type);
   const int lowest = 1 - layout.bias();

@@ -1,5 +1,5 @@
-// A scalar model of PTX instructions, written from the PTX ISA for the tests alone: one lane, one value at a time, no
-// code in common with the host device.
+// A scalar model of PTX instructions, written from the PTX ISA for the tests alone: one lane, one
+// value at a time, no code in common with the host device.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -34,11 +34,11 @@ Form form_of(std::string_view name);
 struct Answer {
   Bits bits = 0;
   bool exact = true;
-  long double value = 0;      ///< where not exact: the true result ...
-  long double ulps = 0;       ///< ... how many units of the last place may be missing ...
-  long double absolute = 0;   ///< ... or this much
+  long double value = 0;     ///< where not exact: the true result ...
+  long double ulps = 0;      ///< ... how many units of the last place may be missing ...
+  long double absolute = 0;  ///< ... or this much
   bool has_second = false;
-  bool second = false;        ///< q of setp p|q
+  bool second = false;  ///< q of setp p|q
 };
 /// Sources are raw bits, a predicate is bit 0. nullopt: the model does not know the form.
 std::optional<Answer> answer(const Form& form, const Bits* s);

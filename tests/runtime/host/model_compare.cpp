@@ -1,6 +1,6 @@
-#include <cmath>
-
 #include "tests/runtime/host/model.h"
+
+#include <cmath>
 
 namespace lacuna::runtime::host::test {
 namespace {

@@ -1,6 +1,6 @@
-#include <cmath>
-
 #include "tests/runtime/host/model.h"
+
+#include <cmath>
 
 namespace lacuna::runtime::host::test {
 namespace {
@@ -9,9 +9,11 @@ namespace {
 Answer to_integer(const Form& form, Bits bits, Type to, Type from) {
   const Exact value = exact_of(bits, from);
   const bool wide = from.bits == 64 || to.bits == 64;
-  const Wide lowest = to.kind == 's' ? -(Wide{1} << (to.bits - 1)) : 0, highest = lowest + (Wide{1} << to.bits) - 1;
+  const Wide lowest = to.kind == 's' ? -(Wide{1} << (to.bits - 1)) : 0,
+             highest = lowest + (Wide{1} << to.bits) - 1;
   const Wide undefined = to.kind == 's' ? lowest : Wide{1} << (to.bits - 1);
-  if (value.nan) return {.bits = wide ? static_cast<Bits>(undefined) & mask_of(to.register_bits()) : 0};
+  if (value.nan)
+    return {.bits = wide ? static_cast<Bits>(undefined) & mask_of(to.register_bits()) : 0};
   Wide whole = 0;
   if (value.infinite || value.exponent > 64) {
     whole = value.mantissa == 0 && !value.infinite ? 0 : Wide{1} << 100;
@@ -20,16 +22,19 @@ Answer to_integer(const Form& form, Bits bits, Type to, Type from) {
   } else {
     const int drop = std::min(-value.exponent, 120);
     whole = static_cast<Wide>(value.mantissa >> drop);
-    const unsigned __int128 unit = static_cast<unsigned __int128>(1) << drop, rest = value.mantissa & (unit - 1);
+    const unsigned __int128 unit = static_cast<unsigned __int128>(1) << drop,
+                            rest = value.mantissa & (unit - 1);
     const Mode mode = mode_of(form);
-    const bool up = mode == Mode::nearest ? rest > unit / 2 || (rest == unit / 2 && (whole & 1) != 0)
-                    : mode == Mode::up    ? rest != 0 && !value.negative
-                    : mode == Mode::down  ? rest != 0 && value.negative
-                                          : false;
+    const bool up = mode == Mode::nearest
+                        ? rest > unit / 2 || (rest == unit / 2 && (whole & 1) != 0)
+                    : mode == Mode::up   ? rest != 0 && !value.negative
+                    : mode == Mode::down ? rest != 0 && value.negative
+                                         : false;
     whole += up;
   }
   if (value.negative) whole = -whole;
-  return {.bits = static_cast<Bits>(std::min(std::max(whole, lowest), highest)) & mask_of(to.register_bits())};
+  return {.bits = static_cast<Bits>(std::min(std::max(whole, lowest), highest)) &
+                  mask_of(to.register_bits())};
 }
 
 /// A real value rounded to a whole one of the same type.
@@ -37,7 +42,10 @@ Bits to_whole(const Form& form, Bits bits, Type type) {
   if (is_nan(bits, type)) return canonical_nan(type);
   const long double x = real_value(bits, type);
   const Mode mode = mode_of(form);
-  const long double y = mode == Mode::nearest ? std::nearbyint(x) : mode == Mode::zero ? std::trunc(x) : mode == Mode::down ? std::floor(x) : std::ceil(x);
+  const long double y = mode == Mode::nearest ? std::nearbyint(x)
+                        : mode == Mode::zero  ? std::trunc(x)
+                        : mode == Mode::down  ? std::floor(x)
+                                              : std::ceil(x);
   if (std::isinf(y)) return bits;
   Exact whole = exact_of(static_cast<Wide>(0));
   int exponent = 0;
@@ -81,17 +89,20 @@ Bits convert(const Form& form, Bits bits, Type to, Type from) {
   }
   Wide value = integer_value(bits, from);
   if (form.has("sat")) {
-    const Wide lowest = to.kind == 's' ? -(Wide{1} << (to.bits - 1)) : 0, highest = lowest + (Wide{1} << to.bits) - 1;
+    const Wide lowest = to.kind == 's' ? -(Wide{1} << (to.bits - 1)) : 0,
+               highest = lowest + (Wide{1} << to.bits) - 1;
     value = std::min(std::max(value, lowest), highest);
   }
-  return static_cast<Bits>(integer_value(static_cast<Bits>(value), to)) & mask_of(to.register_bits());
+  return static_cast<Bits>(integer_value(static_cast<Bits>(value), to)) &
+         mask_of(to.register_bits());
 }
 
 }  // namespace
 
 std::optional<Answer> convert_answer(const Form& form, const Bits* s) {
-  if (form.mnemonic == "cvta") {
+  if (form.mnemonic == "cvta" || form.mnemonic == "isspacep") {
     const Bits tag = form.has("shared") ? 1 : form.has("local") ? 2 : form.has("param") ? 3 : 0;
+    if (form.mnemonic == "isspacep") return Answer{.bits = s[0] >> 56 == tag};
     return Answer{.bits = form.has("to") ? s[0] - (tag << 56) : s[0] + (tag << 56)};
   }
   if (form.types.size() != 2) return {};
@@ -105,7 +116,8 @@ std::optional<Answer> convert_answer(const Form& form, const Bits* s) {
   }
   if (!to.pairs) return Answer{.bits = convert(form, s[0], to, form.types[1])};
   to.pairs = false;
-  return Answer{.bits = convert(form, s[0], to, form.types[1]) << 16 | convert(form, s[1], to, form.types[1])};
+  return Answer{.bits = convert(form, s[0], to, form.types[1]) << 16 |
+                        convert(form, s[1], to, form.types[1])};
 }
 
 }  // namespace lacuna::runtime::host::test

@@ -1,17 +1,21 @@
+#include "tests/runtime/host/model.h"
+
 #include <cfenv>
 #include <cmath>
 #include <cstring>
-
-#include "tests/runtime/host/model.h"
 
 namespace lacuna::runtime::host::test {
 namespace {
 
 int fenv_of(Mode mode) {
-  return mode == Mode::zero ? FE_TOWARDZERO : mode == Mode::down ? FE_DOWNWARD : mode == Mode::up ? FE_UPWARD : FE_TONEAREST;
+  return mode == Mode::zero   ? FE_TOWARDZERO
+         : mode == Mode::down ? FE_DOWNWARD
+         : mode == Mode::up   ? FE_UPWARD
+                              : FE_TONEAREST;
 }
 
-/// One operation of the host's own scalar unit, under a rounding mode; volatile keeps the compiler out of it.
+/// One operation of the host's own scalar unit, under a rounding mode; volatile keeps the compiler
+/// out of it.
 template <class T, class U>
 Bits hardware(const std::string& op, const Bits* s, Mode mode) {
   volatile T x[3];
@@ -38,13 +42,14 @@ Bits hardware(const std::string& op, const Bits* s, Mode mode) {
   return bits;
 }
 
-/// Sums and products of halves as exact integers times a power of two, where they fit; __float128 and a sticky nudge
-/// where bf16's range does not.
+/// Sums and products of halves as exact integers times a power of two, where they fit; __float128
+/// and a sticky nudge where bf16's range does not.
 Bits half_arithmetic(const std::string& op, const Bits* s, Type type) {
   const Exact a = exact_of(s[0], type), b = exact_of(s[1], type), c = exact_of(s[2], type);
   const auto quad = [](const Exact& x) -> __float128 {
     if (x.nan) return static_cast<__float128>(NAN);
-    __float128 value = x.infinite ? static_cast<__float128>(INFINITY) : static_cast<__float128>(x.mantissa);
+    __float128 value =
+        x.infinite ? static_cast<__float128>(INFINITY) : static_cast<__float128>(x.mantissa);
     for (int e = x.exponent; e < 0 && !x.infinite; ++e) value *= static_cast<__float128>(0.5);
     for (int e = x.exponent; e > 0 && !x.infinite; --e) value *= 2;
     return x.negative ? -value : value;
@@ -57,13 +62,15 @@ Bits half_arithmetic(const std::string& op, const Bits* s, Type type) {
   const __float128 part = sum - x, error = (x - (sum - part)) + (y - part);
   Exact exact{.negative = __builtin_signbit(static_cast<long double>(sum)) != 0};
   exact.nan = sum != sum;
-  exact.infinite = !exact.nan && (sum > static_cast<__float128>(1e300) || -sum > static_cast<__float128>(1e300));
+  exact.infinite =
+      !exact.nan && (sum > static_cast<__float128>(1e300) || -sum > static_cast<__float128>(1e300));
   if (exact.nan || exact.infinite || sum == 0) {
     if (sum == 0 && op == "mul") exact.negative = a.negative != b.negative;
     return round_to(exact, type, Mode::nearest);
   }
   __float128 magnitude = sum < 0 ? -sum : sum;
-  while (magnitude >= static_cast<__float128>(0x1p113)) magnitude *= static_cast<__float128>(0.5), ++exact.exponent;
+  while (magnitude >= static_cast<__float128>(0x1p113))
+    magnitude *= static_cast<__float128>(0.5), ++exact.exponent;
   while (magnitude < static_cast<__float128>(0x1p112)) magnitude *= 2, --exact.exponent;
   // One more bit below: what the sum lost only says on which side of a tie it lies.
   exact.mantissa = static_cast<unsigned __int128>(magnitude) << 1;
@@ -87,13 +94,20 @@ std::optional<Answer> approximation(const Form& form, const Bits* s, Type type) 
   const std::string& op = form.mnemonic;
   const long double ulps = type.bits == 16 ? 1 : 2;
   Answer answer{.exact = false, .ulps = ulps};
-  if (op == "ex2") answer.value = std::exp2(x);
-  else if (op == "lg2") answer.value = std::log2(x);
-  else if (op == "rcp") answer.value = 1 / x;
-  else if (op == "sqrt") answer.value = std::sqrt(x);
-  else if (op == "rsqrt") answer.value = x < 0 ? static_cast<long double>(NAN) : 1 / std::sqrt(x);
-  else if (op == "tanh") answer.value = std::tanh(x);
-  else if (op == "div") answer.value = x / y;
+  if (op == "ex2")
+    answer.value = std::exp2(x);
+  else if (op == "lg2")
+    answer.value = std::log2(x);
+  else if (op == "rcp")
+    answer.value = 1 / x;
+  else if (op == "sqrt")
+    answer.value = std::sqrt(x);
+  else if (op == "rsqrt")
+    answer.value = x < 0 ? static_cast<long double>(NAN) : 1 / std::sqrt(x);
+  else if (op == "tanh")
+    answer.value = std::tanh(x);
+  else if (op == "div")
+    answer.value = x / y;
   else if (op == "sin" || op == "cos") {
     answer.value = op == "sin" ? std::sin(x) : std::cos(x);
     answer.absolute = std::fabs(x) < 1e6L ? 5e-7L : 2;
@@ -110,7 +124,8 @@ std::optional<Bits> exact_result(const Form& form, const Bits* s, Type type) {
   if (op == "neg") return s[0] ^ sign;
   if (op == "copysign") return (s[0] & sign) | (s[1] & ~sign);
   if (op == "min" || op == "max") return choose(form, s[0], s[1], type);
-  if (op != "add" && op != "sub" && op != "mul" && op != "fma" && op != "mad" && op != "div" && op != "rcp" && op != "sqrt")
+  if (op != "add" && op != "sub" && op != "mul" && op != "fma" && op != "mad" && op != "div" &&
+      op != "rcp" && op != "sqrt")
     return {};
   if (type.bits == 16) return half_arithmetic(op, s, type);
   const Bits result = type.bits == 32 ? hardware<float, std::uint32_t>(op, s, mode_of(form))

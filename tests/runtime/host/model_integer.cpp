@@ -3,19 +3,30 @@
 namespace lacuna::runtime::host::test {
 namespace {
 
-Answer bits(Wide value, int width) { return {.bits = static_cast<Bits>(value) & mask_of(width)}; }
+Answer bits(Wide value, int width) {
+  return {.bits = static_cast<Bits>(value) & mask_of(width)};
+}
 
-Wide lowest(Type type) { return type.kind == 's' ? -(Wide{1} << (type.bits - 1)) : 0; }
-Wide highest(Type type) { return lowest(type) + (Wide{1} << type.bits) - 1; }
+Wide lowest(Type type) {
+  return type.kind == 's' ? -(Wide{1} << (type.bits - 1)) : 0;
+}
+Wide highest(Type type) {
+  return lowest(type) + (Wide{1} << type.bits) - 1;
+}
 
 /// Toward zero, as C has it; by zero all bits are ones.
-Wide quotient(Wide a, Wide b) { return b == 0 ? -1 : a / b; }
+Wide quotient(Wide a, Wide b) {
+  return b == 0 ? -1 : a / b;
+}
 
-bool bit(Bits value, int at) { return at < 64 && (value >> at & 1) != 0; }
+bool bit(Bits value, int at) {
+  return at < 64 && (value >> at & 1) != 0;
+}
 
 std::optional<Answer> arithmetic(const Form& form, const Bits* s) {
   const Type type = form.types.back();
-  const Wide a = integer_value(s[0], type), b = integer_value(s[1], type), c = integer_value(s[2], type);
+  const Wide a = integer_value(s[0], type), b = integer_value(s[1], type),
+             c = integer_value(s[2], type);
   const std::string& op = form.mnemonic;
   const int width = type.bits;
   if (form.has("sat")) {
@@ -64,7 +75,8 @@ std::optional<Answer> logic(const Form& form, const Bits* s) {
     return bits(!is_nan(c, by) && real_value(c, by) >= 0 ? a : b, width);
   }
   const auto amount = static_cast<std::uint32_t>(s[1]);
-  if (op == "shl") return bits(amount >= static_cast<unsigned>(width) ? 0 : static_cast<Wide>(a << amount), width);
+  if (op == "shl")
+    return bits(amount >= static_cast<unsigned>(width) ? 0 : static_cast<Wide>(a << amount), width);
   if (op == "shr") {
     const Wide value = integer_value(a, type);
     const int n = amount > static_cast<unsigned>(width) ? width : static_cast<int>(amount);
@@ -95,7 +107,8 @@ std::optional<Answer> scan(const Form& form, const Bits* s) {
   const auto field = [](Bits value) { return static_cast<int>(value & 255); };
   if (op == "bfe") {
     const int position = field(s[1]), length = field(s[2]);
-    const bool sign = type.kind == 's' && length != 0 && bit(a, std::min(position + length - 1, most));
+    const bool sign =
+        type.kind == 's' && length != 0 && bit(a, std::min(position + length - 1, most));
     for (int i = 0; i <= most; ++i)
       result |= Bits{i < length && position + i <= most ? bit(a, position + i) : sign} << i;
     return bits(static_cast<Wide>(result), width);
@@ -141,7 +154,8 @@ std::optional<Answer> bytes(const Form& form, const Bits* s) {
   }
   Wide sum = integer_value(s[2], {'s', 32});  // dp4a
   for (int i = 0; i < 4; ++i)
-    sum += integer_value(s[0] >> (8 * i), {form.types[0].kind, 8}) * integer_value(s[1] >> (8 * i), {form.types[1].kind, 8});
+    sum += integer_value(s[0] >> (8 * i), {form.types[0].kind, 8}) *
+           integer_value(s[1] >> (8 * i), {form.types[1].kind, 8});
   return bits(sum, 32);
 }
 
@@ -149,9 +163,14 @@ Answer funnel(const Form& form, const Bits* s) {
   const auto low = static_cast<std::uint32_t>(s[0]), high = static_cast<std::uint32_t>(s[1]);
   const auto amount = static_cast<std::uint32_t>(s[2]);
   const std::uint32_t n = form.has("wrap") ? amount & 31 : std::min(amount, 32u);
-  const auto left = [](std::uint32_t value, std::uint32_t by) { return by >= 32 ? 0 : value << by; };
-  const auto right = [](std::uint32_t value, std::uint32_t by) { return by >= 32 ? 0 : value >> by; };
-  return {.bits = form.has("l") ? left(high, n) | right(low, 32 - n) : left(high, 32 - n) | right(low, n)};
+  const auto left = [](std::uint32_t value, std::uint32_t by) {
+    return by >= 32 ? 0 : value << by;
+  };
+  const auto right = [](std::uint32_t value, std::uint32_t by) {
+    return by >= 32 ? 0 : value >> by;
+  };
+  return {.bits = form.has("l") ? left(high, n) | right(low, 32 - n)
+                                : left(high, 32 - n) | right(low, n)};
 }
 
 Answer lookup(const Bits* s) {

@@ -13,7 +13,8 @@ namespace {
 using Program = struct Opaque*;
 
 void* open_library() {
-  for (const char* place : {"libnvrtc.so.13", "/usr/local/cuda/lib64/libnvrtc.so.13", "/usr/local/cuda-13.0/lib64/libnvrtc.so.13"})
+  for (const char* place : {"libnvrtc.so.13", "/usr/local/cuda/lib64/libnvrtc.so.13",
+                            "/usr/local/cuda-13.0/lib64/libnvrtc.so.13"})
     if (void* library = dlopen(place, RTLD_NOW | RTLD_LOCAL)) return library;
   return nullptr;
 }
@@ -38,7 +39,9 @@ std::string kernel_file(const std::string& name) {
 std::optional<std::string> nvrtc_ptx(const std::string& name) {
   static void* library = open_library();
   if (library == nullptr) return {};
-  const auto create = entry<int(Program*, const char*, const char*, int, const char* const*, const char* const*)>(library, "nvrtcCreateProgram");
+  const auto create =
+      entry<int(Program*, const char*, const char*, int, const char* const*, const char* const*)>(
+          library, "nvrtcCreateProgram");
   const auto compile = entry<int(Program, int, const char* const*)>(library, "nvrtcCompileProgram");
   const auto size_of = entry<int(Program, std::size_t*)>(library, "nvrtcGetPTXSize");
   const auto get = entry<int(Program, char*)>(library, "nvrtcGetPTX");

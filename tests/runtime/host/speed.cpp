@@ -1,14 +1,15 @@
-// host_speed [N...]: how fast the host device executes a causal f32 attention kernel of D = 64 on one thread: the least
-// of several runs, by the clock of the process, so that a busy machine matters little.
+// host_speed [N...]: how fast the host device executes a causal f32 attention kernel of D = 64 on
+// one thread: the least of several runs, by the clock of the process, so that a busy machine
+// matters little.
+#include "tests/runtime/host/bench.h"
+#include "tests/runtime/host/nvrtc.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <ctime>
 #include <random>
-
-#include "tests/runtime/host/bench.h"
-#include "tests/runtime/host/nvrtc.h"
 
 namespace {
 
@@ -42,10 +43,15 @@ void measure(const std::string& compiler, const std::string& ptx, int n, host::I
   artifact.param_bytes = sizeof(Params);
   const int tiles = (n + tile - 1) / tile;
   const Params params{1, 1, 1, 1, n, n, 0.125f, tiles};
-  const auto view = [&](std::vector<float>& values) { return TensorView::contiguous(values.data(), DType::f32, {n, D}); };
+  const auto view = [&](std::vector<float>& values) {
+    return TensorView::contiguous(values.data(), DType::f32, {n, D});
+  };
   const Region regions[] = {{"q", view(q)}, {"k", view(k)}, {"v", view(v)}, {"o", view(o), true}};
   const AddressSlot slots[] = {{0, 0}, {8, 1}, {16, 2}, {24, 3}};
-  const Launch launch{.blocks = static_cast<std::uint64_t>(tiles), .params = std::as_bytes(std::span(&params, 1)), .slots = slots, .regions = regions};
+  const Launch launch{.blocks = static_cast<std::uint64_t>(tiles),
+                      .params = std::as_bytes(std::span(&params, 1)),
+                      .slots = slots,
+                      .regions = regions};
   const auto kernel = host::open_host(host::HostOptions{.threads = 1, .isa = isa})->load(artifact);
   double least = 1e9;
   host::Statistics executed;
@@ -54,9 +60,12 @@ void measure(const std::string& compiler, const std::string& ptx, int n, host::I
     executed = host::launch_counted(*kernel, launch);
     least = std::min(least, processor_seconds() - start);
   }
-  fmt::print("{:6} {:8} N {:5}: {:8.2f} ms, {:9} warp-instructions, {:6.1f} M/s, {:5.2f} G lane-instructions/s\n", compiler,
-             host::name_of(isa), n, least * 1e3, executed.warp_instructions, static_cast<double>(executed.warp_instructions) / least / 1e6,
-             static_cast<double>(executed.lane_instructions) / least / 1e9);
+  fmt::print(
+      "{:6} {:8} N {:5}: {:8.2f} ms, {:9} warp-instructions, {:6.1f} M/s, {:5.2f} G "
+      "lane-instructions/s\n",
+      compiler, host::name_of(isa), n, least * 1e3, executed.warp_instructions,
+      static_cast<double>(executed.warp_instructions) / least / 1e6,
+      static_cast<double>(executed.lane_instructions) / least / 1e9);
 }
 
 }  // namespace
