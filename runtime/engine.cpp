@@ -18,9 +18,7 @@ std::uint64_t number(std::string_view hex) {
 }
 
 std::shared_ptr<const Planned> make_plan(const EngineState& engine, const Spec& spec) {
-  plan::Facts facts{
-      .arch = engine.device->arch(),
-      .checked = engine.device->kind() == DeviceKind::host || engine.options.validate};
+  const plan::Facts facts{.arch = engine.device->arch(), .checked = engine.checked};
   plan::Plan plan = plan::plan(spec, facts);
   std::string_view digest = plan.digest;
   std::array numbers{number(digest.substr(0, 16)), number(digest.substr(16))};

@@ -66,6 +66,7 @@ struct Stages {
 /// GPUs.
 struct Pairing {
   bool nvrtc_on_host = false;
+  bool unchecked = false;  ///< the code that a GPU runs without validation, on any device
 };
 
 /// Opens the device and the compiler that the options name.
@@ -74,7 +75,7 @@ std::shared_ptr<EngineState> open_engine(const EngineOptions& options, Pairing p
 std::shared_ptr<EngineState> make_engine(const EngineOptions& options,
                                          std::shared_ptr<const Device> device,
                                          std::shared_ptr<const Compiler> compiler,
-                                         std::string notice = {});
+                                         std::string notice = {}, bool unchecked = false);
 
 /// The stages one by one, each through its cache; `stages` may be null.
 std::shared_ptr<const Planned> planned_for(EngineState& engine, const Spec& spec,
@@ -97,6 +98,7 @@ struct EngineState {
   const std::shared_ptr<const runtime::Device> device;
   const std::shared_ptr<const runtime::Compiler> compiler;
   const std::string notice;  ///< says so where automatic could not take NVRTC; usually ""
+  const bool checked;        ///< plans report needed reads outside their tensor
   runtime::DiskCache disk;
   runtime::PlanTable plans{};
   runtime::MemoryCache<runtime::KernelKey, const runtime::Kernel> kernels{};

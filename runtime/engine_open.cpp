@@ -55,18 +55,21 @@ std::shared_ptr<EngineState> open_engine(const EngineOptions& options, Pairing p
   std::shared_ptr<const Device> device = open_device(options);
   std::string notice;
   std::shared_ptr<const Compiler> compiler = open_compiler(options, *device, pairing, notice);
-  return make_engine(options, std::move(device), std::move(compiler), std::move(notice));
+  return make_engine(options, std::move(device), std::move(compiler), std::move(notice),
+                     pairing.unchecked);
 }
 
 std::shared_ptr<EngineState> make_engine(const EngineOptions& options,
                                          std::shared_ptr<const Device> device,
                                          std::shared_ptr<const Compiler> compiler,
-                                         std::string notice) {
+                                         std::string notice, bool unchecked) {
+  const bool checked = device->kind() == DeviceKind::host || options.validate;
   return std::shared_ptr<EngineState>(
       new EngineState{.options = options,
                       .device = std::move(device),
                       .compiler = std::move(compiler),
                       .notice = std::move(notice),
+                      .checked = checked && !unchecked,
                       .disk = DiskCache({.dir = options.cache_dir,
                                          .shared_dirs = options.shared_cache_dirs,
                                          .max_bytes = options.cache_bytes,

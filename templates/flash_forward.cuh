@@ -98,13 +98,10 @@ struct FlashForward {
     cta_sync();  // every warp has read V
   }
 
-  // Rows behind the last one work on its position, and their results go nowhere.
-  LACUNA_MEMBER s32 query(int i) const {
-    return wrap_add(min_of(row0 + Machine::row(i), at.q_len - 1), at.offset);
-  }
+  LACUNA_MEMBER bool exists(int i) const { return row0 + Machine::row(i) < at.q_len; }
+  LACUNA_MEMBER s32 query(int i) const { return wrap_add(row0 + Machine::row(i), at.offset); }
 
-  // z = score(scale dot), in base 2; a pair that does not attend is -inf and its score is not
-  // evaluated.
+  // z = score(scale dot); a pair that does not attend is -inf, and its score is not evaluated.
   LACUNA_MEMBER void to_scores(float (&z)[rows][keys], s32 key0, bool full) {
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
@@ -112,9 +109,8 @@ struct FlashForward {
       LACUNA_UNROLL
       for (int j = 0; j < keys; ++j) {
         const s32 k = key0 + Machine::key(j);
-        const bool live = full || (k < at.k_len && Pattern::attends(p, at, q, k));
-        z[i][j] = live ? Pattern::score(p, at, q, k, z[i][j] * p.call.scale) * Softmax::log2_e
-                       : -infinity();
+        const bool live = exists(i) && (full || (k < at.k_len && Pattern::attends(p, at, q, k)));
+        z[i][j] = live ? Pattern::score(p, at, q, k, z[i][j] * p.call.scale) : -infinity();
       }
     }
   }
@@ -142,9 +138,9 @@ struct FlashForward {
       const s32 r = row0 + Machine::row(i);
       const float total = Machine::row_sum(state[i].sum);
       if (r >= limit) continue;
-      SoftmaxEnd end = nothing();  // of a padded row: it worked on another row's position
-      if (r < at.q_len)
-        end = finish(state[i].max, total, Pattern::sink(p, at, wrap_add(r, at.offset)));
+      SoftmaxEnd end = {0.0f, -infinity()};  // absent, or no key answers
+      if (is_answered(state[i].max, total))
+        end = finish(state[i].max, total, Pattern::sink(p, at, query(i)));
       const s64 row = at.q_start + r;
       const u64 to = address_of<typename Config::Out>(p.call.o, at.h, row);
       LACUNA_UNROLL

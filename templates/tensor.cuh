@@ -41,7 +41,7 @@ LACUNA_DEVICE typename Storage::Raw load_element(u64 base, s64 index) {
 }
 
 // An element of a tensor of the pattern at indices that lie inside it. A tensor without elements
-// reads as zero.
+// has no address, and reads as zero.
 template <class Storage>
 LACUNA_DEVICE auto read(const TensorArg& t, s32 i0 = 0, s32 i1 = 0, s32 i2 = 0, s32 i3 = 0,
                         s32 i4 = 0, s32 i5 = 0) {
@@ -64,6 +64,11 @@ struct Place {
   s32 q_start, k_start;  // first row in the tensors: 0 unless sequences are packed
   s32 offset;
 };
+
+// The row of a key in packed tensors; of a sequence without keys, one that exists.
+LACUNA_DEVICE s32 packed_key(s32 key, const Place& at, const CallArg& call) {
+  return min_of(key + at.k_start, call.keys - 1);
+}
 
 // Clamps as above, and records the first index that was outside (code compiled with checks only).
 LACUNA_DEVICE s32 checked_index(const CallArg& call, const Place& at, s32 q, s32 k, s32 tensor,

@@ -184,9 +184,6 @@ std::string ExpressionWriter::read(NodeId node) {
   int axis = 0;
   for (const NodeId operand : graph_.operands(node)) text += ", " + index(tensor, axis++, operand);
   text += ")";
-  const bool stores_integers =
-      storage != DType::f32 && storage != DType::f16 && storage != DType::bf16;
-  if (declared.type == Type::f32 && stores_integers) return fmt::format("float_of({})", text);
   if (declared.type == Type::boolean && storage != DType::boolean)
     return fmt::format("({} != 0)", text);
   return text;
@@ -210,7 +207,8 @@ std::string ExpressionWriter::index(std::uint32_t tensor, int number, NodeId nod
                              surroundings_.k, tensor, number, text, extent)
                : fmt::format("clamp_index({}, {})", text, extent);
   }
-  if (axis.kind == ir::AxisKind::key && packed) text = fmt::format("{} + at.k_start", text);
+  if (axis.kind == ir::AxisKind::key && packed)
+    text = fmt::format("packed_key({}, at, p.call)", text);
   return text;
 }
 

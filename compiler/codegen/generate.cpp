@@ -18,7 +18,7 @@ std::string escaped(std::string_view path) {
   std::string out;
   for (const char c : path) {
     if (c == '"' || c == '\\') out += '\\';
-    out += c == '\n' ? ' ' : c;
+    out += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
   }
   return out;
 }
@@ -254,7 +254,8 @@ Source generate(const plan::Plan& plan, const plan::Pass& pass, plan::Variant va
       "static_assert(sizeof(Params) == {}, \"host and device disagree about the parameters\");",
       source.param_bytes);
   text.line(
-      "static_assert(sizeof(Fma<Config>::Shared) == {}, \"host and device disagree about shared "
+      "static_assert(sizeof(FlashForward<Config, Params>::Shared) == {}, \"host and device "
+      "disagree about shared "
       "memory\");",
       source.shared_bytes);
   text.line("}}  // namespace lacuna");

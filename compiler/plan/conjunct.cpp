@@ -47,7 +47,7 @@ Conjunct classify(const ir::Pattern& pattern, const ir::Mask& mask, NodeId expr)
   c.where = mask.where;
   c.text = ir::print(graph, expr, pattern);
   c.key_only = on_key(graph, expr) && !on_query(graph, expr);
-  if (auto bands = bands_of(graph, expr)) {
+  if (auto bands = bands_of(pattern, expr)) {
     c.best = Strategy::band;
     c.why = "affine in the positions";
     if (mask.wish != ir::PlanWish::elements) {
@@ -60,7 +60,8 @@ Conjunct classify(const ir::Pattern& pattern, const ir::Mask& mask, NodeId expr)
     c.best = choice.best;
     c.why = choice.why;
   }
-  if (mask.wish == ir::PlanWish::elements) c.why += "; elements were asked for";
+  c.as_wished = mask.wish == ir::PlanWish::elements;
+  if (c.as_wished) c.why += "; elements were asked for";
   return c;
 }
 

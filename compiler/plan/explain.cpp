@@ -15,7 +15,7 @@ std::string place(const Span& span) {
 
 // A strategy that would be better than testing elements, and is not offered yet, is said so.
 std::string reason(const Conjunct& c) {
-  if (c.taken == c.best) return c.why;
+  if (c.taken == c.best || c.as_wished) return c.why;
   return fmt::format("{}; '{}' would fit and is not yet taken", c.why, name_of(c.best));
 }
 

@@ -43,9 +43,18 @@ void check_weights(const ir::Pattern& pattern) {
                 weights.where);
 }
 
+void add(Digest& digest, const Span& where) {
+  digest.add("file", where.file).add("line", where.line);
+}
+
+// The lines of the pattern too: generated code and reports carry them.
 std::string digest_of(const Plan& plan) {
   const Spec& spec = plan.spec;
+  const ir::Pattern& pattern = spec.pattern.tree();
   Digest digest;
+  digest.add("name", pattern.name);
+  for (const Span& where : pattern.score_where) add(digest, where);
+  add(digest, pattern.weights.where);
   digest.add("pattern", spec.pattern.digest());
   digest.add("dtype", static_cast<int>(spec.dtype))
       .add("output", static_cast<int>(spec.output.value_or(spec.dtype)));
@@ -54,8 +63,10 @@ std::string digest_of(const Plan& plan) {
   for (const auto& [name, dtype] : spec.storage)
     digest.add("tensor", name).add("storage", static_cast<int>(dtype));
   digest.add("arch", plan.facts.arch.name()).add("checked", plan.facts.checked);
-  for (const Conjunct& c : plan.conjuncts)
+  for (const Conjunct& c : plan.conjuncts) {
     digest.add("strategy", static_cast<int>(c.taken)).add("conjunct", c.text);
+    add(digest, c.where);
+  }
   for (const Pass& pass : plan.passes) {
     const Schedule& s = pass.schedule;
     digest.add("pass", static_cast<int>(pass.kind)).add("machine", pass.machine);

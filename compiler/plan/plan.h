@@ -32,6 +32,7 @@ struct Conjunct {
   Strategy taken = Strategy::elements;
   Strategy best = Strategy::elements;  ///< what a planner with every strategy would take
   std::string why;
+  bool as_wished = false;   ///< `plan elements` decided
   std::vector<Band> bands;  ///< where taken is band: their intersection is the conjunct, exactly
   bool key_only =
       false;  ///< depends on the key but not on the query: rows of K and V are zero-filled by it

@@ -7,13 +7,16 @@ namespace lacuna::tests {
 namespace {
 
 void open(std::vector<TestEngine>& engines, DeviceKind device, CompilerKind compiler,
-          std::string name) {
+          const std::string& name) {
   EngineOptions options;
   options.device = device;
   options.compiler = compiler;
   options.validate = true;
   try {
-    engines.push_back({name, runtime::open_engine(options, {.nvrtc_on_host = true})});
+    for (const bool unchecked : {false, true})
+      engines.push_back(
+          {name + (unchecked ? ", unchecked" : ""),
+           runtime::open_engine(options, {.nvrtc_on_host = true, .unchecked = unchecked})});
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::unavailable) throw;
     std::cerr << "conformance without " << name << ": " << error.what() << '\n';

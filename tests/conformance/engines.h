@@ -13,8 +13,9 @@ struct TestEngine {
 };
 
 /// Every pairing that this machine offers: host with each compiler, or what LACUNA_DEVICE names.
-/// Without a disk cache, so that what is tested is what was generated now. At least one, or a
-/// failure that says what is missing.
+/// Each twice: with the checks that the host device and `validate` have, and with the code that a
+/// GPU runs otherwise. Without a disk cache, so that what is tested is what was generated now.
+/// Fails, and says what is missing, where there is none.
 const std::vector<TestEngine>& engines();
 
 }  // namespace lacuna::tests

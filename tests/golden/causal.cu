@@ -29,8 +29,8 @@ struct Config {
   static constexpr Lengths lengths = Lengths::uniform;
 };
 static_assert(sizeof(Params) == 256, "host and device disagree about the parameters");
-static_assert(sizeof(Fma<Config>::Shared) == 35328, "host and device disagree about shared memory");
+static_assert(sizeof(FlashForward<Config, Params>::Shared) == 35328, "host and device disagree about shared memory");
 }  // namespace lacuna
-LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_69c0ed41f127e78c_aligned(LACUNA_GRID_CONST lacuna::Params p) {
+LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_149083dd930934ec_aligned(LACUNA_GRID_CONST lacuna::Params p) {
   lacuna::flash_forward<lacuna::Config>(p);
 }

@@ -15,7 +15,7 @@ struct Pattern {
 #line 16 "docs.cu"
   // id[b, q] == id[b, k]
 #line 3 "golden.lac"
-  LACUNA_MEMBER static bool conjunct_1(const Params& p, const Place& at, s32 q, s32 k) { return (read<Integer<s32>>(p.tensor[0], at.b, clamp_index(q, at.k_len) + at.k_start) == read<Integer<s32>>(p.tensor[0], at.b, k + at.k_start)); }
+  LACUNA_MEMBER static bool conjunct_1(const Params& p, const Place& at, s32 q, s32 k) { return (read<Integer<s32>>(p.tensor[0], at.b, packed_key(clamp_index(q, at.k_len), at, p.call)) == read<Integer<s32>>(p.tensor[0], at.b, packed_key(k, at, p.call))); }
 #line 20 "docs.cu"
   LACUNA_MEMBER static bool attends(const Params& p, const Place& at, s32 q, s32 k) { return conjunct_0(p, at, q, k) && conjunct_1(p, at, q, k); }
   LACUNA_MEMBER static bool keeps_key(const Params& p, const Place& at, s32 k) { return true; }
@@ -35,8 +35,8 @@ struct Config {
   static constexpr Lengths lengths = Lengths::packed;
 };
 static_assert(sizeof(Params) == 336, "host and device disagree about the parameters");
-static_assert(sizeof(Fma<Config>::Shared) == 35328, "host and device disagree about shared memory");
+static_assert(sizeof(FlashForward<Config, Params>::Shared) == 35328, "host and device disagree about shared memory");
 }  // namespace lacuna
-LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_99b82af3364194e0_aligned(LACUNA_GRID_CONST lacuna::Params p) {
+LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_60a6a36774a6859e_aligned(LACUNA_GRID_CONST lacuna::Params p) {
   lacuna::flash_forward<lacuna::Config>(p);
 }

@@ -54,8 +54,8 @@ struct Config {
   static constexpr Lengths lengths = Lengths::uniform;
 };
 static_assert(sizeof(Params) == 344, "host and device disagree about the parameters");
-static_assert(sizeof(Fma<Config>::Shared) == 35328, "host and device disagree about shared memory");
+static_assert(sizeof(FlashForward<Config, Params>::Shared) == 35328, "host and device disagree about shared memory");
 }  // namespace lacuna
-LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_6357f325675d6d7a_aligned(LACUNA_GRID_CONST lacuna::Params p) {
+LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_06e13803ca940152_aligned(LACUNA_GRID_CONST lacuna::Params p) {
   lacuna::flash_forward<lacuna::Config>(p);
 }
