@@ -13,7 +13,7 @@ namespace lacuna::runtime::host {
 namespace {
 
 constexpr int max_call_depth = 32;
-constexpr std::size_t max_instructions = std::size_t{1} << 22;
+constexpr std::size_t max_instructions = std::size_t{1} << 20;
 constexpr std::uint64_t max_window_bytes = std::uint64_t{1} << 24;
 constexpr std::uint64_t max_local_bytes = std::uint64_t{1} << 19;  // as on a GPU
 
@@ -196,6 +196,16 @@ void Decoder::emit(const Instruction& instruction) {
 }
 
 void Decoder::statement(Frame& frame, const ptx::Statement& statement) {
+  static constexpr std::pair<Shape, void (Decoder::*)(Frame&, const Row&)> decoders[] = {
+      {Shape::plain, &Decoder::plain},      {Shape::converts, &Decoder::plain},
+      {Shape::compare, &Decoder::paired},   {Shape::paired, &Decoder::paired},
+      {Shape::move, &Decoder::move},        {Shape::load, &Decoder::load},
+      {Shape::store, &Decoder::store},      {Shape::atomic, &Decoder::atomic},
+      {Shape::reduction, &Decoder::atomic}, {Shape::prefetch, &Decoder::prefetch},
+      {Shape::branch, &Decoder::branch},    {Shape::branch_table, &Decoder::branch_table},
+      {Shape::barrier, &Decoder::barrier},  {Shape::barrier_reduce, &Decoder::barrier_reduce},
+      {Shape::finish, &Decoder::finish},    {Shape::call, &Decoder::call},
+  };
   statement_ = &statement;
   const Row& row = find_row(frame);
   place_ = static_cast<std::uint32_t>(program_.places.size());
@@ -203,54 +213,12 @@ void Decoder::statement(Frame& frame, const ptx::Statement& statement) {
   wider_registers_ =
       row.shape == Shape::converts || row.shape == Shape::load || row.shape == Shape::store;
   widenings_.clear();
-  switch (row.shape) {
-    case Shape::plain:
-    case Shape::converts:
-      plain(frame, row);
-      break;
-    case Shape::compare:
-      compare(frame, row);
-      break;
-    case Shape::paired:
-      paired(frame, row);
-      break;
-    case Shape::move:
-      move(frame, row);
-      break;
-    case Shape::load:
-      load(frame, row);
-      break;
-    case Shape::store:
-      store(frame, row);
-      break;
-    case Shape::atomic:
-    case Shape::reduction:
-      atomic(frame, row);
-      break;
-    case Shape::prefetch:
-      break;
-    case Shape::branch:
-      branch(frame, row);
-      break;
-    case Shape::branch_table:
-      branch_table(frame, row);
-      break;
-    case Shape::barrier:
-      barrier(frame, row);
-      break;
-    case Shape::barrier_reduce:
-      barrier_reduce(frame, row);
-      break;
-    case Shape::finish:
-      finish(frame, row);
-      break;
-    case Shape::call:
-      return call(frame);
-  }
+  for (const auto& [shape, decode] : decoders)
+    if (shape == row.shape) (this->*decode)(frame, row);
   emit_widenings(frame);
 }
 
-void Decoder::call(Frame& frame) {
+void Decoder::call(Frame& frame, const Row&) {
   const std::vector<Operand>& operands = statement_->operands;
   const std::size_t callee_at =
       !operands.empty() && operands[0].kind == Operand::Kind::list ? 1 : 0;
@@ -271,8 +239,13 @@ void Decoder::call(Frame& frame) {
     if (formal.size() != (actual == nullptr ? 0 : actual->parts.size()))
       fail(fmt::format("'{}' takes {} parameters", callee.name, formal.size()));
     for (std::size_t k = 0; k < formal.size(); ++k) {
-      if (actual->parts[k].kind != Operand::Kind::variable)
+      const Operand& argument = actual->parts[k];
+      const bool variable = argument.kind == Operand::Kind::variable;
+      if (!variable || variable_of(frame, argument).space != ptx::Space::param)
         unknown("a call whose argument is not a .param variable");
+      if (variable_of(frame, argument).bytes != callee.variables[formal[k]].bytes)
+        fail(fmt::format("'{}' does not have the size of the parameter '{}'", argument.text,
+                         callee.variables[formal[k]].name));
       inner.variables[formal[k]] = variable_offset(frame, actual->parts[k]);
     }
   };

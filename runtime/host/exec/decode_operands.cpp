@@ -188,6 +188,7 @@ void Decoder::emit_widenings(Frame& frame) {
     widen.dst[0] = each.to;
     emit(widen);
   }
+  widenings_.clear();
 }
 
 void Decoder::address(Frame& frame, const Operand& operand, Instruction& instruction) {

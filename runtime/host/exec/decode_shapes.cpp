@@ -33,10 +33,6 @@ void Decoder::plain(Frame& frame, const Row& row) {
   emit(instruction);
 }
 
-void Decoder::compare(Frame& frame, const Row& row) {
-  paired(frame, row);
-}
-
 /// d[|q], a, b, ...
 void Decoder::paired(Frame& frame, const Row& row) {
   const std::size_t srcs = count_of(row.src);
@@ -143,6 +139,14 @@ void Decoder::atomic(Frame& frame, const Row& row) {
   for (std::size_t k = 0; k < values; ++k)
     instruction.src[1 + k] = source(frame, statement_->operands[dsts + 1 + k], row.src[1 + k]);
   if (dsts != 0) instruction.dst[0] = destination(frame, statement_->operands[0], row.dst[0]);
+  emit(instruction);
+}
+
+/// Nothing to execute, but the operand must be one.
+void Decoder::prefetch(Frame& frame, const Row& row) {
+  expect_operands(1, 1);
+  Instruction instruction = begin(frame, row);
+  address(frame, statement_->operands[0], instruction);
   emit(instruction);
 }
 

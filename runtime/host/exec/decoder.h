@@ -64,7 +64,6 @@ class Decoder {
 
   // Shapes (decode_shapes.cpp).
   void plain(Frame& frame, const Row& row);
-  void compare(Frame& frame, const Row& row);
   void paired(Frame& frame, const Row& row);
   void move(Frame& frame, const Row& row);
   void move_vector(Frame& frame, const Row& row, bool packs);
@@ -76,7 +75,8 @@ class Decoder {
   void barrier(Frame& frame, const Row& row);
   void barrier_reduce(Frame& frame, const Row& row);
   void finish(Frame& frame, const Row& row);
-  void call(Frame& frame);
+  void prefetch(Frame& frame, const Row& row);
+  void call(Frame& frame, const Row& row);
   bool forward_constant(Frame& frame, const Row& row);
 
   // Operands (decode_operands.cpp).

@@ -64,9 +64,6 @@ LACUNA_INLINE f64 nearest(f64 x) {
   return x + 0x1.8p52 - 0x1.8p52;
 }
 
-// ---- directed rounding
-// -------------------------------------------------------------------------------------------
-
 /// The rounding-control bits of MXCSR.
 enum Rounding : u8 { to_nearest, down, up, to_zero };
 
@@ -90,9 +87,6 @@ constexpr Row rounding_row(const char* name, Rounding mode, F f, Shape shape = S
   result.code = mode;
   return result;
 }
-
-// ---- half and bfloat16
-// ------------------------------------------------------------------------------------------
 
 LACUNA_INLINE f32 widen(f16 x) {
   const u32 sign = static_cast<u32>(x.bits & 0x8000u) << 16, rest = x.bits & 0x7fffu;
@@ -165,9 +159,6 @@ LACUNA_INLINE f64 add_to_odd(f64 a, f64 b) {
   const u64 opposite = (bits_of(lost) ^ bits_of(sum)) >> 63;
   return f64_of((bits_of(sum) - (opposite & inexact)) | inexact);
 }
-
-// ---- approximations
-// ---------------------------------------------------------------------------------------------
 
 /// 2^k for -1022 <= k <= 1023.
 LACUNA_INLINE f64 power_of_two(f64 k) {

@@ -137,20 +137,27 @@ constexpr Row red_row(const char* name, Handler run) {
 }
 
 // clang-format off
-#define ATOM(space, window, op, Op, T) atom_row<T>("atom" space "." op "." #T, atom<Window::window, T, Op>),
+#define ATOM(space, window, op, Op, T) \
+  atom_row<T>("atom" space "." op "." #T, atom<Window::window, T, Op>),
 #define BOTH(space, window, op, Op, T) \
   ATOM(space, window, op, Op, T) red_row<T>("red" space "." op "." #T, red<Window::window, T, Op>),
-#define SWAP(space, window, T) atom_row<T>("atom" space ".cas." #T, compare_and_swap<Window::window, T>, kind<T>),
-#define SPACE(space, window)                                                                                    \
-  BOTH(space, window, "add", Add, u32) BOTH(space, window, "add", Add, s32) BOTH(space, window, "add", Add, u64) \
-  BOTH(space, window, "add", Add, f32) BOTH(space, window, "add", Add, f64)                                     \
-  BOTH(space, window, "min", Min, u32) BOTH(space, window, "min", Min, s32) BOTH(space, window, "min", Min, u64) \
-  BOTH(space, window, "min", Min, s64) BOTH(space, window, "max", Max, u32) BOTH(space, window, "max", Max, s32) \
-  BOTH(space, window, "max", Max, u64) BOTH(space, window, "max", Max, s64)                                     \
-  BOTH(space, window, "inc", Increment, u32) BOTH(space, window, "dec", Decrement, u32)                         \
-  BOTH(space, window, "and", And, b32) BOTH(space, window, "or", Or, b32) BOTH(space, window, "xor", Xor, b32)  \
-  BOTH(space, window, "and", And, b64) BOTH(space, window, "or", Or, b64) BOTH(space, window, "xor", Xor, b64)  \
-  ATOM(space, window, "exch", Exchange, b32) ATOM(space, window, "exch", Exchange, b64)                         \
+#define SWAP(space, window, T) \
+  atom_row<T>("atom" space ".cas." #T, compare_and_swap<Window::window, T>, kind<T>),
+#define SPACE(space, window) \
+  BOTH(space, window, "add", Add, u32) BOTH(space, window, "add", Add, s32) \
+  BOTH(space, window, "add", Add, u64) \
+  BOTH(space, window, "add", Add, f32) BOTH(space, window, "add", Add, f64) \
+  BOTH(space, window, "min", Min, u32) BOTH(space, window, "min", Min, s32) \
+  BOTH(space, window, "min", Min, u64) \
+  BOTH(space, window, "min", Min, s64) BOTH(space, window, "max", Max, u32) \
+  BOTH(space, window, "max", Max, s32) \
+  BOTH(space, window, "max", Max, u64) BOTH(space, window, "max", Max, s64) \
+  BOTH(space, window, "inc", Increment, u32) BOTH(space, window, "dec", Decrement, u32) \
+  BOTH(space, window, "and", And, b32) BOTH(space, window, "or", Or, b32) \
+  BOTH(space, window, "xor", Xor, b32) \
+  BOTH(space, window, "and", And, b64) BOTH(space, window, "or", Or, b64) \
+  BOTH(space, window, "xor", Xor, b64) \
+  ATOM(space, window, "exch", Exchange, b32) ATOM(space, window, "exch", Exchange, b64) \
   SWAP(space, window, b32) SWAP(space, window, b64)
 
 constexpr Row rows[] = {SPACE("", generic) SPACE(".global", global) SPACE(".shared", shared)};

@@ -139,30 +139,31 @@ constexpr Row set_row(const char* name, Combination code, Handler run) {
 }
 
 // clang-format off
-#define SETP(cmp, type, T, ftz, name)                                                                \
-  compare_row<T>("setp." #cmp name "." #type, alone, set_predicates<cmp, T, ftz>),                   \
-      compare_row<T>("setp." #cmp ".and" name "." #type, with_and, set_predicates<cmp, T, ftz>),     \
-      compare_row<T>("setp." #cmp ".or" name "." #type, with_or, set_predicates<cmp, T, ftz>),       \
+#define SETP(cmp, type, T, ftz, name) \
+  compare_row<T>("setp." #cmp name "." #type, alone, set_predicates<cmp, T, ftz>), \
+      compare_row<T>("setp." #cmp ".and" name "." #type, with_and, set_predicates<cmp, T, ftz>), \
+      compare_row<T>("setp." #cmp ".or" name "." #type, with_or, set_predicates<cmp, T, ftz>), \
       compare_row<T>("setp." #cmp ".xor" name "." #type, with_xor, set_predicates<cmp, T, ftz>),
-#define SET(cmp, type, T, ftz, name, D, truth)                                                       \
-  set_row<T>("set." #cmp name "." #D "." #type, alone, set_register<cmp, T, ftz, truth>),            \
-      set_row<T>("set." #cmp ".and" name "." #D "." #type, with_and, set_register<cmp, T, ftz, truth>), \
-      set_row<T>("set." #cmp ".or" name "." #D "." #type, with_or, set_register<cmp, T, ftz, truth>),   \
-      set_row<T>("set." #cmp ".xor" name "." #D "." #type, with_xor, set_register<cmp, T, ftz, truth>),
-#define SETS(cmp, type, T, ftz, name)                                                                \
-  SET(cmp, type, T, ftz, name, u32, ~0u) SET(cmp, type, T, ftz, name, s32, ~0u)                      \
+#define SET_ROW(cmp, type, T, ftz, name, D, truth, op, code) \
+  set_row<T>("set." #cmp op name "." #D "." #type, code, set_register<cmp, T, ftz, truth>),
+#define SET(...) \
+  SET_ROW(__VA_ARGS__, "", alone) SET_ROW(__VA_ARGS__, ".and", with_and) \
+  SET_ROW(__VA_ARGS__, ".or", with_or) SET_ROW(__VA_ARGS__, ".xor", with_xor)
+#define SETS(cmp, type, T, ftz, name) \
+  SET(cmp, type, T, ftz, name, u32, ~0u) SET(cmp, type, T, ftz, name, s32, ~0u) \
   SET(cmp, type, T, ftz, name, f32, 0x3f800000u)
 
 #define EQUALITY(X, ...) X(eq, __VA_ARGS__) X(ne, __VA_ARGS__)
 #define ORDER(X, ...) X(lt, __VA_ARGS__) X(le, __VA_ARGS__) X(gt, __VA_ARGS__) X(ge, __VA_ARGS__)
 #define UNSIGNED(X, ...) X(lo, __VA_ARGS__) X(ls, __VA_ARGS__) X(hi, __VA_ARGS__) X(hs, __VA_ARGS__)
-#define UNORDERED(X, ...)                                                                            \
-  X(ltu, __VA_ARGS__) X(leu, __VA_ARGS__) X(gtu, __VA_ARGS__) X(geu, __VA_ARGS__)                    \
+#define UNORDERED(X, ...) \
+  X(ltu, __VA_ARGS__) X(leu, __VA_ARGS__) X(gtu, __VA_ARGS__) X(geu, __VA_ARGS__) \
   X(equ, __VA_ARGS__) X(neu, __VA_ARGS__) X(num, __VA_ARGS__) X(nan, __VA_ARGS__)
 #define BITS(X, T) EQUALITY(X, T, T, false, "")
 #define SIGNED(X, T) BITS(X, T) ORDER(X, T, T, false, "")
 #define NATURAL(X, T) SIGNED(X, T) UNSIGNED(X, T, T, false, "")
-#define FLOATING(X, T, ftz, name) EQUALITY(X, T, T, ftz, name) ORDER(X, T, T, ftz, name) UNORDERED(X, T, T, ftz, name)
+#define FLOATING(X, T, ftz, name) \
+  EQUALITY(X, T, T, ftz, name) ORDER(X, T, T, ftz, name) UNORDERED(X, T, T, ftz, name)
 
 constexpr Row rows[] = {
     BITS(SETP, b16) BITS(SETP, b32) BITS(SETP, b64)

@@ -54,9 +54,6 @@ void give_way(Warp& w, const Instruction&) {
   w.limit = -1;
 }
 
-// ---- barriers
-// ---------------------------------------------------------------------------------------------------
-
 enum Part : u8 { sync_aligned, sync_any, arrive_aligned, arrive_any, count_of, all_of, any_of };
 bool is_aligned(u8 part) {
   return part != sync_any && part != arrive_any;
@@ -173,27 +170,35 @@ constexpr Row reduce_row(const char* name, Part part) {
 #define BARRIERS(name, aligned_sync, aligned_arrive) \
   barrier_row(name ".sync", aligned_sync), barrier_row(name ".arrive", aligned_arrive),
 #define REDUCTIONS(name, tail) \
-  reduce_row(name ".red.popc" tail ".u32", count_of), reduce_row(name ".red.and" tail ".pred", all_of), \
+  reduce_row(name ".red.popc" tail ".u32", count_of), \
+  reduce_row(name ".red.and" tail ".pred", all_of), \
       reduce_row(name ".red.or" tail ".pred", any_of),
 #define FENCE(name) control(name, nothing, Shape::plain),
 #define SCOPES(name) FENCE(name ".cta") FENCE(name ".cluster") FENCE(name ".gpu") FENCE(name ".sys")
 
 constexpr Row rows[] = {
     control("bra", branch, Shape::branch), control("bra.uni", branch, Shape::branch),
-    control("brx.idx", branch_table, Shape::branch_table), control("brx.idx.uni", branch_table, Shape::branch_table),
+    control("brx.idx", branch_table, Shape::branch_table),
+    control("brx.idx.uni", branch_table, Shape::branch_table),
     control("call", nothing, Shape::call), control("call.uni", nothing, Shape::call),
-    control("ret", finish, Shape::finish), control("ret.uni", finish, Shape::finish), control("exit", finish, Shape::finish),
+    control("ret", finish, Shape::finish), control("ret.uni", finish, Shape::finish),
+    control("exit", finish, Shape::finish),
     control("trap", trap, Shape::plain), control("brkpt", trap, Shape::plain),
     {"nanosleep.u32", give_way, Shape::plain, Neutral::none, 0, 1, {}, {Kind::b32}},
     BARRIERS("bar", sync_aligned, arrive_aligned) BARRIERS("bar.cta", sync_aligned, arrive_aligned)
     BARRIERS("barrier", sync_any, arrive_any) BARRIERS("barrier.cta", sync_any, arrive_any)
-    barrier_row("barrier.sync.aligned", sync_aligned), barrier_row("barrier.cta.sync.aligned", sync_aligned),
-    barrier_row("barrier.arrive.aligned", arrive_aligned), barrier_row("barrier.cta.arrive.aligned", arrive_aligned),
-    REDUCTIONS("bar", "") REDUCTIONS("bar.cta", "") REDUCTIONS("barrier", ".aligned") REDUCTIONS("barrier.cta", ".aligned")
+    barrier_row("barrier.sync.aligned", sync_aligned),
+    barrier_row("barrier.cta.sync.aligned", sync_aligned),
+    barrier_row("barrier.arrive.aligned", arrive_aligned),
+    barrier_row("barrier.cta.arrive.aligned", arrive_aligned),
+    REDUCTIONS("bar", "") REDUCTIONS("bar.cta", "") REDUCTIONS("barrier", ".aligned")
+    REDUCTIONS("barrier.cta", ".aligned")
     FENCE("membar.cta") FENCE("membar.gl") FENCE("membar.sys")
     SCOPES("fence") SCOPES("fence.sc") SCOPES("fence.acq_rel")
-    control("prefetch.global.L1", nothing, Shape::prefetch), control("prefetch.global.L2", nothing, Shape::prefetch),
-    control("prefetch.L1", nothing, Shape::prefetch), control("prefetch.L2", nothing, Shape::prefetch),
+    control("prefetch.global.L1", nothing, Shape::prefetch),
+    control("prefetch.global.L2", nothing, Shape::prefetch),
+    control("prefetch.L1", nothing, Shape::prefetch),
+    control("prefetch.L2", nothing, Shape::prefetch),
 };
 // clang-format on
 

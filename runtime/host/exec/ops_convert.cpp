@@ -25,9 +25,6 @@ LACUNA_INLINE D saturate_integer(S a) {
   }
 }
 
-// ---- rounding to integers
-// ---------------------------------------------------------------------------------------
-
 struct rni {
   static LACUNA_INLINE f64 of(f64 x) { return __builtin_rint(x); }
 };
@@ -93,9 +90,6 @@ constexpr auto whole_of = [](S a) -> S {
     return output<ftz, sat>(static_cast<S>(Round::of(as_double(flushed<ftz>(a)))));
 };
 
-// ---- rounding to fewer bits
-// -------------------------------------------------------------------------------------
-
 template <class D, class S, bool sat>
 constexpr auto floating = [](S a) -> D {
   if constexpr (std::is_same_v<D, f16>)
@@ -119,6 +113,15 @@ LACUNA_INLINE u32 pack(u16 high, u16 low) {
   return static_cast<u32>(high) << 16 | low;
 }
 
+template <class H, bool relu>
+constexpr auto rounded_pair = [](f32 a, f32 b) -> u32 {
+  return pack(half_of<H, false, false, relu>(a).bits, half_of<H, false, false, relu>(b).bits);
+};
+template <class H, bool relu>
+constexpr auto truncated_pair = [](f32 a, f32 b) -> u32 {
+  return pack(truncated<H, relu>(a).bits, truncated<H, relu>(b).bits);
+};
+
 /// To tf32: 10 bits of mantissa, ties away from zero.
 LACUNA_INLINE u32 tf32_of(f32 a) {
   const u32 bits = bits_of(a);
@@ -136,7 +139,8 @@ LACUNA_INLINE u32 tf32_of(f32 a) {
   rare("cvt." #mode ".ftz." #D ".f32", integer_of<D, f32, mode, true>, Shape::converts),
 #define TO_FLOAT(D, S, name, mode)                                                              \
   rounding_row<false>("cvt." name "." #D "." #S, mode, floating<D, S, false>, Shape::converts), \
-      rounding_row<false>("cvt." name ".sat." #D "." #S, mode, floating<D, S, true>, Shape::converts),
+      rounding_row<false>("cvt." name ".sat." #D "." #S, mode, floating<D, S, true>,               \
+                          Shape::converts),
 #define TO_FLOAT_FTZ(D, S, name, mode)                                                          \
   rounding_row<false>("cvt." name ".ftz." #D "." #S, mode, floating_ftz<D, S>, Shape::converts),
 #define TO_FLOATS(S)                                                                            \
@@ -144,9 +148,11 @@ LACUNA_INLINE u32 tf32_of(f32 a) {
 #define FROM_FLOATS(D)                                                                          \
   WHOLE(FROM_FLOAT, D, f32) WHOLE(FROM_FLOAT, D, f64) WHOLE(FROM_FLOAT, D, f16)                 \
   FROM_FLOAT_FTZ(D, rni) FROM_FLOAT_FTZ(D, rzi) FROM_FLOAT_FTZ(D, rmi) FROM_FLOAT_FTZ(D, rpi)
-#define MODES(X, D, S) X(D, S, "rn", to_nearest) X(D, S, "rz", to_zero) X(D, S, "rm", down) X(D, S, "rp", up)
+#define MODES(X, D, S) \
+  X(D, S, "rn", to_nearest) X(D, S, "rz", to_zero) X(D, S, "rm", down) X(D, S, "rp", up)
 #define WHOLE(X, D, S) X(D, S, rni) X(D, S, rzi) X(D, S, rmi) X(D, S, rpi)
-#define FOR_NARROW(X, S) X(s8, S) X(u8, S) X(s16, S) X(u16, S) X(s32, S) X(u32, S) X(s64, S) X(u64, S)
+#define FOR_NARROW(X, S) \
+  X(s8, S) X(u8, S) X(s16, S) X(u16, S) X(s32, S) X(u32, S) X(s64, S) X(u64, S)
 #define FOR_INTEGERS(X) X(s8) X(u8) X(s16) X(u16) X(s32) X(u32) X(s64) X(u64)
 #define INTEGERS(S) FOR_NARROW(INTEGER, S)
 
@@ -157,22 +163,23 @@ LACUNA_INLINE u32 tf32_of(f32 a) {
   rare("cvt." #mode ".ftz.f32.f32", whole_of<f32, mode, true, false>, Shape::converts),          \
       rare("cvt." #mode ".ftz.sat.f32.f32", whole_of<f32, mode, true, true>, Shape::converts),
 
-#define HALF(H, name)                                                                                        \
-  rare("cvt.rn" name, [](f32 a) -> H { return half_of<H, false, false, false>(a); }, Shape::converts),        \
-      rare("cvt.rn.relu" name, [](f32 a) -> H { return half_of<H, false, false, true>(a); }, Shape::converts), \
-      rare("cvt.rz" name, [](f32 a) -> H { return truncated<H, false>(a); }, Shape::converts),                \
+#define HALF(H, name) \
+  rare("cvt.rn" name, \
+      [](f32 a) -> H { return half_of<H, false, false, false>(a); }, Shape::converts), \
+      rare("cvt.rn.relu" name, \
+          [](f32 a) -> H { return half_of<H, false, false, true>(a); }, Shape::converts), \
+      rare("cvt.rz" name, [](f32 a) -> H { return truncated<H, false>(a); }, Shape::converts), \
       rare("cvt.rz.relu" name, [](f32 a) -> H { return truncated<H, true>(a); }, Shape::converts),
-#define PAIR(H, name)                                                                                        \
-  rare("cvt.rn" name, [](f32 a, f32 b) -> u32 { return pack(half_of<H, false, false, false>(a).bits, half_of<H, false, false, false>(b).bits); }), \
-      rare("cvt.rn.relu" name, [](f32 a, f32 b) -> u32 { return pack(half_of<H, false, false, true>(a).bits, half_of<H, false, false, true>(b).bits); }), \
-      rare("cvt.rz" name, [](f32 a, f32 b) -> u32 { return pack(truncated<H, false>(a).bits, truncated<H, false>(b).bits); }), \
-      rare("cvt.rz.relu" name, [](f32 a, f32 b) -> u32 { return pack(truncated<H, true>(a).bits, truncated<H, true>(b).bits); }),
+#define PAIR(H, name)                                                                    \
+  rare("cvt.rn" name, rounded_pair<H, false>), rare("cvt.rn.relu" name, rounded_pair<H, true>), \
+      rare("cvt.rz" name, truncated_pair<H, false>),                                     \
+      rare("cvt.rz.relu" name, truncated_pair<H, true>),
 
 // Windows of the generic address space: global addresses are generic as they are.
 #define IS_WINDOW(space, tag) \
   row("isspacep." #space, [](u64 a) -> bool { return a >> tag_shift == tag; }),
-#define WINDOW(space, tag)                                                                                   \
-  rare("cvta." #space ".u64", [](u64 a) -> u64 { return a + (tag << tag_shift); }),                           \
+#define WINDOW(space, tag) \
+  rare("cvta." #space ".u64", [](u64 a) -> u64 { return a + (tag << tag_shift); }), \
       rare("cvta.to." #space ".u64", [](u64 a) -> u64 { return a - (tag << tag_shift); }),
 
 constexpr Row rows[] = {
@@ -186,27 +193,38 @@ constexpr Row rows[] = {
     rare("cvt.f16.f16", [](b16 a) -> b16 { return a; }, Shape::converts),
     rare("cvt.sat.f32.f32", [](f32 a) -> f32 { return saturate(a); }, Shape::converts),
     rare("cvt.ftz.f32.f32", [](f32 a) -> f32 { return output<true, false>(a); }, Shape::converts),
-    rare("cvt.ftz.sat.f32.f32", [](f32 a) -> f32 { return output<true, true>(a); }, Shape::converts),
+    rare("cvt.ftz.sat.f32.f32",
+        [](f32 a) -> f32 { return output<true, true>(a); }, Shape::converts),
     rare("cvt.sat.f64.f64", [](f64 a) -> f64 { return saturate(a); }, Shape::converts),
-    rare("cvt.f64.f32", [](f32 a) -> f64 { return canonical(static_cast<f64>(a)); }, Shape::converts),
-    rare("cvt.sat.f64.f32", [](f32 a) -> f64 { return saturate(static_cast<f64>(a)); }, Shape::converts),
-    rare("cvt.ftz.f64.f32", [](f32 a) -> f64 { return canonical(static_cast<f64>(flush(a))); }, Shape::converts),
+    rare("cvt.f64.f32",
+        [](f32 a) -> f64 { return canonical(static_cast<f64>(a)); }, Shape::converts),
+    rare("cvt.sat.f64.f32",
+        [](f32 a) -> f64 { return saturate(static_cast<f64>(a)); }, Shape::converts),
+    rare("cvt.ftz.f64.f32",
+        [](f32 a) -> f64 { return canonical(static_cast<f64>(flush(a))); }, Shape::converts),
     MODES(TO_FLOAT, f32, f64) MODES(TO_FLOAT_FTZ, f32, f64)
     row("cvt.f32.f16", [](f16 a) -> f32 { return canonical(widen(a)); }, Shape::converts),
     rare("cvt.sat.f32.f16", [](f16 a) -> f32 { return saturate(widen(a)); }, Shape::converts),
     rare("cvt.ftz.f32.f16", [](f16 a) -> f32 { return canonical(widen(a)); }, Shape::converts),
     row("cvt.f32.bf16", [](bf16 a) -> f32 { return canonical(widen(a)); }, Shape::converts),
-    rare("cvt.f64.f16", [](f16 a) -> f64 { return canonical(static_cast<f64>(widen(a))); }, Shape::converts),
+    rare("cvt.f64.f16",
+        [](f16 a) -> f64 { return canonical(static_cast<f64>(widen(a))); }, Shape::converts),
     rare("cvt.rn.f16.f64", [](f64 a) -> f16 { return narrow_double<f16>(a); }, Shape::converts),
-    rare("cvt.rn.sat.f16.f64", [](f64 a) -> f16 { return narrow_double<f16>(saturate(a)); }, Shape::converts),
+    rare("cvt.rn.sat.f16.f64",
+        [](f64 a) -> f16 { return narrow_double<f16>(saturate(a)); }, Shape::converts),
     HALF(f16, ".f16.f32") HALF(bf16, ".bf16.f32") PAIR(f16, ".f16x2.f32") PAIR(bf16, ".bf16x2.f32")
-    rare("cvt.rn.ftz.f16.f32", [](f32 a) -> f16 { return half_of<f16, true, false, false>(a); }, Shape::converts),
-    rare("cvt.rn.sat.f16.f32", [](f32 a) -> f16 { return half_of<f16, false, true, false>(a); }, Shape::converts),
-    rare("cvt.rn.ftz.sat.f16.f32", [](f32 a) -> f16 { return half_of<f16, true, true, false>(a); }, Shape::converts),
+    rare("cvt.rn.ftz.f16.f32",
+        [](f32 a) -> f16 { return half_of<f16, true, false, false>(a); }, Shape::converts),
+    rare("cvt.rn.sat.f16.f32",
+        [](f32 a) -> f16 { return half_of<f16, false, true, false>(a); }, Shape::converts),
+    rare("cvt.rn.ftz.sat.f16.f32",
+        [](f32 a) -> f16 { return half_of<f16, true, true, false>(a); }, Shape::converts),
     rare("cvt.rna.tf32.f32", [](f32 a) -> u32 { return tf32_of(a); }, Shape::converts),
     WINDOW(shared, shared_tag) WINDOW(local, local_tag) WINDOW(param, param_tag)
-    rare("cvta.global.u64", [](u64 a) -> u64 { return a; }), rare("cvta.to.global.u64", [](u64 a) -> u64 { return a; }),
-    rare("cvta.const.u64", [](u64 a) -> u64 { return a; }), rare("cvta.to.const.u64", [](u64 a) -> u64 { return a; }),
+    rare("cvta.global.u64", [](u64 a) -> u64 { return a; }),
+    rare("cvta.to.global.u64", [](u64 a) -> u64 { return a; }),
+    rare("cvta.const.u64", [](u64 a) -> u64 { return a; }),
+    rare("cvta.to.const.u64", [](u64 a) -> u64 { return a; }),
 };
 // clang-format on
 

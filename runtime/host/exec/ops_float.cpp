@@ -135,21 +135,22 @@ constexpr auto ternary = [](T a, T b, T c) -> T {
   X(ternary, MultiplyAdd, name ".rn", to_nearest) DIRECTED(X, ternary, FusedMultiplyAdd, name)
 #define ROUNDED_OR_NOT(X, arity, Op, name) X(arity, Op, name, to_nearest) MODES(X, arity, Op, name)
 
-#define TESTS(T, U, most, mantissa)                                                                    \
-  row("testp.finite." #T, [](T a) -> bool { return (bits_of(a) & most) < (most & ~mantissa); }),       \
-      row("testp.infinite." #T, [](T a) -> bool { return (bits_of(a) & most) == (most & ~mantissa); }), \
-      row("testp.number." #T, [](T a) -> bool { return a == a; }),                                     \
-      row("testp.notanumber." #T, [](T a) -> bool { return a != a; }),                                 \
-      row("testp.normal." #T, [](T a) -> bool {                                                        \
-        const U exponent = bits_of(a) & most & ~mantissa;                                              \
-        return exponent != 0 && exponent != (most & ~mantissa);                                        \
-      }),                                                                                              \
-      row("testp.subnormal." #T, [](T a) -> bool {                                                     \
-        return (bits_of(a) & most & ~mantissa) == 0 && (bits_of(a) & mantissa) != 0;                   \
+#define TESTS(T, U, most, mantissa) \
+  row("testp.finite." #T, [](T a) -> bool { return (bits_of(a) & most) < (most & ~mantissa); }), \
+      row("testp.infinite." #T, \
+          [](T a) -> bool { return (bits_of(a) & most) == (most & ~mantissa); }), \
+      row("testp.number." #T, [](T a) -> bool { return a == a; }), \
+      row("testp.notanumber." #T, [](T a) -> bool { return a != a; }), \
+      row("testp.normal." #T, [](T a) -> bool { \
+        const U exponent = bits_of(a) & most & ~mantissa; \
+        return exponent != 0 && exponent != (most & ~mantissa); \
+      }), \
+      row("testp.subnormal." #T, [](T a) -> bool { \
+        return (bits_of(a) & most & ~mantissa) == 0 && (bits_of(a) & mantissa) != 0; \
       }),
 
-#define SELECT_SIGN(T)                                                                              \
-  row("slct." #T ".f32", [](T a, T b, f32 c) -> T { return c >= 0.0f ? a : b; }),                   \
+#define SELECT_SIGN(T) \
+  row("slct." #T ".f32", [](T a, T b, f32 c) -> T { return c >= 0.0f ? a : b; }), \
       row("slct.ftz." #T ".f32", [](T a, T b, f32 c) -> T { return flush(c) >= 0.0f ? a : b; }),
 
 constexpr Row rows[] = {
@@ -184,7 +185,8 @@ constexpr Row rows[] = {
       return (a & 0x8000000000000000u) | (b & 0x7fffffffffffffffu);
     }),
     TESTS(f32, u32, 0x7fffffffu, 0x7fffffu) TESTS(f64, u64, 0x7fffffffffffffffu, 0xfffffffffffffu)
-    SELECT_SIGN(b16) SELECT_SIGN(b32) SELECT_SIGN(b64) SELECT_SIGN(u16) SELECT_SIGN(u32) SELECT_SIGN(u64)
+    SELECT_SIGN(b16) SELECT_SIGN(b32) SELECT_SIGN(b64) SELECT_SIGN(u16) SELECT_SIGN(u32)
+    SELECT_SIGN(u64)
     SELECT_SIGN(s16) SELECT_SIGN(s32) SELECT_SIGN(s64)
     row("slct.f32.f32", [](b32 a, b32 b, f32 c) -> b32 { return c >= 0.0f ? a : b; }),
     row("slct.ftz.f32.f32", [](b32 a, b32 b, f32 c) -> b32 { return flush(c) >= 0.0f ? a : b; }),

@@ -116,24 +116,36 @@ constexpr auto two3 = [](u32 a, u32 b, u32 c) -> u32 {
 // clang-format off
 #define FORMS(arity, name, H, ...) \
   rare(name "." #H, one##arity<H, __VA_ARGS__>), rare(name "." #H "x2", two##arity<H, __VA_ARGS__>),
-#define SUM(name, Op)                                                                                        \
-  FORMS(2, name, f16, Binary<f16, Op, false, false>) FORMS(2, name ".ftz", f16, Binary<f16, Op, true, false>) \
-  FORMS(2, name ".sat", f16, Binary<f16, Op, false, true>) FORMS(2, name ".ftz.sat", f16, Binary<f16, Op, true, true>)
-#define CHOOSE(name, larger)                                                                                 \
-  FORMS(2, name, f16, Choose<f16, larger, false, false>) FORMS(2, name ".ftz", f16, Choose<f16, larger, true, false>) \
-  FORMS(2, name ".NaN", f16, Choose<f16, larger, false, true>) FORMS(2, name ".ftz.NaN", f16, Choose<f16, larger, true, true>) \
-  FORMS(2, name, bf16, Choose<bf16, larger, false, false>) FORMS(2, name ".NaN", bf16, Choose<bf16, larger, false, true>)
+#define SUM(name, Op) \
+  FORMS(2, name, f16, Binary<f16, Op, false, false>) \
+  FORMS(2, name ".ftz", f16, Binary<f16, Op, true, false>) \
+  FORMS(2, name ".sat", f16, Binary<f16, Op, false, true>) \
+  FORMS(2, name ".ftz.sat", f16, Binary<f16, Op, true, true>)
+#define CHOOSE(name, larger) \
+  FORMS(2, name, f16, Choose<f16, larger, false, false>) \
+  FORMS(2, name ".ftz", f16, Choose<f16, larger, true, false>) \
+  FORMS(2, name ".NaN", f16, Choose<f16, larger, false, true>) \
+  FORMS(2, name ".ftz.NaN", f16, Choose<f16, larger, true, true>) \
+  FORMS(2, name, bf16, Choose<bf16, larger, false, false>) \
+  FORMS(2, name ".NaN", bf16, Choose<bf16, larger, false, true>)
 
 constexpr Row rows[] = {
     SUM("add", Add) SUM("add.rn", Add) SUM("sub", Subtract) SUM("sub.rn", Subtract)
     SUM("mul", Multiply) SUM("mul.rn", Multiply)
-    FORMS(2, "add.rn", bf16, Binary<bf16, Add, false, false>) FORMS(2, "add", bf16, Binary<bf16, Add, false, false>)
-    FORMS(2, "sub.rn", bf16, Binary<bf16, Subtract, false, false>) FORMS(2, "sub", bf16, Binary<bf16, Subtract, false, false>)
-    FORMS(2, "mul.rn", bf16, Binary<bf16, Multiply, false, false>) FORMS(2, "mul", bf16, Binary<bf16, Multiply, false, false>)
-    FORMS(3, "fma.rn", f16, Ternary<f16, false, false, false>) FORMS(3, "fma.rn.ftz", f16, Ternary<f16, true, false, false>)
-    FORMS(3, "fma.rn.sat", f16, Ternary<f16, false, true, false>) FORMS(3, "fma.rn.ftz.sat", f16, Ternary<f16, true, true, false>)
-    FORMS(3, "fma.rn.relu", f16, Ternary<f16, false, false, true>) FORMS(3, "fma.rn.ftz.relu", f16, Ternary<f16, true, false, true>)
-    FORMS(3, "fma.rn", bf16, Ternary<bf16, false, false, false>) FORMS(3, "fma.rn.relu", bf16, Ternary<bf16, false, false, true>)
+    FORMS(2, "add.rn", bf16, Binary<bf16, Add, false, false>)
+    FORMS(2, "add", bf16, Binary<bf16, Add, false, false>)
+    FORMS(2, "sub.rn", bf16, Binary<bf16, Subtract, false, false>)
+    FORMS(2, "sub", bf16, Binary<bf16, Subtract, false, false>)
+    FORMS(2, "mul.rn", bf16, Binary<bf16, Multiply, false, false>)
+    FORMS(2, "mul", bf16, Binary<bf16, Multiply, false, false>)
+    FORMS(3, "fma.rn", f16, Ternary<f16, false, false, false>)
+    FORMS(3, "fma.rn.ftz", f16, Ternary<f16, true, false, false>)
+    FORMS(3, "fma.rn.sat", f16, Ternary<f16, false, true, false>)
+    FORMS(3, "fma.rn.ftz.sat", f16, Ternary<f16, true, true, false>)
+    FORMS(3, "fma.rn.relu", f16, Ternary<f16, false, false, true>)
+    FORMS(3, "fma.rn.ftz.relu", f16, Ternary<f16, true, false, true>)
+    FORMS(3, "fma.rn", bf16, Ternary<bf16, false, false, false>)
+    FORMS(3, "fma.rn.relu", bf16, Ternary<bf16, false, false, true>)
     CHOOSE("min", false) CHOOSE("max", true)
     FORMS(1, "abs", f16, Sign<f16, 0x7fff, 0>) FORMS(1, "neg", f16, Sign<f16, 0xffff, 0x8000>)
     FORMS(1, "abs", bf16, Sign<bf16, 0x7fff, 0>) FORMS(1, "neg", bf16, Sign<bf16, 0xffff, 0x8000>)

@@ -71,6 +71,14 @@ T shift_right(T a, u32 n) {
   return n > most ? T{0} : static_cast<T>(a >> (n & most));
 }
 
+/// The high and the low word of b:a moved by at most 32 places.
+LACUNA_INLINE u32 funnel_left(u32 a, u32 b, u32 n) {
+  return static_cast<u32>((u64{b} << 32 | a) << n >> 32);
+}
+LACUNA_INLINE u32 funnel_right(u32 a, u32 b, u32 n) {
+  return static_cast<u32>((u64{b} << 32 | a) >> n);
+}
+
 template <class T>
 T extract_bits(T a, u32 position, u32 length) {
   position &= 255, length &= 255;
@@ -207,7 +215,8 @@ void pred_not(Warp& w, const Instruction& i) {
       row("mul.lo." #T, [](T a, T b) -> T { return static_cast<T>(product<T>(a, b)); }),    \
       row("mul.hi." #T, [](T a, T b) -> T { return high_product<T>(a, b); }),    \
       row("mad.lo." #T, [](T a, T b, T c) -> T { return static_cast<T>(product<T>(a, b) + c); }), \
-      row("mad.hi." #T, [](T a, T b, T c) -> T { return static_cast<T>(high_product<T>(a, b) + c); }), \
+      row("mad.hi." #T, \
+          [](T a, T b, T c) -> T { return static_cast<T>(high_product<T>(a, b) + c); }), \
       row("div." #T, [](T a, T b) -> T { return divide<T>(a, b); }),             \
       row("rem." #T, [](T a, T b) -> T { return remainder<T>(a, b); }),          \
       row("min." #T, [](T a, T b) -> T { return b < a ? b : a; }),               \
@@ -229,17 +238,18 @@ void pred_not(Warp& w, const Instruction& i) {
       row("shr." #T, [](T a, u32 n) -> T { return shift_right<T>(a, n); }),
 #define SELECT(T) row("selp." #T, [](T a, T b, bool p) -> T { return p ? a : b; }),
 #define SELECT_SIGN(T) row("slct." #T ".s32", [](T a, T b, s32 c) -> T { return c >= 0 ? a : b; }),
-#define BITS(T)                                                                                     \
-  row("popc." #T, [](T a) -> u32 { return static_cast<u32>(__builtin_popcountll(a)); }),            \
-      row("clz." #T, [](T a) -> u32 { return leading_zeros<T>(a); }),                               \
-      row("brev." #T, [](T a) -> T { return reverse<T>(a); }),                                      \
+#define BITS(T) \
+  row("popc." #T, [](T a) -> u32 { return static_cast<u32>(__builtin_popcountll(a)); }), \
+      row("clz." #T, [](T a) -> u32 { return leading_zeros<T>(a); }), \
+      row("brev." #T, [](T a) -> T { return reverse<T>(a); }), \
       row("bfi." #T, [](T a, T b, u32 p, u32 n) -> T { return insert_bits<T>(a, b, p, n); }),
 #define FIELDS(T)                                                                            \
   row("bfe." #T, [](T a, u32 p, u32 n) -> T { return extract_bits<T>(a, p, n); }),           \
       row("bfind." #T, [](T a) -> u32 { return find_bit<T>(a); }),                           \
       row("bfind.shiftamt." #T, [](T a) -> u32 { return find_shift<T>(a); }),
 #define DOT(A, B) \
-  row("dp4a." #A "32." #B "32", [](u32 a, u32 b, u32 c) -> s32 { return dot4<A##8, B##8>(a, b, c); }),
+  row("dp4a." #A "32." #B "32", \
+      [](u32 a, u32 b, u32 c) -> s32 { return dot4<A##8, B##8>(a, b, c); }),
 #define PERMUTE(mode, n) \
   row("prmt.b32." #mode, [](u32 a, u32 b, u32 c) -> u32 { return permute_mode<n>(a, b, c); }),
 
@@ -254,15 +264,20 @@ constexpr Row rows[] = {
     row("sub.sat.s32", [](s32 a, s32 b) -> s32 { return subtract_saturated(a, b); }),
     row("mul24.lo.s32", [](s32 a, s32 b) -> s32 { return (a << 8 >> 8) * (b << 8 >> 8); }),
     row("mul24.lo.u32", [](u32 a, u32 b) -> u32 { return (a & 0xffffff) * (b & 0xffffff); }),
-    row("shf.l.wrap.b32", [](u32 a, u32 b, u32 n) -> u32 { return static_cast<u32>((u64{b} << 32 | a) << (n & 31) >> 32); }),
-    row("shf.r.wrap.b32", [](u32 a, u32 b, u32 n) -> u32 { return static_cast<u32>((u64{b} << 32 | a) >> (n & 31)); }),
-    row("shf.l.clamp.b32", [](u32 a, u32 b, u32 n) -> u32 { return static_cast<u32>((u64{b} << 32 | a) << (n < 32 ? n : 32) >> 32); }),
-    row("shf.r.clamp.b32", [](u32 a, u32 b, u32 n) -> u32 { return static_cast<u32>((u64{b} << 32 | a) >> (n < 32 ? n : 32)); }),
+    row("shf.l.wrap.b32",
+        [](u32 a, u32 b, u32 n) -> u32 { return funnel_left(a, b, n & 31); }),
+    row("shf.r.wrap.b32",
+        [](u32 a, u32 b, u32 n) -> u32 { return funnel_right(a, b, n & 31); }),
+    row("shf.l.clamp.b32",
+        [](u32 a, u32 b, u32 n) -> u32 { return funnel_left(a, b, n < 32 ? n : 32); }),
+    row("shf.r.clamp.b32",
+        [](u32 a, u32 b, u32 n) -> u32 { return funnel_right(a, b, n < 32 ? n : 32); }),
     row("selp.f32", [](b32 a, b32 b, bool p) -> b32 { return p ? a : b; }),
     row("selp.f64", [](b64 a, b64 b, bool p) -> b64 { return p ? a : b; }),
     row("slct.f32.s32", [](b32 a, b32 b, s32 c) -> b32 { return c >= 0 ? a : b; }),
     row("slct.f64.s32", [](b64 a, b64 b, s32 c) -> b64 { return c >= 0 ? a : b; }),
-    {"lop3.b32", lookup3, Shape::plain, Neutral::none, 0, 1, {Kind::b32}, {Kind::b32, Kind::b32, Kind::b32, Kind::immediate}},
+    {"lop3.b32", lookup3, Shape::plain, Neutral::none, 0, 1, {Kind::b32},
+     {Kind::b32, Kind::b32, Kind::b32, Kind::immediate}},
     predicate_row("and.pred", predicates<pred_and>, 2),
     predicate_row("or.pred", predicates<pred_or>, 2),
     predicate_row("xor.pred", predicates<pred_xor>, 2),

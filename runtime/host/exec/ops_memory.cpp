@@ -131,17 +131,18 @@ constexpr Row store_row(const char* name, u8 count, Handler run) {
   store_row<T>("st" space vector "." #type, count, store<Window::window, T>),
 
 // A type's bits are all that a load or store sees, but for the extension of narrow signed ones.
-#define NARROW(X, space, window, vector, count)                                                       \
-  X(space, window, vector, count, b8, u8) X(space, window, vector, count, u8, u8)                     \
-  X(space, window, vector, count, s8, s8) X(space, window, vector, count, b16, u16)                   \
-  X(space, window, vector, count, u16, u16) X(space, window, vector, count, s16, s16)                 \
-  X(space, window, vector, count, b32, u32) X(space, window, vector, count, u32, u32)                 \
+#define NARROW(X, space, window, vector, count) \
+  X(space, window, vector, count, b8, u8) X(space, window, vector, count, u8, u8) \
+  X(space, window, vector, count, s8, s8) X(space, window, vector, count, b16, u16) \
+  X(space, window, vector, count, u16, u16) X(space, window, vector, count, s16, s16) \
+  X(space, window, vector, count, b32, u32) X(space, window, vector, count, u32, u32) \
   X(space, window, vector, count, s32, u32) X(space, window, vector, count, f32, u32)
-#define WIDE(X, space, window, vector, count)                                                         \
-  X(space, window, vector, count, b64, u64) X(space, window, vector, count, u64, u64)                 \
+#define WIDE(X, space, window, vector, count) \
+  X(space, window, vector, count, b64, u64) X(space, window, vector, count, u64, u64) \
   X(space, window, vector, count, s64, u64) X(space, window, vector, count, f64, u64)
-#define TYPES(X, space, window)                                                                       \
-  NARROW(X, space, window, "", 1) NARROW(X, space, window, ".v2", 2) NARROW(X, space, window, ".v4", 4) \
+#define TYPES(X, space, window) \
+  NARROW(X, space, window, "", 1) NARROW(X, space, window, ".v2", 2) \
+  NARROW(X, space, window, ".v4", 4) \
   WIDE(X, space, window, "", 1) WIDE(X, space, window, ".v2", 2)
 
 constexpr Row rows[] = {

@@ -6,9 +6,6 @@
 namespace lacuna::runtime::host::LACUNA_ISA {
 namespace {
 
-// ---- mov
-// --------------------------------------------------------------------------------------------------------
-
 void move_predicate(Warp& w, const Instruction& i) {
   set_predicate(w, i.dst[0], executing(w, i), predicate(w, i.src[0]));
 }
@@ -40,9 +37,6 @@ void unpack(Warp& w, const Instruction& i) {
     }
   }
 }
-
-// ---- shfl
-// -------------------------------------------------------------------------------------------------------
 
 enum Mode : u8 { up, down, bfly, idx };
 
@@ -84,9 +78,6 @@ void shuffle(Warp& w, const Instruction& i) {
   }
   if (i.optional) set_predicate(w, i.dst[1], lanes, inside);
 }
-
-// ---- vote, match, redux, elect
-// ----------------------------------------------------------------------------------
 
 enum Vote : u8 { any, all, uni, ballot };
 
@@ -222,11 +213,14 @@ constexpr Row form(const char* name, Handler run, Shape shape, Kind d, Kind e, K
 
 // clang-format off
 #define MOVE(T, S) row("mov." #T, [](S a) -> S { return a; }, Shape::move),
-#define SHUFFLE(mode) form("shfl.sync." #mode ".b32", shuffle<mode>, Shape::paired, b32_, p, b32_, b32_, b32_, b32_),
-#define REDUCE(name, type, T, f) form("redux.sync." name "." #type, reduce<T, f>, Shape::plain, b32_, Kind::none, b32_, b32_),
+#define SHUFFLE(mode) \
+  form("shfl.sync." #mode ".b32", shuffle<mode>, Shape::paired, b32_, p, b32_, b32_, b32_, b32_),
+#define REDUCE(name, type, T, f) \
+  form("redux.sync." name "." #type, reduce<T, f>, Shape::plain, b32_, Kind::none, b32_, b32_),
 
 constexpr Row rows[] = {
-    MOVE(b16, u16) MOVE(u16, u16) MOVE(s16, u16) MOVE(b32, u32) MOVE(u32, u32) MOVE(s32, u32) MOVE(f32, u32)
+    MOVE(b16, u16) MOVE(u16, u16) MOVE(s16, u16) MOVE(b32, u32) MOVE(u32, u32) MOVE(s32, u32)
+    MOVE(f32, u32)
     MOVE(b64, u64) MOVE(u64, u64) MOVE(s64, u64) MOVE(f64, u64)
     form("mov.pred", move_predicate, Shape::move, p, Kind::none, p),
     form("#pack.b32.2", pack<u32, u16, 2>, Shape::plain, b32_, Kind::none, b16_, b16_),
