@@ -138,19 +138,31 @@ class Worker {
     return std::exp(sink - lse) * u * (3 * std::fabs(sink) + 3 * std::fabs(maximum) + 4);
   }
 
+  /// O is a mean of rows of V, and of 0 where there is a sink: however far the weights are off, it
+  /// stays between them.
   void bound_row(std::int64_t at, double lse, double common) {
-    double* bound = bounds_.o.data() + at * problem_.spec.value_dim;
-    const double* o = problem_.reference.o.data() + at * problem_.spec.value_dim;
+    const int width = problem_.spec.value_dim;
+    const bool sink = problem_.pattern.weights.sink != ir::no_node;
+    double* bound = bounds_.o.data() + at * width;
+    const double* o = problem_.reference.o.data() + at * width;
+    low_.assign(width, sink ? 0 : infinity);
+    high_.assign(width, sink ? 0 : -infinity);
     for (const Pair& pair : pairs_) {
-      double p = std::exp(pair.score - lse);
-      if (p == 0) continue;
-      Row v = row_of(problem_.args.v, site_.g, sequence_->k_start + pair.key);
-      for (int i = 0; i < problem_.spec.value_dim; ++i)
-        bound[i] += p * (pair.error + common) * std::fabs(v[i]);
+      const double p = std::exp(pair.score - lse);
+      const Row v = row_of(problem_.args.v, site_.g, sequence_->k_start + pair.key);
+      for (int i = 0; i < width; ++i) {
+        low_[i] = std::min(low_[i], v[i]);
+        high_[i] = std::max(high_[i], v[i]);
+        if (p > 0) bound[i] += p * (pair.error + common) * std::fabs(v[i]);
+      }
     }
     const Rounding& out = problem_.out;
-    for (int i = 0; i < problem_.spec.value_dim; ++i)
+    for (int i = 0; i < width; ++i) {
+      const double summing = 2 * g(static_cast<double>(sequence_->k_len) + 8);
+      const double largest = std::max(std::fabs(low_[i]), std::fabs(high_[i]));
+      bound[i] = std::min(bound[i], high_[i] - low_[i] + summing * largest);
       bound[i] += out.unit * (std::fabs(o[i]) + bound[i]) + out.tiny;
+    }
   }
 
   Row row_of(const TensorView& view, std::int64_t head, std::int64_t row) const {
@@ -165,6 +177,7 @@ class Worker {
   const ir::Sequence* sequence_ = nullptr;
   ir::Site site_;
   std::vector<Pair> pairs_;
+  std::vector<double> low_, high_;  ///< of the live values of each column
 };
 
 }  // namespace

@@ -17,15 +17,17 @@ struct Bounds {
 /// 2^-24 and g(n) = u min(n, 6 sqrt(n)), which the rounding of a sum of n terms exceeds with a
 /// probability below 1e-7:
 ///
-///   dz  = |scale| g(D) sum|q_i k_i| + 2u |z|              the dot product and its scaling
-///   ds  = dz through the score, each operation on the way adding its own rounding (score_error.h)
-///   dk  = ds + u (3|s| + 3|m| + 4)                        exp2 of the difference to the row's
-///   maximum m |O - O*|     <= sum_k p_k (dk + d) |v_k| + 2 g(Nk + 8) sum_k p_k |v_k| + u_out |O*|
-///   + tiny,  d = sum_k p_k dk |lse - lse*| <= d + g(Nk + 8) + 2u |lse*|
+///   dz = |scale| g(D) sum|q_i k_i| + 2u |z|        the dot product and its scaling
+///   ds = dz through the score, each operation adding its own rounding (score_error.h)
+///   dk = ds + u (3|s| + 3|m| + 4)                  exp of the difference to the row's maximum m
+///   d  = sum_k p_k dk
+///   |lse - lse*| <= d + g(Nk + 8) + 2u |lse*|
+///   |O - O*|     <= sum_k p_k (dk + d + 2 g(Nk + 8)) |v_k| + u_out |O*| + tiny
 ///
-/// with u_out and tiny the unit roundoff of the type of O and half its smallest number. What hangs
-/// on a comparison of scores that are closer than their errors has no bound: infinity. Uses every
-/// core.
+/// with u_out and tiny the unit roundoff of the type of O and half its smallest number. However far
+/// the weights are off, O stays between the smallest and the largest live v of its column; lse has
+/// no bound (infinity) where it hangs on a comparison of scores that are closer than their errors.
+/// Uses every core.
 Bounds bounds(const Spec& spec, const Args& args, const ir::Reference& reference);
 
 }  // namespace lacuna::tool
