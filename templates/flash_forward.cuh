@@ -39,9 +39,10 @@ struct FlashForward {
                    {0, at.k_len}};
       Pattern::narrow(p, at, tile);
       if (!Pattern::only_bands) tile.full.end = tile.full.begin;
+      const s32 first = tile.visit.begin / Config::tile_k * Config::tile_k;
+      const s32 end = tile.visit.begin < tile.visit.end ? tile.visit.end : first;
       LACUNA_NOUNROLL
-      for (s32 key0 = tile.visit.begin / Config::tile_k * Config::tile_k; key0 < tile.visit.end;
-           key0 += Config::tile_k) {
+      for (s32 key0 = first; key0 < end; key0 += Config::tile_k) {
         step(key0, key0 >= tile.full.begin && key0 + Config::tile_k <= tile.full.end);
       }
     }

@@ -1,5 +1,6 @@
 #include "compiler/plan/explain.h"
 
+#include "compiler/ir/print.h"
 #include "compiler/plan/tile_map.h"
 
 #include <fmt/format.h>
@@ -38,7 +39,8 @@ void explain_conjuncts(std::string& out, const Plan& plan) {
 void explain_score(std::string& out, const Plan& plan) {
   const ir::Pattern& pattern = plan.spec.pattern.tree();
   if (pattern.score != ir::no_node)
-    out += fmt::format("score     [{}]\n", place(pattern.score_where.front()));
+    out += fmt::format("score     {}    [{}]\n", ir::print(pattern.graph, pattern.score, pattern),
+                       place(pattern.score_where.front()));
   out += fmt::format("weights   softmax{}\n",
                      pattern.weights.sink != ir::no_node ? " with a sink" : "");
 }
@@ -117,11 +119,10 @@ void explain_tiles(std::string& out, const Plan& plan, const Pass& pass, const S
                       .heads = i32(shape.heads),
                       .kv_heads = i32(shape.kv_heads),
                       .head_dim = plan.spec.head_dim};
-  const TileMap map = tile_map(plan, pass, site, i32(shape.keys - shape.queries),
-                               Defaults(plan.spec.pattern.tree()));
-  out += fmt::format("            tiles of a head: {} FULL, {} PARTIAL, {} skipped\n",
-                     map.count(TileState::full), map.count(TileState::partial),
-                     map.count(TileState::skipped));
+  const TileCounts tiles = count_tiles(plan, pass, site, i32(shape.keys - shape.queries),
+                                       Defaults(plan.spec.pattern.tree()));
+  out += fmt::format("            tiles of a head: {} FULL, {} PARTIAL, {} skipped\n", tiles.full,
+                     tiles.partial, tiles.skipped);
 }
 
 void explain_shape(std::string& out, const Plan& plan, const Shape& shape) {

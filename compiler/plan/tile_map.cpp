@@ -56,6 +56,65 @@ void narrow(Keys& keys, Keys by) {
   keys.end = std::min(keys.end, by.end);
 }
 
+/// Which keys the tile of queries from `first` on visits, and which of them every query sees.
+struct Ranges {
+  Keys visit, full;
+};
+
+class RangeFinder {
+ public:
+  RangeFinder(const Plan& plan, const Pass& pass, const ir::Site& site, std::int32_t offset,
+              const ir::Bindings& bindings)
+      : plan_(plan), pass_(pass), site_(site), offset_(offset), bindings_(bindings) {}
+
+  Ranges at(std::int64_t first) const {
+    const std::int64_t last =
+        std::min<std::int64_t>(first + pass_.schedule.tile_q, site_.q_len) - 1;
+    const Interval q{first + offset_, last + offset_};
+    Ranges ranges{{0, site_.k_len}, {0, site_.k_len}};
+    for (const Conjunct& c : plan_.conjuncts) {
+      if (c.taken != Strategy::band) ranges.full = {0, 0};
+      for (const Band& band : c.bands) narrow_by(band, q, ranges);
+    }
+    return ranges;
+  }
+
+ private:
+  void narrow_by(const Band& band, Interval q, Ranges& ranges) const {
+    const ir::Graph& graph = plan_.spec.pattern.tree().graph;
+    const Line l = line_of(band.left, graph, site_, bindings_);
+    const Line r = line_of(band.right, graph, site_, bindings_);
+    if (!in_i32(q) || !in_i32(l, q, site_.k_len) || !in_i32(r, q, site_.k_len)) {
+      ranges.full = {0, 0};
+      return;
+    }
+    const Line d{l.q - r.q, l.k - r.k, l.constant - r.constant + band.strict};
+    const Interval value = over_queries(d, q);
+    narrow(ranges.visit, keys_below(value.low, d.k, site_.k_len));
+    narrow(ranges.full, keys_below(value.high, d.k, site_.k_len));
+  }
+
+  const Plan& plan_;
+  const Pass& pass_;
+  const ir::Site& site_;
+  std::int32_t offset_;
+  const ir::Bindings& bindings_;
+};
+
+std::int64_t tiles_in(std::int64_t extent, int tile) {
+  return (extent + tile - 1) / tile;
+}
+
+/// The columns of tiles that touch a range, and those that lie inside it.
+Keys touched(Keys keys, int tile) {
+  if (keys.begin >= keys.end) return {0, 0};
+  return {keys.begin / tile, tiles_in(keys.end, tile)};
+}
+Keys covered(Keys keys, int tile) {
+  const Keys columns{tiles_in(keys.begin, tile), keys.end / tile};
+  return columns.begin < columns.end ? columns : Keys{0, 0};
+}
+
 }  // namespace
 
 std::int64_t TileMap::count(TileState state) const {
@@ -64,39 +123,34 @@ std::int64_t TileMap::count(TileState state) const {
 
 TileMap tile_map(const Plan& plan, const Pass& pass, const ir::Site& site, std::int32_t offset,
                  const ir::Bindings& bindings) {
-  const ir::Graph& graph = plan.spec.pattern.tree().graph;
   TileMap map{pass.schedule.tile_q, pass.schedule.tile_k, 0, 0, {}};
-  map.rows = (site.q_len + map.tile_q - 1) / map.tile_q;
-  map.columns = (site.k_len + map.tile_k - 1) / map.tile_k;
+  map.rows = tiles_in(site.q_len, map.tile_q);
+  map.columns = tiles_in(site.k_len, map.tile_k);
   map.states.assign(map.rows * map.columns, TileState::skipped);
+  const RangeFinder finder(plan, pass, site, offset, bindings);
   for (std::int64_t row = 0; row < map.rows; ++row) {
-    const std::int64_t first = row * map.tile_q,
-                       last = std::min<std::int64_t>(first + map.tile_q, site.q_len) - 1;
-    const Interval q{first + offset, last + offset};
-    Keys visit{0, site.k_len}, full{0, site.k_len};
-    for (const Conjunct& c : plan.conjuncts) {
-      if (c.taken != Strategy::band) full = {0, 0};
-      for (const Band& band : c.bands) {
-        const Line l = line_of(band.left, graph, site, bindings),
-                   r = line_of(band.right, graph, site, bindings);
-        if (!in_i32(q) || !in_i32(l, q, site.k_len) || !in_i32(r, q, site.k_len)) {
-          full = {0, 0};
-          continue;
-        }
-        const Line d{l.q - r.q, l.k - r.k, l.constant - r.constant + band.strict};
-        const Interval value = over_queries(d, q);
-        narrow(visit, keys_below(value.low, d.k, site.k_len));
-        narrow(full, keys_below(value.high, d.k, site.k_len));
-      }
-    }
-    for (std::int64_t column = 0; column < map.columns; ++column) {
-      const std::int64_t begin = column * map.tile_k, end = begin + map.tile_k;
-      if (std::max(begin, visit.begin) >= std::min(end, visit.end)) continue;
-      const bool whole = begin >= full.begin && end <= full.end;
-      map.states[row * map.columns + column] = whole ? TileState::full : TileState::partial;
-    }
+    const Ranges ranges = finder.at(row * map.tile_q);
+    const auto states = map.states.begin() + row * map.columns;
+    const Keys visit = touched(ranges.visit, map.tile_k), full = covered(ranges.full, map.tile_k);
+    std::fill(states + visit.begin, states + visit.end, TileState::partial);
+    std::fill(states + full.begin, states + full.end, TileState::full);
   }
   return map;
+}
+
+TileCounts count_tiles(const Plan& plan, const Pass& pass, const ir::Site& site,
+                       std::int32_t offset, const ir::Bindings& bindings) {
+  const int tile_q = pass.schedule.tile_q, tile_k = pass.schedule.tile_k;
+  const RangeFinder finder(plan, pass, site, offset, bindings);
+  TileCounts counts;
+  for (std::int64_t first = 0; first < site.q_len; first += tile_q) {
+    const Ranges ranges = finder.at(first);
+    const Keys visit = touched(ranges.visit, tile_k), full = covered(ranges.full, tile_k);
+    counts.full += full.end - full.begin;
+    counts.partial += visit.end - visit.begin - (full.end - full.begin);
+    counts.skipped += tiles_in(site.k_len, tile_k) - (visit.end - visit.begin);
+  }
+  return counts;
 }
 
 }  // namespace lacuna::plan

@@ -24,4 +24,11 @@ struct TileMap {
 TileMap tile_map(const Plan& plan, const Pass& pass, const ir::Site& site, std::int32_t offset,
                  const ir::Bindings& bindings);
 
+/// How many tiles there are of each state, without keeping them: for any lengths.
+struct TileCounts {
+  std::int64_t full = 0, partial = 0, skipped = 0;
+};
+TileCounts count_tiles(const Plan& plan, const Pass& pass, const ir::Site& site,
+                       std::int32_t offset, const ir::Bindings& bindings);
+
 }  // namespace lacuna::plan

@@ -45,6 +45,11 @@ int check_sound(const plan::Plan& plan, const ir::Site& extents, std::int32_t of
                 const ir::Bindings& bindings) {
   const ir::Pattern& pattern = plan.spec.pattern.tree();
   const plan::TileMap map = plan::tile_map(plan, plan.passes[0], extents, offset, bindings);
+  const plan::TileCounts counts =
+      plan::count_tiles(plan, plan.passes[0], extents, offset, bindings);
+  CHECK(counts.full == map.count(TileState::full));
+  CHECK(counts.partial == map.count(TileState::partial));
+  CHECK(counts.skipped == map.count(TileState::skipped));
   int useless = 0;
   for (std::int64_t row = 0; row < map.rows; ++row)
     for (std::int64_t column = 0; column < map.columns; ++column) {

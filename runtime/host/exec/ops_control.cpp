@@ -39,7 +39,9 @@ void finish(Warp& w, const Instruction& i) {
   const u32 lanes = executing(w, i);
   w.exited |= lanes;
   w.active &= ~lanes;
-  if (lanes != 0) w.limit = -1;
+  if (lanes == 0) return;
+  w.limit = -1;
+  wake_waiters(w);
 }
 
 void trap(Warp& w, const Instruction& i) {

@@ -80,6 +80,11 @@ void wait_for_members(Warp& w, std::uint32_t executing) {
   w.limit = -1;
 }
 
+void wake_waiters(Warp& w) {
+  for (int g = 0; g < w.group_count; ++g)
+    if (w.groups[g].wait == Group::Wait::members) w.groups[g].wait = Group::Wait::nothing;
+}
+
 void reschedule(Warp& w) {
   const std::int32_t current = w.pc;
   if (w.active != 0) add_group(w, w.pc, w.active);

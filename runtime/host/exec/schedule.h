@@ -21,6 +21,8 @@ void jump(Warp& w, std::int32_t target);
 /// Stops `executing` lanes before the current instruction, until other lanes of the warp arrive at
 /// it.
 void wait_for_members(Warp& w, std::uint32_t executing);
+/// Lets groups that wait for other lanes look again: some of those have left.
+void wake_waiters(Warp& w);
 /// Files the running group, joins groups that stand at one instruction, and runs the one with the
 /// smallest pc. Leaves active 0 where none can run.
 void reschedule(Warp& w);

@@ -90,6 +90,16 @@ TEST_CASE("lanes that come apart before an aligned barrier meet again at it") {
   for (u32 t = 0; t < 256; ++t) CHECK(out[t] == (t % 2 ? 5 : 0));
 }
 
+TEST_CASE("lanes that leave let the others pass the barrier that they wait at") {
+  // The leaving lanes stand behind the barrier in the text, so that the others come to it first.
+  const auto out = run_cta(R"(
+    setp.ge.u32 %p1, %r0, 16; @%p1 bra $LEAVE; bar.sync 0; mov.u32 %r2, 7; bra $END;
+  $LEAVE: ret;
+  $END:)",
+                           32, 1);
+  for (u32 t = 0; t < 32; ++t) REQUIRE(out[t] == (t < 16 ? 7u : 0xdeadbeefu));
+}
+
 TEST_CASE("a barrier under a condition of lanes is divergent") {
   CHECK(report_of("setp.lt.u32 %p1, %r0, 16; @%p1 bar.sync 0;", 32) ==
         "device: divergent barrier: the lane skips it by its predicate (kernel 'k', CTA 0, warp 0, "
