@@ -10,7 +10,7 @@ import numbers
 import numpy as np
 
 from . import _abi
-from ._abi import Error
+from ._abi import Error, chars, choice
 
 __all__ = ["Engine", "Error", "Program", "attention", "devices", "version"]
 
@@ -29,11 +29,11 @@ class Engine(_abi.Handle):
     lacuna_engine_options; what is not given is as LACUNA_DEVICE and its like say."""
 
     def __init__(self, device="auto", compiler="auto", log=None, **options):
-        options["device"] = _choice("device", device, ("auto", "host", "cuda"))
-        options["compiler"] = _choice("compiler", compiler, ("auto", "nvrtc", "llvm"))
-        options = {name: value.encode() if isinstance(value, str) else value for name, value in options.items()}
         self._log = _abi.Log((lambda line, _: log(line.decode())) if log else 0)
-        super().__init__("engine", ctypes.byref(_abi.sized(_abi.EngineOptions, log=self._log, **options)))
+        options = {name: chars(name, value) if isinstance(value, str) else value for name, value in options.items()}
+        super().__init__("engine", ctypes.byref(_abi.sized(
+            _abi.EngineOptions, device=choice("device", device, ("auto", "host", "cuda")),
+            compiler=choice("compiler", compiler, ("auto", "nvrtc", "llvm")), log=self._log, **options)))
 
     def __str__(self):
         return _abi.text(_abi.lib.lacuna_engine_description, self)
@@ -47,13 +47,15 @@ class Program(_abi.Handle):
 
     def __init__(self, engine, text, dtype, head_dim, value_dim=0, output=None, lse=False, lengths="uniform",
                  storage={}, origin="<text>", attention=None):
-        self.engine, self.output, self.lse = engine, np.dtype(output or dtype), lse
-        pattern = _abi.Handle("pattern", text.encode(), origin.encode(), attention and attention.encode())
-        stored, count = _abi.array(_abi.Storage, [(name.encode(), _code(name, t)) for name, t in storage.items()])
+        dtype = _dtype("dtype", dtype)
+        self.engine, self.output, self.lse = engine, _dtype("output", output or dtype), lse
+        pattern = _abi.Handle("pattern", chars("text", text), chars("origin", origin),
+                              attention and chars("attention", attention))
+        stored, count = _abi.array(_abi.Storage, [(chars("name", name), _code(name, t)) for name, t in storage.items()])
         spec = _abi.sized(
             _abi.Spec, dtype=_code("dtype", dtype), head_dim=head_dim, value_dim=value_dim,
             output=_code("output", self.output), statistic=int(lse),
-            lengths=_choice("lengths", lengths, ("uniform", "padded", "packed")),
+            lengths=choice("lengths", lengths, ("uniform", "padded", "packed")),
             storage=stored, storage_count=count)
         super().__init__("program", engine, pattern, ctypes.byref(spec))
 
@@ -75,12 +77,12 @@ class Program(_abi.Handle):
         tensors; a name that is a keyword here is bound through those."""
         params, tensors = _bindings(params, tensors, named)
         with Call(self.engine) as call:
-            args = _abi.sized(_abi.Args, q=call.input("q", q), k=call.input("k", k), v=call.input("v", v))
+            args = _abi.sized(_abi.Args, q=call.place("q", q), k=call.place("k", k), v=call.place("v", v))
             o = np.empty((*q.shape[:-1], *v.shape[-1:]), self.output)
             lse = np.empty(q.shape[:-1], np.float32)
-            args.o = call.output("o", o)
+            args.o = call.place("o", o, output=True)
             if self.lse:
-                args.lse = call.output("lse", lse)
+                args.lse = call.place("lse", lse, output=True)
             vectors = dict(q_lens=q_lens, k_lens=k_lens, cu_seqlens_q=cu_seqlens_q, cu_seqlens_k=cu_seqlens_k)
             if isinstance(offset, np.ndarray):
                 vectors["offsets"] = offset
@@ -88,12 +90,12 @@ class Program(_abi.Handle):
                 args.offset = ctypes.pointer(ctypes.c_int32(_int32("offset", offset)))
             for name, vector in vectors.items():
                 if vector is not None:
-                    setattr(args, name, call.input(name, vector))
+                    setattr(args, name, call.place(name, vector))
             if scale is not None:
                 args.scale = ctypes.pointer(ctypes.c_float(scale))
             args.params, args.param_count = _abi.array(_abi.Param, [_param(*item) for item in params.items()])
             args.tensors, args.tensor_count = _abi.array(
-                _abi.NamedTensor, [(name.encode(), call.input(name, value)) for name, value in tensors.items()])
+                _abi.NamedTensor, [(chars("name", name), call.place(name, value)) for name, value in tensors.items()])
             # On the one stream that copies are ordered with: lacuna_memory_read waits for it, and for no other.
             _abi.check(_abi.lib.lacuna_forward(self, ctypes.byref(args), None))
         return (o, lse) if self.lse else o
@@ -109,56 +111,49 @@ class Call(contextlib.ExitStack):
         _abi.check(_abi.lib.lacuna_engine_device(engine, ctypes.byref(kind)))
         self.on_host = kind.value == _abi.HOST
 
-    def input(self, name, array):
-        _check_array(name, array)
+    def place(self, name, array, output=False):
+        code = _check_array(name, array)
         if self.on_host:
-            return _view(name, array, array.ctypes.data)
-        array = np.ascontiguousarray(array)
-        memory = self._memory(array)
-        _abi.check(_abi.lib.lacuna_memory_write(self.engine, memory, array.ctypes, array.nbytes))
-        return _view(name, array, memory)
-
-    def output(self, name, array):
-        if self.on_host:
-            return _view(name, array, array.ctypes.data)
-        memory = self._memory(array)
-        self.callback(lambda: _abi.check(
-            _abi.lib.lacuna_memory_read(self.engine, array.ctypes, memory, array.nbytes)))
-        return _view(name, array, memory)
-
-    def _memory(self, array):
-        memory = ctypes.c_void_p()
+            return _view(name, array, code, array.ctypes.data)
+        array, memory = np.ascontiguousarray(array), ctypes.c_void_p()
         _abi.check(_abi.lib.lacuna_memory_allocate(self.engine, max(array.nbytes, 1), ctypes.byref(memory)))
         self.callback(_abi.lib.lacuna_memory_release, self.engine, memory)
-        return memory
+        if output:
+            self.callback(lambda: _abi.check(_abi.lib.lacuna_memory_read(
+                self.engine, array.ctypes, memory, array.nbytes)))
+        else:
+            _abi.check(_abi.lib.lacuna_memory_write(self.engine, memory, array.ctypes, array.nbytes))
+        return _view(name, array, code, memory)
 
 
-def _choice(what, word, words):
-    if word not in words:
-        raise Error("argument", f"{what} '{word}' is not one of {', '.join(words)}")
-    return words.index(word)
+def _dtype(what, dtype):
+    try:
+        return np.dtype(dtype)
+    except TypeError:
+        hint = "; ml_dtypes, once imported, provides it" if dtype == "bfloat16" else ""
+        raise Error("argument", f"{what}: numpy has no dtype {dtype!r}{hint}") from None
 
 
 def _code(what, dtype):
-    dtype = np.dtype(dtype)
+    dtype = _dtype(what, dtype)
     if not dtype.isnative:
         raise Error("argument", f"{what}: the byte order of '{dtype.str}' is not this machine's")
-    return 1 + _choice(f"{what}: dtype", dtype.name, _abi.DTYPES)
+    return 1 + choice(f"{what}: dtype", dtype.name, _abi.DTYPES)
 
 
 def _check_array(name, array):
     if not isinstance(array, np.ndarray):
         raise Error("argument", f"{name}: a {type(array).__name__} is no numpy array")
-    _code(name, array.dtype)
+    return _code(name, array.dtype)
 
 
-def _view(name, array, data):
+def _view(name, array, code, data):
     if any(stride % array.itemsize for stride in array.strides):
         raise Error("argument", f"{name}: strides {array.strides} bytes are no multiples of an element, "
                                 f"{array.itemsize} bytes")
     shape = (ctypes.c_int64 * array.ndim)(*array.shape)
     strides = (ctypes.c_int64 * array.ndim)(*(s // array.itemsize for s in array.strides))
-    return _abi.Tensor(data, _code(name, array.dtype), array.ndim, shape, strides)
+    return _abi.Tensor(data, code, array.ndim, shape, strides)
 
 
 def _int32(name, value):
@@ -169,9 +164,9 @@ def _int32(name, value):
 
 def _param(name, value):
     if isinstance(value, (float, np.floating)):
-        return name.encode(), _code(name, "float32"), _abi.Value(real=value)
+        return chars("name", name), _code(name, "float32"), _abi.Value(real=value)
     kind = "bool" if isinstance(value, (bool, np.bool_)) else "int32"
-    return name.encode(), _code(name, kind), _abi.Value(integer=_int32(name, value))
+    return chars("name", name), _code(name, kind), _abi.Value(integer=_int32(name, value))
 
 
 def _bindings(params, tensors, named):
@@ -208,6 +203,6 @@ def attention(text, q, k, v, *, lse=False, output=None, origin="<text>", attenti
                "padded" if given & {"q_lens", "k_lens"} else "uniform")
     program = _program(
         _default_engine(), text, frozenset((name, array.dtype) for name, array in tensors.items()), dtype=q.dtype,
-        head_dim=q.shape[-1], value_dim=v.shape[-1], output=np.dtype(output or q.dtype), lse=lse, lengths=lengths,
-        origin=origin, attention=attention)
+        head_dim=q.shape[-1], value_dim=v.shape[-1], output=_dtype("output", output or q.dtype), lse=lse,
+        lengths=lengths, origin=origin, attention=attention)
     return program.forward(q, k, v, params=params, tensors=tensors, **own)

@@ -92,10 +92,24 @@ def text(function, *arguments):
         lib.lacuna_string_free(out)
 
 
-def sized(struct, **fields):
+def choice(what, word, words):
+    if word not in words:
+        raise Error("argument", f"{what} '{word}' is not one of {', '.join(words)}")
+    return words.index(word)
+
+
+def chars(what, text):
+    if "\0" in text:  # the library would read no further
+        raise Error("argument", f"{what}: character {text.index(chr(0))} is NUL, where a C string ends")
+    return text.encode()
+
+
+def sized(struct, /, **fields):
+    for name in fields:  # ctypes takes any name
+        choice(f"{struct.__name__}: field", name, [field for field, _ in struct._fields_[1:]])
     made = struct(size=ctypes.sizeof(struct), **fields)
     for name, value in fields.items():  # a field, too, drops what does not fit
-        if isinstance(value, numbers.Integral) and getattr(made, name) != value:
+        if isinstance(value, (numbers.Integral, bytes)) and getattr(made, name) != value:
             raise Error("argument", f"{name}: {value} does not fit its type")
     return made
 

@@ -4,6 +4,7 @@ import gc
 import os
 import pathlib
 import re
+import sys
 import threading
 import unittest
 import unittest.mock
@@ -222,6 +223,61 @@ class Attention(unittest.TestCase):
                 call()
             self.assertEqual(caught.exception.kind, kind, str(caught.exception))
             self.assertIn(words, str(caught.exception))
+
+    def test_options(self):
+        """Every field of the struct is taken by its name, and nothing else is."""
+        header = pathlib.Path(__file__).resolve().parents[2] / "include" / "lacuna" / "lacuna.h"
+        struct = re.search(r"struct lacuna_engine_options \{(.*?)\} lacuna", header.read_text(), re.DOTALL)[1]
+        struct = re.sub(r"/\*.*?\*/", "", struct, flags=re.DOTALL)
+        legal = re.findall(r"(\w+)(?=;|\)\()", struct)[1:]
+        self.assertIn("log", legal)
+        self.assertEqual(", ".join(legal), ", ".join(name for name, _ in lacuna._abi.EngineOptions._fields_[1:]))
+        for name in "foo", "Threads", "struct", "size", "_fields_":
+            with self.assertRaises(lacuna.Error) as caught:
+                lacuna.Engine(**{name: 1})
+            self.assertEqual(caught.exception.kind, "argument")
+            self.assertIn(f"'{name}' is not one of {', '.join(legal)}", str(caught.exception))
+        self.assertIn("host", str(lacuna.Engine(device="host", threads=1, ordinal=0)))
+
+    def test_nul(self):
+        """C would read such a text, name or path up to its NUL only, and take what is left for the whole."""
+        q, k, v = self.tensors()
+        text = "attention near { param w: i32\n tensor t: i32[key]\n mask q - k < w and t[k] == 0 }"
+        t, engine = np.zeros(53, np.int32), lacuna.Engine(device="host")
+        program = engine.program(text, q.dtype, 16, 24)
+        program.forward(q, k, v, w=3, t=t)
+        for what, at, call in [
+            ("text", len(text), lambda: lacuna.attention(text + "\0 mask k == 0", q, k, v, w=3, t=t)),
+            ("text", 0, lambda: engine.program("\0" + text, q.dtype, 16)),
+            ("origin", 3, lambda: engine.program(text, q.dtype, 16, origin="lac\0")),
+            ("attention", 4, lambda: engine.program(text, q.dtype, 16, attention="near\0er")),
+            ("name", 1, lambda: engine.program(text, q.dtype, 16, storage={"t\0": "int8"})),
+            ("name", 1, lambda: program.forward(q, k, v, params={"w\0": 3}, t=t)),
+            ("name", 1, lambda: program.forward(q, k, v, params={"w\0": 3.0}, t=t)),
+            ("name", 1, lambda: program.forward(q, k, v, w=3, tensors={"t\0": t})),
+            ("cache_dir", 2, lambda: lacuna.Engine(cache_dir="ab\0c")),
+        ]:
+            with self.subTest(what), self.assertRaisesRegex(lacuna.Error, f"^{what}: character {at} is NUL"):
+                call()
+        with self.assertRaisesRegex(lacuna.Error, "^cache_dir: .* does not fit"):
+            lacuna.Engine(cache_dir=b"ab\0c")
+
+    def test_missing_dtypes(self):
+        """Run without ml_dtypes imported, whether or not it is installed: numpy alone has no bfloat16."""
+        self.assertNotIn("ml_dtypes", sys.modules)
+        q, k, v = self.tensors()
+        engine = lacuna.Engine(device="host")
+        text = "attention a { tensor t: i32[key]\n mask t[k] == 0 }"
+        for what, call in [
+            ("dtype", lambda t: engine.program(WINDOW, t, 16)),
+            ("output", lambda t: engine.program(WINDOW, q.dtype, 16, output=t)),
+            ("output", lambda t: lacuna.attention(WINDOW, q, k, v, output=t)),
+            ("t", lambda t: engine.program(text, q.dtype, 16, storage={"t": t})),
+        ]:
+            with self.assertRaisesRegex(lacuna.Error, f"^{what}: numpy has no dtype 'bfloat16'; ml_dtypes, .*provides"):
+                call("bfloat16")
+            with self.assertRaisesRegex(lacuna.Error, f"^{what}: numpy has no dtype 'float33'$"):
+                call("float33")
 
     def test_ownership(self):
         q, k, v = self.tensors(nq=5, nk=5)
