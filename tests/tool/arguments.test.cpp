@@ -37,6 +37,7 @@ void furnish(const Folder& folder) {
       "  mask document(doc)\n  score score + bias\n}\n");
   folder.write("wrong.lac", "attention a {\n  mask causal\n  mask windw(4)\n}\n");
   folder.write("entmax.lac", "attention a { weights entmax(1.5) }\n");
+  folder.write("bias.lac", "attention a { tensor bias: f32[_, _] score score + bias[q, k] }\n");
   folder.write("empty", "");
   random_file(folder, "q.npy", {1, 2, 5, 16}, 1);
   random_file(folder, "k.npy", {1, 2, 7, 16}, 2);
@@ -123,6 +124,10 @@ const Mistake mistakes[] = {
      "--compiler 'gcc' is not one of auto, nvrtc, llvm"},
     {"check @/causal.lac --shape N=3 --scale big", 2, "--scale 'big' is not a number"},
     {"check @/causal.lac --shape N=3,D=12 --device host", 2, "12"},
+    {"check @/causal.lac --shape N=40000000,D=64", 2,
+     "q: one head spans 2^31 elements or more (40000000 rows, 64 apart)"},
+    {"check @/causal.lac --shape B=1000000,N=1000000,D=64", 2, "q needs 238418.6 GiB and all"},
+    {"check @/bias.lac --shape N=2000000,D=8", 2, "bias needs 14901.2 GiB and all tensors"},
     {"check @/causal.lac --shape N=3,D=264 --device host", 2, "264"},
     {"check @/causal.lac --shape N=3 --device host --compiler nvrtc", 1, "licence"},
     {"check @/entmax.lac --shape N=3 --device host", 1, "entmax"},

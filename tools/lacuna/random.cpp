@@ -1,5 +1,6 @@
 #include "compiler/base/diagnostic.h"
 #include "tools/lacuna/inputs.h"
+#include "tools/lacuna/memory.h"
 
 #include <fmt/format.h>
 
@@ -132,11 +133,16 @@ void fill_runs(Generator& generator, Array& array) {
   }
 }
 
+DType dtype_of(const ir::Tensor& tensor) {
+  if (tensor.type == ir::Type::f32) return DType::f32;
+  return tensor.type == ir::Type::boolean ? DType::boolean : DType::i32;
+}
+
 Array random_tensor(Generator& generator, const ir::Tensor& tensor, std::vector<std::int64_t> shape,
                     bool alpha, bool runs) {
   if (tensor.type == ir::Type::f32 && !alpha)
     return normal(generator, DType::f32, std::move(shape));
-  DType dtype = tensor.type == ir::Type::boolean ? DType::boolean : alpha ? DType::f32 : DType::i32;
+  DType dtype = alpha ? DType::f32 : dtype_of(tensor);
   Array array = Array::zeros(dtype, std::move(shape));
   if (runs && dtype == DType::i32 && along_rows(tensor)) {
     fill_runs(generator, array);
@@ -154,36 +160,51 @@ Array random_tensor(Generator& generator, const ir::Tensor& tensor, std::vector<
   return array;
 }
 
+/// Q, K and V, then each tensor of the pattern that `inputs` lacks, in the pattern's order.
+std::vector<Wanted> wanted_arrays(const ir::Pattern& pattern, const RandomInputs& wanted,
+                                  const Inputs& inputs) {
+  const auto& [shape, head_dim, value_dim, has_rows] = wanted.extents;
+  bool packed = wanted.lengths == Lengths::packed;
+  std::int64_t batch = packed ? 1 : shape.batch;
+  std::vector<Wanted> all = {{"q", wanted.dtype, {batch, shape.heads, shape.queries, head_dim}},
+                             {"k", wanted.dtype, {batch, shape.kv_heads, shape.keys, head_dim}},
+                             {"v", wanted.dtype, {batch, shape.kv_heads, shape.keys, value_dim}}};
+  auto axes = parse_axes(pattern, wanted.axes);
+  for (std::size_t i = 0; i < pattern.tensors.size(); ++i) {
+    const ir::Tensor& tensor = pattern.tensors[i];
+    bool given = std::any_of(inputs.tensors.begin(), inputs.tensors.end(),
+                             [&](auto& one) { return one.first == tensor.name; });
+    if (!given)
+      all.push_back({tensor.name, dtype_of(tensor), shape_of(tensor, shape, packed, axes[i])});
+  }
+  return all;
+}
+
 }  // namespace
 
 void fill_random(const ir::Pattern& pattern, const RandomInputs& wanted, Inputs& inputs) {
   const Shape& shape = wanted.extents.shape;
+  auto arrays = wanted_arrays(pattern, wanted, inputs);
+  for (int operand = 0; operand < 3; ++operand) check_head(arrays[operand]);
+  check_fits(arrays, memory_limit());
   Generator generator(wanted.seed);
-  bool packed = wanted.lengths == Lengths::packed;
-  std::int64_t batch = packed ? 1 : shape.batch;
-  inputs.q =
-      normal(generator, wanted.dtype, {batch, shape.heads, shape.queries, wanted.extents.head_dim});
-  inputs.k =
-      normal(generator, wanted.dtype, {batch, shape.kv_heads, shape.keys, wanted.extents.head_dim});
-  inputs.v = normal(generator, wanted.dtype,
-                    {batch, shape.kv_heads, shape.keys, wanted.extents.value_dim});
-  if (packed) {
+  for (Array* operand : {&inputs.q, &inputs.k, &inputs.v}) {
+    *operand = normal(generator, wanted.dtype, arrays.front().shape);
+    arrays.erase(arrays.begin());
+  }
+  if (wanted.lengths == Lengths::packed) {
     inputs.cu_seqlens_q = cuts(generator, shape.batch, shape.queries);
     inputs.cu_seqlens_k = cuts(generator, shape.batch, shape.keys);
   } else if (wanted.lengths == Lengths::padded) {
     inputs.q_lens = integers(generator, {shape.batch}, shape.queries);
     inputs.k_lens = integers(generator, {shape.batch}, shape.keys);
   }
-  auto axes = parse_axes(pattern, wanted.axes);
-  for (std::size_t i = 0; i < pattern.tensors.size(); ++i) {
-    const ir::Tensor& tensor = pattern.tensors[i];
-    bool given = std::any_of(inputs.tensors.begin(), inputs.tensors.end(),
-                             [&](auto& one) { return one.first == tensor.name; });
-    if (given) continue;
-    bool alpha = alpha_tensor(pattern) == i;
+  for (Wanted& array : arrays) {
+    auto tensor = std::find_if(pattern.tensors.begin(), pattern.tensors.end(),
+                               [&](const ir::Tensor& one) { return one.name == array.name; });
+    bool alpha = alpha_tensor(pattern) == tensor - pattern.tensors.begin();
     inputs.tensors.emplace_back(
-        tensor.name, random_tensor(generator, tensor, shape_of(tensor, shape, packed, axes[i]),
-                                   alpha, wanted.runs));
+        array.name, random_tensor(generator, *tensor, std::move(array.shape), alpha, wanted.runs));
   }
 }
 
