@@ -64,12 +64,29 @@ void store_quads(Warp& w, const Instruction& i, const Addresses& a) {
   }
 }
 
+/// Words from 32 places.
+LACUNA_INLINE void gather_words(u32* to, const Addresses& a) {
+#ifdef __AVX512F__
+  using Places = long long __attribute__((vector_size(64)));
+  using Words = int __attribute__((vector_size(32)));
+  for (int l = 0; l < warp_size; l += 8) {
+    const auto places = *reinterpret_cast<const Places*>(a.at + l);
+    *reinterpret_cast<Words*>(to + l) =
+        __builtin_ia32_gatherdiv16si(Words{}, nullptr, places, 255, 1);
+  }
+#else
+  for (int l = 0; l < warp_size; ++l) to[l] = read<u32>(a.at[l]);
+#endif
+}
+
 /// A whole warp's access of one element a lane.
 template <class T>
 LACUNA_INLINE void load_all(Stored<T>* to, const Addresses& a) {
   if (in_steps(a, sizeof(T))) {
     const u64 base = a.at[0];
     LACUNA_LANES to[l] = Access<T>::put(read<T>(base + static_cast<u64>(l) * sizeof(T)));
+  } else if constexpr (std::is_same_v<T, u32>) {
+    gather_words(to, a);
   } else {
     for (int l = 0; l < warp_size; ++l) to[l] = Access<T>::put(read<T>(a.at[l]));
   }
