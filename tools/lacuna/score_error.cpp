@@ -10,6 +10,11 @@ namespace {
 constexpr double u = 0x1p-24;
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
+/// Of one operation: half a unit in the last place, which stops shrinking among the subnormals.
+double rounding(double result) {
+  return u * std::fabs(result) + 0x1p-150;
+}
+
 /// What a step function makes of an error: nothing, unless a step lies within reach.
 double step(double low, double high) {
   return low == high ? 0 : infinity;
@@ -45,13 +50,13 @@ double ScoreError::carry_real(const ir::Node& node, ir::NodeId id) {
   switch (node.op) {
     case Op::add_f32:
     case Op::sub_f32:
-      return operand(id, 0) + operand(id, 1) + u * result;
+      return operand(id, 0) + operand(id, 1) + rounding(result);
     case Op::mul_f32:
       return std::fabs(value(id, 0)) * operand(id, 1) + std::fabs(value(id, 1)) * operand(id, 0) +
-             operand(id, 0) * operand(id, 1) + u * result;
+             operand(id, 0) * operand(id, 1) + rounding(result);
     case Op::div_f32: {
       double divisor = std::fabs(value(id, 1)) - operand(id, 1);
-      return divisor > 0 ? (operand(id, 0) + result * operand(id, 1)) / divisor + u * result
+      return divisor > 0 ? (operand(id, 0) + result * operand(id, 1)) / divisor + rounding(result)
                          : infinity;
     }
     case Op::neg_f32:
@@ -66,17 +71,17 @@ double ScoreError::carry_real(const ir::Node& node, ir::NodeId id) {
     }
     case Op::sqrt_f32: {
       double x = value(id, 0), e = operand(id, 0);
-      return x > e ? e / (2 * std::sqrt(x - e)) + u * result : infinity;
+      return x > e ? e / (2 * std::sqrt(x - e)) + rounding(result) : infinity;
     }
     // Within 2 ulp, which is 4u.
     case Op::exp_f32:
-      return result * (std::expm1(operand(id, 0)) + 4 * u);
+      return result * std::expm1(operand(id, 0)) + 4 * rounding(result);
     case Op::log_f32: {
       double x = value(id, 0), e = operand(id, 0);
-      return x > e ? -std::log1p(-e / x) + 4 * u * result : infinity;
+      return x > e ? -std::log1p(-e / x) + 4 * rounding(result) : infinity;
     }
     case Op::tanh_f32:
-      return operand(id, 0) + 4 * u * result;
+      return operand(id, 0) + 4 * rounding(result);
     case Op::where_f32:
       if (operand(id, 0) > 0) return infinity;
       return operand(id, holds(id, 0) ? 1 : 2);
