@@ -155,6 +155,27 @@ TEST_CASE("replay: an edited source is what runs") {
   CHECK(broken.err.find("this is no C++") != std::string::npos);
 }
 
+TEST_CASE("replay: an edit of anything but source.cu is refused, by name") {
+  Bench bench;
+  std::string dump = bench.folder / "stages";
+  REQUIRE(bench.run({"--dump", dump}).code == 0);
+  std::string kernel =
+      std::filesystem::exists(dump + "/kernel.ptx") ? "kernel.ptx" : "kernel.cubin";
+  for (std::string name :
+       {kernel, std::string("templates/flash_forward.cuh"), std::string("pattern.lac")}) {
+    std::string before = read(dump + "/" + name);
+    std::ofstream(dump + "/" + name, std::ios::binary) << before << "// more\n";
+    Ran ran = lacuna::test::lacuna({"replay", dump}, bench.variables);
+    INFO(name << "\n" << ran.err << ran.out);
+    CHECK(ran.code == 2);
+    CHECK(ran.err.find(name + "' was edited; ") != std::string::npos);
+    CHECK(ran.err.find(name == "pattern.lac" ? "use lacuna run" : "source.cu: edit that") !=
+          std::string::npos);
+    std::ofstream(dump + "/" + name, std::ios::binary) << before;
+  }
+  CHECK(lacuna::test::lacuna({"replay", dump}, bench.variables).code == 0);
+}
+
 TEST_CASE("run: what fails leaves no file, and what was there stays") {
   Bench bench;
   auto out = std::filesystem::path(bench.folder / "out");

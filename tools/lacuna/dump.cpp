@@ -1,5 +1,6 @@
 #include "tools/lacuna/dump.h"
 
+#include "compiler/base/digest.h"
 #include "compiler/plan/explain.h"
 #include "tools/lacuna/files.h"
 #include "tools/lacuna/npy.h"
@@ -51,6 +52,10 @@ Json call_json(const DeviceCall& call, const Inputs& inputs, const DumpOrigin& o
 
 }  // namespace
 
+std::string digest_of(std::string_view bytes) {
+  return Digest().add("file", bytes).hex();
+}
+
 Dump::Dump(fs::path directory) : directory_(std::move(directory)) {
   std::error_code ignored;
   if (!fs::exists(directory_, ignored)) return;
@@ -83,27 +88,31 @@ void Dump::write(const fs::path& name, std::string_view bytes) const {
 
 void Dump::before(const DeviceCall& call, const Inputs& inputs, const DumpOrigin& origin) {
   const plan::Plan& plan = call.planned().plan;
-  write("call.json", call_json(call, inputs, origin).dump(2) + "\n");
-  write("pattern.lac", plan.spec.pattern.tree().source);
-  write("plan.txt", plan::explain(plan, call.bound().shape));
+  Json record = call_json(call, inputs, origin);
+  record["digests"] = Json::object();
+  auto write_derived = [&](const std::string& name, std::string_view bytes) {
+    write(name, bytes);
+    record["digests"][name] = digest_of(bytes);
+  };
+  auto write_record = [&] { write("call.json", record.dump(2) + "\n"); };
+  write_record();
+  write_derived("pattern.lac", plan.spec.pattern.tree().source);
+  write_derived("plan.txt", plan::explain(plan, call.bound().shape));
   for (auto& [name, array] : inputs.arrays())
     write(fs::path("inputs") / (name + ".npy"), format_npy(*array));
   auto source = codegen::generate(plan, plan.passes.at(0), call.variant());
   write("source.cu", source.text);
   for (const auto& file : codegen::included_templates(source.text)) {
-    write(fs::path("templates") / file.name, file.text);
+    write_derived("templates/" + std::string(file.name), file.text);
   }
-  write("options.txt",
-        call.engine().compiler->options(source, runtime::compile_options(call.engine())) + "\n");
-  write_kernel(call, source);
-}
-
-void Dump::write_kernel(const DeviceCall& call, const codegen::Source& source) const {
   auto options = runtime::compile_options(call.engine());
+  write_derived("options.txt", call.engine().compiler->options(source, options) + "\n");
+  write_record();
   options.keep_ir = true;
   auto artifact = call.engine().compiler->compile(source, options);
-  write(fmt::format("kernel.{}", runtime::name_of(artifact.format)), artifact.payload);
-  if (!artifact.ir.empty()) write("kernel.ll", artifact.ir);
+  write_derived(fmt::format("kernel.{}", runtime::name_of(artifact.format)), artifact.payload);
+  if (!artifact.ir.empty()) write_derived("kernel.ll", artifact.ir);
+  write_record();
   if (!artifact.log.empty()) write("log.txt", artifact.log);
 }
 

@@ -28,10 +28,12 @@ class Dump {
 
  private:
   void write(const std::filesystem::path& name, std::string_view bytes) const;
-  void write_kernel(const DeviceCall& call, const codegen::Source& source) const;
 
   std::filesystem::path directory_;
 };
+
+/// What call.json records of each file that a replay does not read, or not alone.
+std::string digest_of(std::string_view bytes);
 
 /// A dump read back.
 struct Recorded {
@@ -44,7 +46,8 @@ struct Recorded {
   Results results;     ///< absent arrays where the run did not finish
   std::string source;  ///< source.cu as it is now
 };
-/// Throws Error{argument} naming the file that is missing or wrong.
+/// Throws Error{argument} naming the file that is missing or wrong, or edited where only source.cu
+/// may be.
 Recorded read_dump(const std::filesystem::path& directory);
 
 }  // namespace lacuna::tool

@@ -48,7 +48,24 @@ void read_results(const fs::path& directory, Recorded& recorded) {
   read("lse.npy", recorded.results.lse);
 }
 
+/// A replay runs source.cu on the recorded call: an edit of anything else would go unnoticed.
+void refuse_edits(const fs::path& directory, const Json& digests) {
+  for (auto& [name, digest] : digests.items()) {
+    fs::path file = directory / name;
+    if (!fs::exists(file) || digest_of(read_file(file, "dump")) == digest.get<std::string>()) {
+      continue;
+    }
+    throw Error(
+        ErrorKind::argument,
+        name == "pattern.lac"
+            ? fmt::format("'{}' was edited; source.cu belongs to another pattern: use lacuna run",
+                          file.string())
+            : fmt::format("'{}' was edited; replay runs source.cu: edit that", file.string()));
+  }
+}
+
 Recorded from_json(const fs::path& directory, const Json& json) {
+  if (json.contains("digests")) refuse_edits(directory, json["digests"]);
   Recorded recorded;
   recorded.text = read_file(directory / "pattern.lac", "dump");
   recorded.source = read_file(directory / "source.cu", "dump");

@@ -100,7 +100,7 @@ void add_replay(CLI::App& app, Invocation& invocation) {
   auto flags = std::make_shared<ReplayFlags>();
   CLI::App* command =
       add_command(app, invocation,
-                  {"replay", "run a dump again, also with its source edited",
+                  {"replay", "run a dump again, also with its source.cu edited (and nothing else)",
                    "  lacuna run causal.lac --q q.npy --k k.npy --v v.npy --out out --dump stages\n"
                    "  $EDITOR stages/source.cu && lacuna replay stages",
                    "  exit code 1 says that outputs differ from the recorded ones, which rounding "
