@@ -123,6 +123,9 @@ const Mistake mistakes[] = {
     {"check @/causal.lac --shape N=3 --compiler gcc", 2,
      "--compiler 'gcc' is not one of auto, nvrtc, llvm"},
     {"check @/causal.lac --shape N=3 --scale big", 2, "--scale 'big' is not a number"},
+    {"check @/causal.lac --shape N=3 --scale inf", 2, "--scale 'inf' is not a finite f32"},
+    {"check @/causal.lac --shape N=3 --scale nan", 2, "--scale 'nan' is not a finite f32"},
+    {"check @/causal.lac --shape N=3 --scale 1e60", 2, "--scale '1e60' is not a finite f32"},
     {"check @/causal.lac --shape N=3,D=12 --device host", 2, "12"},
     {"check @/causal.lac --shape N=40000000,D=64", 2,
      "q: one head spans 2^31 elements or more (40000000 rows, 64 apart)"},
@@ -164,6 +167,10 @@ const Mistake mistakes[] = {
     {"run @/causal.lac --q @/odd.npy --k @/k.npy --v @/v.npy --out @/o --device host", 2, "17"},
     {"run @/causal.lac --q @/q.npy --k @/k.npy --v @/v.npy --out @/o --offset @/q.npy", 2,
      "integers with one axis"},
+    {"run @/causal.lac --q @/q.npy --k @/k.npy --v @/v.npy --out @/o --offset 1.5", 2,
+     "--offset '1.5' is neither an integer nor a .npy file"},
+    {"run @/causal.lac --q @/q.npy --k @/k.npy --v @/v.npy --out @/o --offset x1", 2,
+     "--offset 'x1' is neither an integer nor a .npy file"},
     {"run @/causal.lac --q @/q.npy --k @/k.npy --v @/v.npy --out @/o --offset 3000000000", 2,
      "does not fit i32"},
     {"run @/causal.lac --q @/q.npy --k @/k.npy --v @/v.npy --out @/o --k-lens @/lens.npy --device "
@@ -242,6 +249,19 @@ TEST_CASE("tool: every flag of run that the contract names is there") {
     INFO(flag);
     CHECK(ran.out.find(flag) != std::string::npos);
   }
+}
+
+TEST_CASE("tool: --version says what version says, and --shape may have blanks") {
+  Ran flag = lacuna::test::lacuna({"--version"});
+  CHECK(flag.code == 0);
+  CHECK(flag.out == lacuna::test::lacuna({"version"}).out);
+  Folder folder;
+  furnish(folder);
+  Ran spaced = lacuna::test::lacuna({"show", folder / "causal.lac", "--shape", " N=4, D = 8 "});
+  INFO(spaced.err);
+  CHECK(spaced.code == 0);
+  CHECK(spaced.out ==
+        lacuna::test::lacuna({"show", folder / "causal.lac", "--shape", "N=4,D=8"}).out);
 }
 
 TEST_CASE("tool: doctor, version and cache speak JSON") {

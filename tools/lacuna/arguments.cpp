@@ -18,6 +18,12 @@ Error wrong(fmt::format_string<T...> text, T&&... values) {
   return Error(ErrorKind::argument, fmt::format(text, std::forward<T>(values)...));
 }
 
+std::string_view trimmed(std::string_view text) {
+  auto first = text.find_first_not_of(' ');
+  if (first == text.npos) return {};
+  return text.substr(first, text.find_last_not_of(' ') + 1 - first);
+}
+
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
   for (;;) {
@@ -77,14 +83,14 @@ Extents parse_extents(std::string_view text) {
   std::vector<std::optional<std::int64_t>> given(keys.size());
   for (std::string_view part : split(text, ',')) {
     auto equals = part.find('=');
-    auto key = part.substr(0, equals);
+    auto key = trimmed(part.substr(0, equals));
     auto found = std::find(keys.begin(), keys.end(), key);
     if (equals == part.npos || found == keys.end()) {
       throw wrong("--shape: '{}' is not one of {}=N", part, fmt::join(keys, "=N, "));
     }
     auto& slot = given[found - keys.begin()];
     if (slot) throw wrong("--shape: {} is given twice", key);
-    slot = parse_integer(part.substr(equals + 1));
+    slot = parse_integer(trimmed(part.substr(equals + 1)));
     if (!slot || *slot < 0 || *slot > std::numeric_limits<std::int32_t>::max()) {
       throw wrong("--shape: '{}' is not a count from 0 to 2147483647", part);
     }
@@ -121,8 +127,9 @@ std::vector<Named> parse_named(std::string_view flag, const std::vector<std::str
 
 float parse_float(std::string_view flag, std::string_view text) {
   auto value = parse_real(text);
+  if (!value && text != "nan") throw wrong("{} '{}' is not a number", flag, text);
   if (!value || !std::isfinite(static_cast<float>(*value)))
-    throw wrong("{} '{}' is not a number", flag, text);
+    throw wrong("{} '{}' is not a finite f32", flag, text);
   return static_cast<float>(*value);
 }
 

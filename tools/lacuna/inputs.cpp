@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 
 namespace lacuna::tool {
 namespace {
@@ -49,6 +50,10 @@ void read_offset(const std::string& flag, Inputs& inputs) {
   if (flag.empty()) return;
   auto number = parse_integer(flag);
   if (!number) {
+    if (!flag.ends_with(".npy") && !std::filesystem::exists(flag)) {
+      throw Error(ErrorKind::argument,
+                  fmt::format("--offset '{}' is neither an integer nor a .npy file", flag));
+    }
     inputs.offsets = read_lengths("--offset", flag);
   } else if (*number < INT32_MIN || *number > INT32_MAX) {
     throw Error(ErrorKind::argument, fmt::format("--offset {} does not fit i32", flag));

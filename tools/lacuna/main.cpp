@@ -1,4 +1,5 @@
 #include "lacuna/error.hpp"
+#include "lacuna/version.hpp"
 
 #include "compiler/base/diagnostic.h"
 #include "tools/lacuna/command.h"
@@ -63,6 +64,7 @@ void describe(CLI::App& app, Invocation& invocation) {
   app.name("lacuna");
   app.get_formatter()->column_width(36);
   app.option_defaults()->always_capture_default(false);
+  app.set_version_flag("--version", "lacuna " LACUNA_VERSION, "print the version");
   app.footer(
       "Start with:\n"
       "  lacuna doctor                                     what is installed, and what is missing\n"
@@ -132,6 +134,10 @@ std::string reworded(const std::string& what) {
 
 int complain(CLI::App& app, const CLI::ParseError& error) {
   CLI::App* command = chosen(app);
+  if (error.get_name() == "CallForVersion") {
+    fmt::print("{}\n", error.what());
+    return exit_ok;
+  }
   if (error.get_name() == "CallForHelp") {
     fmt::print("{}\n",
                command->help(command->get_parent() ? command_line(*command->get_parent()) : ""));
