@@ -28,25 +28,32 @@ double distance(double a, double b) {
 }
 
 Distance measure(const Array& array, const std::vector<double>& reference,
-                 const std::vector<double>& bounds) {
+                 const std::vector<double>& bounds, bool statistic) {
+  // The statistic of a row that attends to nothing is -inf, exactly.
+  auto absent = [&](double value) { return statistic && value == -INFINITY; };
   Distance result;
   result.elements = array.elements();
   std::int64_t worst = -1;
   double squares = 0;
+  bool lone_nan = false;
   for (std::int64_t i = 0; i < result.elements; ++i) {
     double error = distance(array.real(i), reference[i]), bound = bounds[i];
     if (i == 0 || error > result.max) result.max = error, result.bound = bound;
     squares += error * error;
+    lone_nan |= std::isnan(array.real(i)) != std::isnan(reference[i]);
+    result.unproved += !std::isfinite(reference[i]) && !absent(reference[i]);
     // An element without a bound is no evidence, unless it is not a number where the reference has
     // one.
     bool beyond = error > bound || (std::isinf(error) && std::isinf(bound));
     result.beyond += beyond;
     double share = error == 0 ? 0 : beyond && std::isinf(bound) ? bound : error / bound;
+    if (std::isnan(share)) share = 0;  // an unproved element is not the worst
     if (worst < 0 || share > result.share) worst = i, result.share = share;
   }
   if (result.elements > 0) {
     result.rms = std::sqrt(squares / static_cast<double>(result.elements));
     result.worst = index_text(worst, array.shape);
+    if (lone_nan) result.max = result.rms = std::numeric_limits<double>::quiet_NaN();
   }
   return result;
 }
@@ -56,7 +63,7 @@ Json to_json(const Distance& distance) {
   return {{"max", number(distance.max)},     {"rms", number(distance.rms)},
           {"bound", number(distance.bound)}, {"share_of_bound", number(distance.share)},
           {"worst", distance.worst},         {"elements", distance.elements},
-          {"beyond", distance.beyond}};
+          {"beyond", distance.beyond},       {"not_finite", distance.unproved}};
 }
 
 std::string line(std::string_view name, std::string_view type, const Distance& distance) {
@@ -69,6 +76,11 @@ std::string line(std::string_view name, std::string_view type, const Distance& d
     text += fmt::format("  {:<8} BEYOND THE BOUND: {} of {} elements\n", "", distance.beyond,
                         distance.elements);
   }
+  if (distance.unproved > 0) {
+    text += fmt::format(
+        "  {:<8} {} of {} elements are not finite in the reference: nothing is proved about them\n",
+        "", distance.unproved, distance.elements);
+  }
   return text;
 }
 
@@ -80,8 +92,9 @@ Comparison compare(const Spec& spec, const Inputs& inputs, const Results& result
   Bounds allowed = bounds(spec, call.args(), reference);
   Comparison comparison;
   comparison.live = reference.live;
-  comparison.o = measure(results.o, reference.o, allowed.o);
-  if (results.lse.present()) comparison.lse = measure(results.lse, reference.lse, allowed.lse);
+  comparison.o = measure(results.o, reference.o, allowed.o, false);
+  if (results.lse.present())
+    comparison.lse = measure(results.lse, reference.lse, allowed.lse, true);
   return comparison;
 }
 

@@ -10,11 +10,12 @@ namespace lacuna::tool {
 
 /// The distance of one tensor from the reference.
 struct Distance {
-  double max = 0, rms = 0;
-  double bound = 0;  ///< at the element with the largest error
-  double share = 0;  ///< the largest error / bound of any element; above 1 is a failure
+  double max = 0, rms = 0;  ///< NaN where one side alone is
+  double bound = 0;         ///< at the element with the largest error
+  double share = 0;         ///< the largest error / bound of any element; above 1 is a failure
   std::int64_t elements = 0, beyond = 0;
-  std::string worst;  ///< where that share is: "[0,3,17,5]"
+  std::int64_t unproved = 0;  ///< where the reference is not finite
+  std::string worst;          ///< where that share is: "[0,3,17,5]"
   bool within() const { return beyond == 0; }
 };
 
