@@ -1,3 +1,4 @@
+#include "runtime/clock.h"
 #include "tools/lacuna/command.h"
 #include "tools/lacuna/compare.h"
 #include "tools/lacuna/dump.h"
@@ -29,7 +30,26 @@ void refuse_gradients(const RunFlags& flags) {
                           flags.output_gradient.empty() ? "--grad" : "--do"));
 }
 
-std::string describe(const DeviceCall& call, const runtime::Stages& stages) {
+/// What the tool itself spends time on, beside the stages of the engine, in milliseconds.
+struct Times {
+  double read = 0, check = 0, write = 0, total = 0;
+};
+
+std::string stages_text(const runtime::Stages& stages, const Times& times) {
+  std::string text = fmt::format("read {:.3g} ms, {}", times.read, to_text(stages));
+  if (times.check > 0) text += fmt::format(", check {:.3g} ms", times.check);
+  if (times.write > 0) text += fmt::format(", write {:.3g} ms", times.write);
+  return text + fmt::format("; {:.3g} ms in all", times.total);
+}
+
+Json stages_json(const runtime::Stages& stages, const Times& times) {
+  Json json = {{"read", times.read}};
+  json.update(to_json(stages));
+  json.update({{"check", times.check}, {"write", times.write}, {"total", times.total}});
+  return json;
+}
+
+std::string describe(const DeviceCall& call, const runtime::Stages& stages, const Times& times) {
   const plan::Plan& plan = call.planned().plan;
   const Shape& shape = call.bound().shape;
   return fmt::format(
@@ -43,7 +63,8 @@ std::string describe(const DeviceCall& call, const runtime::Stages& stages) {
       name_of(plan.spec.dtype), call.engine().device->description(),
       call.engine().compiler->identity(), call.engine().notice,
       plan::name_of(plan.passes.at(0).kind), plan.facts.arch.name(),
-      call.variant().aligned ? "aligned" : "unaligned", name_of(stages.origin), to_text(stages));
+      call.variant().aligned ? "aligned" : "unaligned", name_of(stages.origin),
+      stages_text(stages, times));
 }
 
 Json describe_json(const DeviceCall& call, const runtime::Stages& stages) {
@@ -65,8 +86,18 @@ Json describe_json(const DeviceCall& call, const runtime::Stages& stages) {
           {"arch", plan.facts.arch.name()},
           {"kernel", plan::name_of(plan.passes.at(0).kind)},
           {"variant", call.variant().aligned ? "aligned" : "unaligned"},
-          {"kernel_from", name_of(stages.origin)},
-          {"stages_ms", to_json(stages)}};
+          {"kernel_from", name_of(stages.origin)}};
+}
+
+/// Compares with the reference and says how far; false where that is beyond the bound.
+bool check(const Spec& spec, const Inputs& inputs, const Results& results, Report& report) {
+  Comparison comparison = compare(spec, inputs, results);
+  report.json["check"] = to_json(comparison);
+  report.text += to_text(comparison, DType::f32);
+  if (comparison.within()) return true;
+  report.exit_code = exit_failure;
+  report.text += "  nothing was written: the result is beyond the bound\n";
+  return false;
 }
 
 /// Publishes the outputs and says where they are.
@@ -84,12 +115,16 @@ void publish(const RunFlags& flags, Outputs& outputs, const Results& results, Re
 }
 
 Report run(const RunFlags& flags, const Terminal& terminal) {
+  runtime::Clock total;
   refuse_gradients(flags);
   Outputs outputs(flags.out);
   Pattern pattern = flags.pattern.load();
   Progress progress(terminal);
   progress.say("reading tensors");
+  Times times;
+  runtime::Clock read;
   Inputs inputs = read_inputs(pattern.tree(), flags.inputs);
+  times.read = read.milliseconds();
   // O leaves the kernel in f32: it is rounded once, by whoever reads it.
   Spec spec = inputs.spec(pattern, DType::f32, flags.lse || flags.check);
   std::optional<Dump> dump;
@@ -102,25 +137,28 @@ Report run(const RunFlags& flags, const Terminal& terminal) {
   }
   progress.say("running");
   Results results = call.run(&stages);
-  Report report{describe(call, stages), describe_json(call, stages)};
+  Report report{{}, describe_json(call, stages)};
   if (dump) {
     dump->after(results);
     report.json["dump"] = flags.dump;
     report.text += fmt::format(
         "  dump     {0} (source: {0}/source.cu; run it again: lacuna replay {0})\n", flags.dump);
   }
+  bool within = true;
   if (flags.check) {
     progress.say("comparing with the reference");
-    Comparison comparison = compare(spec, inputs, results);
-    report.json["check"] = to_json(comparison);
-    report.text += to_text(comparison, DType::f32);
-    if (!comparison.within()) {
-      report.exit_code = exit_failure;
-      report.text += "  nothing was written: the result is beyond the bound\n";
-      return report;
-    }
+    runtime::Clock checking;
+    within = check(spec, inputs, results, report);
+    times.check = checking.milliseconds();
   }
-  publish(flags, outputs, results, report);
+  if (within) {
+    runtime::Clock writing;
+    publish(flags, outputs, results, report);
+    times.write = writing.milliseconds();
+  }
+  times.total = total.milliseconds();
+  report.text = describe(call, stages, times) + report.text;
+  report.json["stages_ms"] = stages_json(stages, times);
   return report;
 }
 
