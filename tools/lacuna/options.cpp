@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
 
 namespace lacuna::tool {
 
@@ -67,6 +68,10 @@ EngineOptions EngineFlags::options() const {
   EngineOptions options = EngineOptions::from_environment();
   if (!device.empty()) options.device = parse_device(device);
   if (!compiler.empty()) options.compiler = parse_compiler(compiler);
+  // A cache that does not work costs every later run its compile time; nothing else says so.
+  options.log = [](std::string_view event) {
+    if (event.starts_with("cache: ")) fmt::print(stderr, "lacuna: {}\n", event);
+  };
   return options;
 }
 
