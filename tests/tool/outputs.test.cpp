@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 
@@ -72,8 +73,8 @@ TEST_CASE("run: what numpy computes, written as float32") {
   INFO(ran.err << ran.out);
   REQUIRE(ran.code == 0);
   CHECK(numpy_distance(bench, 1e-4) == "near\n");
-  for (const char* said :
-       {"device   ", "compiler ", "kernel   ", "stages   ", "launch ", "max error"}) {
+  for (const char* said : {"device   ", "compiler ", "kernel   ", "stages   ", "read ", "launch ",
+                           "check ", "write ", " ms in all", "max error"}) {
     CHECK(ran.out.find(said) != std::string::npos);
   }
 }
@@ -89,6 +90,7 @@ TEST_CASE("run: --dtype rounds the inputs, and --json says where everything is")
   CHECK(json["shape"]["G"] == 2);
   CHECK(json["outputs"]["o"] == bench.folder / "out/o.npy");
   CHECK(json["stages_ms"]["launch"].get<double>() > 0);
+  CHECK(json["stages_ms"]["total"].get<double>() >= json["stages_ms"]["launch"].get<double>());
   CHECK(numpy_distance(bench, 0.1) == "near\n");
 }
 
@@ -153,6 +155,53 @@ TEST_CASE("replay: an edited source is what runs") {
   Ran broken = lacuna::test::lacuna({"replay", dump}, bench.variables);
   CHECK(broken.code == 1);
   CHECK(broken.err.find("this is no C++") != std::string::npos);
+}
+
+TEST_CASE("run: --check counts what is not finite in the reference") {
+  Bench bench;
+  Array q = lacuna::tool::read_npy(bench.folder / "q.npy", "q");
+  q.set_real((2 * 33 + 5) * 16 + 3, NAN);
+  bench.folder.write("q.npy", lacuna::tool::format_npy(q));
+  Ran ran = bench.run({"--check"});
+  INFO(ran.err << ran.out);
+  CHECK(ran.code == 0);
+  CHECK(ran.out.find("8 of 1056 elements are not finite in the reference: nothing is proved") !=
+        std::string::npos);
+  auto json = nlohmann::json::parse(bench.run({"--check", "--json"}).out);
+  CHECK(json["check"]["o"]["not_finite"] == 8);
+  CHECK(json["check"]["lse"]["not_finite"] == 1);
+}
+
+TEST_CASE("run: a cache that cannot be written is named in one line, and the result is there") {
+  Bench bench;
+  bench.variables["LACUNA_CACHE_DIR"] = bench.folder.write("taken", "x") + "/cache";
+  Ran ran = bench.run({});
+  INFO(ran.err << ran.out);
+  CHECK(ran.code == 0);
+  CHECK(ran.err.find("lacuna: cache: cannot write to " + bench.folder.path().string()) == 0);
+  CHECK(std::count(ran.err.begin(), ran.err.end(), '\n') == 1);
+}
+
+TEST_CASE("replay: call.json that --dump did not write is told what it lacks") {
+  Bench bench;
+  std::string dump = bench.folder / "stages";
+  REQUIRE(bench.run({"--dump", dump}).code == 0);
+  auto record = nlohmann::json::parse(read(dump + "/call.json"));
+  auto said = [&](const std::string& text) {
+    std::ofstream(dump + "/call.json") << text;
+    Ran ran = lacuna::test::lacuna({"replay", dump}, bench.variables);
+    CHECK(ran.code == 2);
+    CHECK(ran.err.find("json.exception") == std::string::npos);
+    return ran.err;
+  };
+  CHECK(said("{\"origin\": ").find("it is not JSON from byte ") != std::string::npos);
+  CHECK(said("[]").find("'origin' is missing or of another type") != std::string::npos);
+  auto less = record;
+  less.erase("statistic");
+  CHECK(said(less.dump()).find("'statistic' is missing or of another type") != std::string::npos);
+  auto other = record;
+  other["arrays"]["zz"] = "f32";
+  CHECK(said(other.dump()).find("zz") != std::string::npos);
 }
 
 TEST_CASE("replay: an edit of anything but source.cu is refused, by name") {

@@ -1,12 +1,26 @@
 #include "tools/lacuna/array.h"
 
+#include "lacuna/error.hpp"
+
 #include "compiler/ir/element.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <exception>
 
 namespace lacuna::tool {
 
 Array Array::zeros(DType dtype, std::vector<std::int64_t> shape) {
   Array array{dtype, std::move(shape), {}};
-  array.bytes.resize(static_cast<std::size_t>(array.elements()) * size_of(dtype));
+  auto bytes = static_cast<std::size_t>(array.elements()) * size_of(dtype);
+  try {
+    array.bytes.resize(bytes);
+  } catch (const std::exception&) {  // bad_alloc, or length_error
+    throw Error(ErrorKind::unsupported,
+                fmt::format("this machine has too little memory for a tensor of [{}] {}: {} bytes",
+                            fmt::join(array.shape, ", "), name_of(dtype), bytes));
+  }
   return array;
 }
 

@@ -4,9 +4,23 @@
 
 #include <fmt/format.h>
 
+#include <map>
+
 namespace lacuna::tool {
 namespace fs = std::filesystem;
 namespace {
+
+template <class T>
+T field(const Json& json, const char* name) {
+  try {
+    return json.at(name).get<T>();
+  } catch (const Json::exception&) {
+    throw Error(
+        ErrorKind::argument,
+        fmt::format("call.json is not what --dump wrote: '{}' is missing or of another type",
+                    name));
+  }
+}
 
 DType dtype_named(std::string_view name) {
   for (int i = 0; i <= static_cast<int>(DType::boolean); ++i) {
@@ -36,6 +50,8 @@ void place_array(const std::string& name, Array array, Inputs& inputs) {
     }
   }
   constexpr std::string_view prefix = "tensor_";
+  if (!name.starts_with(prefix))
+    throw Error(ErrorKind::argument, fmt::format("call.json: '{}' is no input of a call", name));
   inputs.tensors.emplace_back(name.substr(prefix.size()), std::move(array));
 }
 
@@ -49,10 +65,10 @@ void read_results(const fs::path& directory, Recorded& recorded) {
 }
 
 /// A replay runs source.cu on the recorded call: an edit of anything else would go unnoticed.
-void refuse_edits(const fs::path& directory, const Json& digests) {
-  for (auto& [name, digest] : digests.items()) {
+void refuse_edits(const fs::path& directory, const std::map<std::string, std::string>& digests) {
+  for (auto& [name, digest] : digests) {
     fs::path file = directory / name;
-    if (!fs::exists(file) || digest_of(read_file(file, "dump")) == digest.get<std::string>()) {
+    if (!fs::exists(file) || digest_of(read_file(file, "dump")) == digest) {
       continue;
     }
     throw Error(
@@ -65,25 +81,24 @@ void refuse_edits(const fs::path& directory, const Json& digests) {
 }
 
 Recorded from_json(const fs::path& directory, const Json& json) {
-  if (json.contains("digests")) refuse_edits(directory, json["digests"]);
+  if (json.contains("digests"))
+    refuse_edits(directory, field<std::map<std::string, std::string>>(json, "digests"));
   Recorded recorded;
   recorded.text = read_file(directory / "pattern.lac", "dump");
   recorded.source = read_file(directory / "source.cu", "dump");
-  recorded.origin = json.at("origin").get<std::string>();
-  recorded.attention = json.at("attention").get<std::string>();
-  recorded.from.consts = json.at("consts").get<std::vector<std::string>>();
-  recorded.params = json.at("params").get<std::vector<std::string>>();
-  recorded.from.engine = {json.at("device").get<std::string>(),
-                          json.at("compiler").get<std::string>()};
-  recorded.output = dtype_named(json.at("output").get<std::string>());
-  recorded.statistic = json.at("statistic").get<bool>();
-  for (auto& [name, dtype] : json.at("arrays").items()) {
-    place_array(name, read_array(directory, name, dtype_named(dtype.get<std::string>())),
-                recorded.inputs);
+  recorded.origin = field<std::string>(json, "origin");
+  recorded.attention = field<std::string>(json, "attention");
+  recorded.from.consts = field<std::vector<std::string>>(json, "consts");
+  recorded.params = field<std::vector<std::string>>(json, "params");
+  recorded.from.engine = {field<std::string>(json, "device"), field<std::string>(json, "compiler")};
+  recorded.output = dtype_named(field<std::string>(json, "output"));
+  recorded.statistic = field<bool>(json, "statistic");
+  for (auto& [name, dtype] : field<std::map<std::string, std::string>>(json, "arrays")) {
+    place_array(name, read_array(directory, name, dtype_named(dtype)), recorded.inputs);
   }
   if (json.contains("scale"))
-    recorded.inputs.scale = parse_float("scale", json["scale"].get<std::string>());
-  if (json.contains("offset")) recorded.inputs.offset = json["offset"].get<std::int32_t>();
+    recorded.inputs.scale = parse_float("scale", field<std::string>(json, "scale"));
+  if (json.contains("offset")) recorded.inputs.offset = field<std::int32_t>(json, "offset");
   read_results(directory, recorded);
   return recorded;
 }
@@ -94,9 +109,10 @@ Recorded read_dump(const fs::path& directory) {
   std::string text = read_file(directory / "call.json", "dump");
   try {
     return from_json(directory, Json::parse(text));
-  } catch (const Json::exception& wrong) {
-    throw Error(ErrorKind::argument, fmt::format("'{}' is not what --dump wrote: {}",
-                                                 (directory / "call.json").string(), wrong.what()));
+  } catch (const Json::parse_error& wrong) {
+    throw Error(ErrorKind::argument,
+                fmt::format("'{}' is not what --dump wrote: it is not JSON from byte {} on",
+                            (directory / "call.json").string(), wrong.byte));
   }
 }
 
