@@ -22,6 +22,17 @@ double step(double low, double high) {
 
 }  // namespace
 
+ScoreError::ScoreError(const ir::Graph& graph, ir::Evaluator& evaluator)
+    : graph_(graph), evaluator_(evaluator), errors_(graph.size()), stamps_(graph.size()) {
+  for (ir::NodeId id = 0; id < graph.size(); ++id) {
+    const ir::Op op = graph[id].op;
+    bool exact = op != ir::Op::exp_f32 && op != ir::Op::log_f32 && op != ir::Op::tanh_f32 &&
+                 !(graph.dependence(id) & ir::on(ir::Variable::score));
+    for (const ir::NodeId operand : graph.operands(id)) exact = exact && exact_[operand];
+    exact_.push_back(exact);
+  }
+}
+
 double ScoreError::at_pair(ir::NodeId score, double dz) {
   dz_ = dz;
   ++now_;
@@ -29,8 +40,7 @@ double ScoreError::at_pair(ir::NodeId score, double dz) {
 }
 
 double ScoreError::error(ir::NodeId id) {
-  // What does not depend on score has the same bits on every device.
-  if (!(graph_.dependence(id) & ir::on(ir::Variable::score))) return 0;
+  if (exact_[id]) return 0;
   if (stamps_[id] != now_) {
     errors_[id] = carry(graph_[id], id);
     stamps_[id] = now_;

@@ -12,8 +12,7 @@ namespace lacuna::tool {
 class ScoreError {
  public:
   /// Reads values from `evaluator`, which must stand at the pair with its score set.
-  ScoreError(const ir::Graph& graph, ir::Evaluator& evaluator)
-      : graph_(graph), evaluator_(evaluator), errors_(graph.size()), stamps_(graph.size()) {}
+  ScoreError(const ir::Graph& graph, ir::Evaluator& evaluator);
 
   /// Infinity where a comparison, floor or i32() could fall either way.
   double at_pair(ir::NodeId score, double dz);
@@ -33,6 +32,7 @@ class ScoreError {
   ir::Evaluator& evaluator_;
   double dz_ = 0;
   std::uint64_t now_ = 0;
+  std::vector<bool> exact_;  ///< the same bits on every device: no score, exp, log or tanh below
   std::vector<double> errors_;
   std::vector<std::uint64_t> stamps_;
 };
