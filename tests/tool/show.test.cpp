@@ -102,6 +102,26 @@ TEST_CASE("show: the SVG is well formed and names what it draws") {
   CHECK(folder.files() == std::vector<std::string>{"p.lac", "p.svg"});
 }
 
+TEST_CASE("show: no text of the SVG's legend begins before the one beside it ends") {
+  Folder folder;
+  folder.write("p.lac", "attention p { mask window(40) and causal }\n");
+  for (const char* shape : {"N=256", "N=4096", "N=16384"}) {
+    Ran ran = lacuna::test::lacuna(
+        {"show", folder / "p.lac", "--shape", shape, "--svg", folder / "p.svg"});
+    INFO(shape << "\n" << ran.err);
+    REQUIRE(ran.code == 0);
+    // 7 a letter at 12.5 points.
+    CHECK(python("import xml.etree.ElementTree as e\nt = e.parse('" + folder / "p.svg" +
+                 "').getroot()\nplaces = []\n"
+                 "for x in t.iter('{http://www.w3.org/2000/svg}text'):\n"
+                 "  s = ''.join(x.itertext())\n"
+                 "  if ' tiles, ' in s: places.append((float(x.get('y')), float(x.get('x')), "
+                 "len(s)))\n"
+                 "print(len(places), all(a[0] < b[0] or a[1] + 7 * a[2] <= b[1] for a, b in "
+                 "zip(places, places[1:])))") == "3 True\n");
+  }
+}
+
 TEST_CASE("show: shapes without rows or keys are drawn as nothing") {
   Folder folder;
   folder.write("p.lac", patterns);

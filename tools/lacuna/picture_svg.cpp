@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 
@@ -13,6 +14,7 @@ using plan::TileState;
 
 constexpr double side = 512;        // the longer side of the mask
 constexpr std::int64_t most = 512;  // cells along it
+constexpr double legend_line = 22;
 constexpr double left = 64, right = 32, top = 96;
 constexpr std::string_view ink = "#0f172a", muted = "#64748b";
 
@@ -72,7 +74,7 @@ class Svg {
   std::string draw() {
     double page = span_ + left + right;
     double shift = std::max(0.0, static_cast<double>(picture_.masks.size()) - 1) * 18;
-    double tall = top + shift + height_ + 116;
+    double tall = top + shift + height_ + 116 + legend_line * (stacked() ? 2 : 0);
     std::string out = fmt::format(
         R"(<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {0:.6g} {1:.6g}" width="{0:.6g}" height="{1:.6g}" )"
         R"(font-family="Inter, 'Segoe UI', 'DejaVu Sans', sans-serif" font-size="12.5" fill="{2}">)"
@@ -188,28 +190,57 @@ class Svg {
     Counts counts = count(picture_);
     std::string out =
         fmt::format("<g transform=\"translate(0 {:.6g})\">\n", height_ + 24) + bar(counts);
-    out += swatch(0, "FULL", counts.full, counts, palette_of(TileState::full).live);
-    out += swatch(0.34, "PARTIAL", counts.partial, counts, palette_of(TileState::partial).live);
-    out += swatch(0.68, "skipped", counts.skipped, counts, palette_of(TileState::skipped).live);
+    const bool lines = stacked();
+    double x = 0, y = 22;
+    for (const Swatch& one : swatches(counts)) {
+      out += draw(one, x, y, counts);
+      (lines ? y : x) += lines ? legend_line : span_ * 0.34;
+    }
+    y = lines ? y + 18 : 62;
     double percent = counts.pairs > 0 ? 100 * static_cast<double>(counts.live) /
                                             static_cast<double>(counts.pairs)
                                       : 0;
     return out +
            fmt::format(
-               R"(<text y="62" fill="{0}">{1:.1f} % of the pairs attend</text>)"
-               R"(<text x="{2:.6g}" y="62" text-anchor="end" fill="{0}">tiles of {3} x {4}, {5}</text>)"
+               R"(<text y="{6:.6g}" fill="{0}">{1:.1f} % of the pairs attend</text>)"
+               R"(<text x="{2:.6g}" y="{6:.6g}" text-anchor="end" fill="{0}">tiles of {3} x {4}, {5}</text>)"
                "\n</g>\n",
                muted, percent, span_, picture_.tiles.tile_q, picture_.tiles.tile_k,
-               escaped(picture_.tiled_by));
+               escaped(picture_.tiled_by), y);
   }
 
-  std::string swatch(double place, std::string_view name, std::int64_t tiles, const Counts& counts,
-                     std::string_view colour) const {
+  struct Swatch {
+    std::string_view name;
+    std::int64_t tiles;
+    TileState state;
+  };
+  static std::array<Swatch, 3> swatches(const Counts& counts) {
+    return {{{"FULL", counts.full, TileState::full},
+             {"PARTIAL", counts.partial, TileState::partial},
+             {"skipped", counts.skipped, TileState::skipped}}};
+  }
+  static std::string share_text(const Swatch& one, const Counts& counts) {
+    return fmt::format("{} tiles, {:.0f} %", one.tiles, counts.share(one.tiles));
+  }
+
+  /// Whether an entry is wider than its third of the line; fonts differ, so the estimate is wide.
+  bool stacked() const {
+    constexpr double glyph = 7;
+    Counts counts = count(picture_);
+    for (const Swatch& one : swatches(counts)) {
+      auto letters = static_cast<double>(one.name.size() + 1 + share_text(one, counts).size());
+      if (20 + glyph * letters > 0.34 * span_) return true;
+    }
+    return false;
+  }
+
+  std::string draw(const Swatch& one, double x, double y, const Counts& counts) const {
     return fmt::format(
-        R"(<rect x="{0:.6g}" y="22" width="14" height="14" rx="3" fill="{1}" stroke="#cbd5e1"/>)"
-        R"(<text x="{2:.6g}" y="33.5">{3} <tspan fill="{4}">{5} tiles, {6:.0f} %</tspan></text>)"
+        R"(<rect x="{0:.6g}" y="{1:.6g}" width="14" height="14" rx="3" fill="{2}" stroke="#cbd5e1"/>)"
+        R"(<text x="{3:.6g}" y="{4:.6g}">{5} <tspan fill="{6}">{7}</tspan></text>)"
         "\n",
-        place * span_, colour, place * span_ + 20, name, muted, tiles, counts.share(tiles));
+        x, y, palette_of(one.state).live, x + 20, y + 11.5, one.name, muted,
+        share_text(one, counts));
   }
 
   /// The shares of the three kinds of tiles, as one bar.
