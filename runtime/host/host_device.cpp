@@ -56,7 +56,9 @@ class HostKernel final : public Kernel {
                       .statics = static_spans_,
                       .dynamic_shared = dynamic_shared_,
                       .threads = threads_,
-                      .instruction_limit = options_.instruction_limit};
+                      .instruction_limit = options_.instruction_limit,
+                      .observe = options_.observe,
+                      .seed = options_.seed};
     place_regions(state);
     const int threads = static_cast<int>(
         std::min<std::uint64_t>(static_cast<std::uint64_t>(options_.threads), launch.blocks));
@@ -152,6 +154,7 @@ class HostDevice final : public Device {
     const ptx::Function& entry = find_entry(*module, artifact.entry);
     Program program = decode(module, entry, table(options_.isa));
     check_facts(artifact, entry, program);
+    if (options_.observe || options_.seed != 0) watch(program, table(options_.isa));
     return std::make_shared<HostKernel>(std::move(program), artifact, options_);
   }
 

@@ -15,6 +15,8 @@ struct HostOptions {
       best_isa();  ///< which handlers; throws Error{unavailable} where the processor lacks them
   std::uint64_t instruction_limit =
       0;  ///< warp-instructions of one CTA before it counts as endless; 0: no limit
+  std::uint64_t seed = 0;     ///< 0: warps take turns in order; else of a random order
+  MakeObserver observe = {};  ///< looks over the shoulder of every CTA
 };
 std::shared_ptr<const Device> open_host(const HostOptions& options);
 

@@ -7,6 +7,9 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <numeric>
+#include <utility>
+#include <vector>
 
 namespace lacuna::runtime::host {
 namespace {
@@ -135,13 +138,45 @@ std::uint64_t instructions_of(const Cta& cta) {
   return count;
 }
 
+/// The order of the warps in a round: by index, or by seed, with turns of random length.
+class Turns {
+ public:
+  Turns(const Cta& cta, std::uint64_t seed) : seeded_(seed != 0), order_(cta.warp_count) {
+    std::iota(order_.begin(), order_.end(), 0);
+    state_ = seed ^ (cta.index + 1) * 0x9e3779b97f4a7c15u;
+  }
+  const std::vector<int>& next_round() {
+    if (seeded_)
+      for (std::size_t k = order_.size(); k > 1; --k) std::swap(order_[k - 1], order_[draw() % k]);
+    return order_;
+  }
+  /// Short ones as often as long ones.
+  std::int32_t length() {
+    return seeded_ ? 1 + static_cast<std::int32_t>(draw() % (std::uint64_t{2} << draw() % 10)) : 0;
+  }
+
+ private:
+  std::uint64_t draw() {  // splitmix64
+    std::uint64_t x = state_ += 0x9e3779b97f4a7c15u;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+  }
+
+  bool seeded_;
+  std::uint64_t state_;
+  std::vector<int> order_;
+};
+
 /// Gives every warp its turn until all have finished.
 void run_warps(Cta& cta, const LaunchState& state) {
   const Instruction* code = state.program->code.data();
+  Turns turns(cta, state.seed);
   for (;;) {
     bool finished = true, progress = false;
-    for (int k = 0; k < cta.warp_count; ++k) {
+    for (int k : turns.next_round()) {
       Warp& w = cta.warps[k];
+      w.turn = turns.length();
       if (live_lanes(w) == 0) continue;
       finished = false;
       if (!can_run(w)) continue;
@@ -175,6 +210,8 @@ Statistics execute(const LaunchState& state, Workspace& workspace, std::uint64_t
   std::memset(cta.shared, poison, cta.shared_bytes);
   if (!state.params.empty()) std::memcpy(cta.params, state.params.data(), state.params.size());
   for (int k = 0; k < cta.warp_count; ++k) prepare_warp(cta.warps[k], cta, state, k);
+  std::unique_ptr<Observer> observer = state.observe ? state.observe(cta) : nullptr;
+  cta.observer = observer.get();
   run_warps(cta, state);
   Statistics statistics{.blocks = 1};
   for (int k = 0; k < cta.warp_count; ++k) {

@@ -4,6 +4,7 @@
 
 namespace lacuna::runtime::host {
 
+class Observer;
 struct Warp;
 struct Program;
 struct LaunchState;
@@ -45,6 +46,7 @@ struct Cta {
   std::uint64_t index = 0;  ///< %ctaid.x
   const Program* program = nullptr;
   const LaunchState* launch = nullptr;
+  Observer* observer = nullptr;  ///< asked where the program is watched
 };
 
 }  // namespace lacuna::runtime::host

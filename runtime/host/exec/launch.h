@@ -1,6 +1,7 @@
 #pragma once
 #include "runtime/device.h"
 #include "runtime/host/exec/cta.h"
+#include "runtime/host/exec/observer.h"
 #include "runtime/host/exec/program.h"
 
 #include <cstdint>
@@ -32,6 +33,9 @@ struct LaunchState {
   std::uint32_t dynamic_shared = 0;
   int threads = 0;                      ///< of a CTA
   std::uint64_t instruction_limit = 0;  ///< of a CTA, in warp-instructions; 0: none
+  MakeObserver observe = {};            ///< a watched program may have one
+  std::uint64_t seed = 0;  ///< 0: warps take turns in order; else of their order and turns, where
+                           ///< the program is watched
 };
 
 /// The bytes between the lowest and the highest element of a view, and the address given to the

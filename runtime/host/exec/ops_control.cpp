@@ -1,5 +1,6 @@
 // Branches, ends, barriers and fences: what moves lanes rather than values.
 #include "runtime/host/exec/lanes.h"
+#include "runtime/host/exec/observer.h"
 #include "runtime/host/exec/program.h"
 #include "runtime/host/exec/schedule.h"
 #include "runtime/host/report.h"
@@ -85,6 +86,7 @@ void deliver(Warp& w, const Instruction& i, const Barrier& barrier, u32 lanes) {
 }
 
 void release(Cta& cta, u32 id) {
+  if (cta.observer != nullptr) cta.observer->release(cta, id);
   for (int k = 0; k < cta.warp_count; ++k) {
     Warp& w = cta.warps[k];
     for (int g = 0; g < w.group_count; ++g) {
@@ -143,6 +145,7 @@ void barrier(Warp& w, const Instruction& i) {
     report_fault(w, i, first_lane(lanes),
                  fmt::format("there is no barrier {}; a CTA has {}", id, barrier_count));
   const bool complete = arrive(w, i, id, lanes);
+  if (w.cta->observer != nullptr) w.cta->observer->arrive(w, i, id, lanes, !is_arrival(i.code));
   if (!is_arrival(i.code)) {
     add_group(w, w.pc, lanes, Group::Wait::barrier, static_cast<int>(id));
     w.active &= ~lanes;

@@ -1,5 +1,5 @@
 #pragma once
-#include "runtime/host/exec/instruction.h"
+#include "runtime/host/exec/watched.h"
 #include "runtime/host/ptx/module.h"
 
 #include <cstddef>
@@ -68,6 +68,7 @@ struct Program {
   std::shared_ptr<const ptx::Module> module;
   std::string_view entry;
   std::vector<Instruction> code;  ///< ends with an exit
+  std::vector<Watched> watched;   ///< by instruction; empty unless watch() has been called
   std::vector<Place> places;
   std::vector<std::vector<std::int32_t>> tables;  ///< targets of brx
   std::vector<Constant> constants;

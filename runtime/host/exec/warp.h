@@ -36,6 +36,7 @@ struct Warp {
   std::int32_t backward = 0;  ///< backward branches left before others get a turn
   std::int32_t favoured = 0;  ///< reschedulings for which a group that came out of order stays
   bool yields = false;        ///< the turn is over
+  std::int32_t turn = 0;      ///< instructions left of it where they are watched; 0: no limit
   std::uint8_t group_count = 0;
   Group groups[warp_size];
   std::byte* local = nullptr;  ///< lane l's local memory starts at l * Cta::local_bytes

@@ -32,8 +32,11 @@ std::shared_ptr<const Kernel> load(const std::string& ptx, int params, const Set
   artifact.threads = setup.threads;
   artifact.shared_bytes = setup.shared_bytes;
   artifact.param_bytes = 8 * params;
-  const HostOptions options{
-      .threads = setup.workers, .isa = setup.isa, .instruction_limit = setup.instruction_limit};
+  const HostOptions options{.threads = setup.workers,
+                            .isa = setup.isa,
+                            .instruction_limit = setup.instruction_limit,
+                            .seed = setup.seed,
+                            .observe = setup.observe};
   return open_host(options)->load(artifact);
 }
 

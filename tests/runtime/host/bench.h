@@ -42,6 +42,8 @@ struct Setup {
   int workers = 1;
   std::uint64_t instruction_limit = 0;
   std::vector<std::uint64_t> values = {};
+  std::uint64_t seed = 0;
+  MakeObserver observe = {};
 };
 
 /// ".version ... .entry k(params p0, p1, ...) { body }": `body` declares its own registers beyond a
