@@ -192,6 +192,7 @@ void step(Warp& w, const Instruction& at) {
   const Watched& what = program.watched[static_cast<std::size_t>(&at - program.code.data())];
   Observer* const observer = w.cta->observer;
   const std::uint32_t lanes = observer == nullptr ? 0 : executing_lanes(w, at);
+  if (observer != nullptr && lanes == 0) observer->skip(w, at);
   if (lanes == 0)
     what.run(w, at);
   else

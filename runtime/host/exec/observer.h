@@ -41,6 +41,8 @@ class Observer {
   /// The memory that the instruction has touched; bounds and alignment have been checked. Source
   /// before destination.
   virtual void touch(const Step&, const Touch&) {}
+  /// An instruction that no lane of the running group executes: its predicate holds for none.
+  virtual void skip(Warp&, const Instruction&) {}
   /// The instruction is done.
   virtual void after(const Step&) {}
   /// Lanes have come to a barrier of the CTA: waiting at it, or only counted in.
