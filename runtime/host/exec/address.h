@@ -12,15 +12,18 @@ struct alignas(64) Addresses {
   u64 at[warp_size];
 };
 
-LACUNA_INLINE void compute(const Warp& w, const Instruction& i, Addresses& to) {
-  const u64 displacement = static_cast<u64>(i.immediate);
-  if (i.short_address) {
-    const u32* base = slot<u32>(w, i.src[0]);
+LACUNA_INLINE void compute(const Warp& w, u16 from, bool is_short, u64 displacement,
+                           Addresses& to) {
+  if (is_short) {
+    const u32* base = slot<u32>(w, from);
     LACUNA_LANES to.at[l] = base[l] + displacement;
   } else {
-    const u64* base = slot<u64>(w, i.src[0]);
+    const u64* base = slot<u64>(w, from);
     LACUNA_LANES to.at[l] = base[l] + displacement;
   }
+}
+LACUNA_INLINE void compute(const Warp& w, const Instruction& i, Addresses& to) {
+  compute(w, i.src[0], i.short_address != 0, static_cast<u64>(i.immediate), to);
 }
 
 LACUNA_INLINE bool outside(u64 address, u64 base, u64 room, u32 bytes) {

@@ -197,14 +197,16 @@ void Decoder::emit(const Instruction& instruction) {
 
 void Decoder::statement(Frame& frame, const ptx::Statement& statement) {
   static constexpr std::pair<Shape, void (Decoder::*)(Frame&, const Row&)> decoders[] = {
-      {Shape::plain, &Decoder::plain},      {Shape::converts, &Decoder::plain},
-      {Shape::compare, &Decoder::paired},   {Shape::paired, &Decoder::paired},
-      {Shape::move, &Decoder::move},        {Shape::load, &Decoder::load},
-      {Shape::store, &Decoder::store},      {Shape::atomic, &Decoder::atomic},
-      {Shape::reduction, &Decoder::atomic}, {Shape::prefetch, &Decoder::prefetch},
-      {Shape::branch, &Decoder::branch},    {Shape::branch_table, &Decoder::branch_table},
-      {Shape::barrier, &Decoder::barrier},  {Shape::barrier_reduce, &Decoder::barrier_reduce},
-      {Shape::finish, &Decoder::finish},    {Shape::call, &Decoder::call},
+      {Shape::plain, &Decoder::plain},       {Shape::converts, &Decoder::plain},
+      {Shape::compare, &Decoder::paired},    {Shape::paired, &Decoder::paired},
+      {Shape::move, &Decoder::move},         {Shape::load, &Decoder::load},
+      {Shape::store, &Decoder::store},       {Shape::atomic, &Decoder::atomic},
+      {Shape::reduction, &Decoder::atomic},  {Shape::prefetch, &Decoder::prefetch},
+      {Shape::branch, &Decoder::branch},     {Shape::branch_table, &Decoder::branch_table},
+      {Shape::barrier, &Decoder::barrier},   {Shape::barrier_reduce, &Decoder::barrier_reduce},
+      {Shape::finish, &Decoder::finish},     {Shape::call, &Decoder::call},
+      {Shape::multiply, &Decoder::multiply}, {Shape::load_matrix, &Decoder::load_matrix},
+      {Shape::copy, &Decoder::copy},
   };
   statement_ = &statement;
   const Row& row = find_row(frame);

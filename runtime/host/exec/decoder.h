@@ -79,6 +79,12 @@ class Decoder {
   void call(Frame& frame, const Row& row);
   bool forward_constant(Frame& frame, const Row& row);
 
+  // Shapes of tensor cores and copies (decode_matrix.cpp).
+  void multiply(Frame& frame, const Row& row);
+  void load_matrix(Frame& frame, const Row& row);
+  void copy(Frame& frame, const Row& row);
+  const std::vector<Operand>& vector_of(std::size_t operand, std::size_t count) const;
+
   // Operands (decode_operands.cpp).
   std::uint16_t source(Frame& frame, const Operand& operand, Kind kind);
   std::uint16_t source_register(Frame& frame, const Operand& operand, Kind kind);

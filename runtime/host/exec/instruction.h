@@ -12,6 +12,9 @@ using Handler = void (*)(Warp&, const Instruction&);
 constexpr std::uint16_t negated_bit = 0x8000;
 constexpr std::uint16_t no_predicate = 0x7fff;
 
+/// Instruction::optional of a cp.async: src 2 says how many bytes are read, or whether none are.
+constexpr std::uint8_t copies_some = 1, copies_unless = 2;
+
 /// A decoded instruction. Operands are slots of the register file, or predicates, by index.
 struct alignas(64) Instruction {
   Handler run = nullptr;

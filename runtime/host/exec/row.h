@@ -33,11 +33,14 @@ enum class Shape : std::uint8_t {
   barrier,         ///< a[, b], each a register or literal
   barrier_reduce,  ///< d, a[, b], c
   paired,          ///< d[|p], src...
+  multiply,        ///< {d}, {a}, {b}, {c}: `code` registers of a, `count` of c and d
+  load_matrix,     ///< {d...}, [a]
+  copy,            ///< [to], [from], size[, bytes or predicate][, policy]
 };
 
 /// Modifiers that do not change what an instruction does here, and that may therefore be left out
 /// of the row's name.
-enum class Neutral : std::uint8_t { none, load, store, atomic };
+enum class Neutral : std::uint8_t { none, load, store, atomic, matrix, copy };
 
 /// One instruction form that the host device knows; the tables of rows are ops_*.cpp. Tests iterate
 /// them.

@@ -14,6 +14,8 @@ namespace lacuna::runtime::host {
   Rows half_rows();          \
   Rows memory_rows();        \
   Rows warp_rows();          \
+  Rows matrix_rows();        \
+  Rows async_rows();         \
   }
 LACUNA_ROW_SETS(baseline)
 LACUNA_ROW_SETS(avx2)
@@ -37,6 +39,8 @@ LACUNA_ROW_SET(convert)
 LACUNA_ROW_SET(half)
 LACUNA_ROW_SET(memory)
 LACUNA_ROW_SET(warp)
+LACUNA_ROW_SET(matrix)
+LACUNA_ROW_SET(async)
 #undef LACUNA_ROW_SET
 inline constexpr auto atomic_set = baseline::atomic_rows;
 inline constexpr auto control_set = baseline::control_rows;

@@ -1,5 +1,6 @@
 #include "runtime/host/exec/schedule.h"
 
+#include "runtime/host/describe.h"
 #include "runtime/host/report.h"
 
 #include <fmt/format.h>
@@ -141,6 +142,22 @@ bool members_are_here(Warp& w, const Instruction& at, const std::uint32_t* masks
   if ((missing & w.active) != 0)
     report_fault(w, at, std::countr_zero(missing & w.active),
                  "a member of the mask skips the instruction by its predicate");
+  wait_for_members(w, executing);
+  return false;
+}
+
+bool whole_warp_is_here(Warp& w, const Instruction& at, std::uint32_t executing) {
+  if (executing == ~0u) return true;
+  if (executing == 0) return false;  // skipped by all alike
+  const auto lacks = [&](std::uint32_t lanes, std::string_view why) {
+    if (lanes != 0)
+      report_fault(w, at, std::countr_zero(lanes),
+                   fmt::format("the instruction needs all lanes of the warp, but lanes {} {}",
+                               describe_lanes(lanes), why));
+  };
+  lacks(w.active & ~executing, "skip it by its predicate");
+  lacks(~w.launched, "do not exist");
+  lacks(w.exited, "have exited");
   wait_for_members(w, executing);
   return false;
 }

@@ -35,5 +35,8 @@ void run(Warp& w, const Instruction* code);
 /// lane is not a member itself.
 bool members_are_here(Warp& w, const Instruction& at, const std::uint32_t* masks,
                       std::uint32_t executing);
+/// The same for `.aligned` instructions that take all 32 lanes. Throws where some never will: they
+/// do not exist, have left or skip the instruction.
+bool whole_warp_is_here(Warp& w, const Instruction& at, std::uint32_t executing);
 
 }  // namespace lacuna::runtime::host

@@ -23,6 +23,8 @@ Neutral neutral_of(std::string_view mnemonic) {
   if (mnemonic == "ld") return Neutral::load;
   if (mnemonic == "st") return Neutral::store;
   if (mnemonic == "atom" || mnemonic == "red") return Neutral::atomic;
+  if (mnemonic == "ldmatrix") return Neutral::matrix;
+  if (mnemonic == "cp") return Neutral::copy;
   return Neutral::none;
 }
 
@@ -33,7 +35,9 @@ bool among(std::string_view word, std::initializer_list<std::string_view> words)
 /// Memory order, scope and cache hints: lanes run in order and warps take turns, so that every
 /// access here is already as strong as the strongest of them.
 bool is_neutral(Neutral neutral, std::string_view modifier) {
-  if (neutral == Neutral::none) return false;
+  if (neutral == Neutral::none || neutral == Neutral::matrix) return false;
+  if (neutral == Neutral::copy)
+    return among(modifier, {"L2::64B", "L2::128B", "L2::256B", "L2::cache_hint"});
   if (among(modifier, {"relaxed", "cta", "cluster", "gpu", "sys"})) return true;
   if (neutral == Neutral::atomic) return among(modifier, {"acquire", "release", "acq_rel"});
   if (among(modifier, {"weak", "volatile", "cg", "cs", "L1::evict_normal", "L1::evict_unchanged",
@@ -72,8 +76,8 @@ Isa best_isa() {
 }
 
 Table::Table(Isa isa) {
-  for (const RowSet set :
-       {integer_set, float_set, compare_set, convert_set, half_set, memory_set, warp_set})
+  for (const RowSet set : {integer_set, float_set, compare_set, convert_set, half_set, memory_set,
+                           warp_set, matrix_set, async_set})
     add(set[static_cast<int>(isa)]());
   add(atomic_set());
   add(control_set());

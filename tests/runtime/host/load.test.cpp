@@ -62,12 +62,11 @@ TEST_CASE("artifact and PTX must agree") {
 
 TEST_CASE("an unknown instruction, modifier or register is named with its place") {
   CHECK(refusal_of_body(
-            "\n.loc 1 12 3\nmma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%f1,%f2,%f3,%f4}, "
-            "{%r1,%r2,%r3,%r4}, {%r5,%r6}, {%f1,%f2,%f3,%f4};\n.file 1 \"a.cu\"\nret;") ==
+            "\n.loc 1 12 3\nwmma.load.a.sync.aligned.row.m16n16k16.f16 {%r1,%r2,%r3,%r4}, "
+            "[%d1];\n.file 1 \"a.cu\"\nret;") ==
         "unsupported: the host device does not know the instruction "
-        "'mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32' (ptx line 16, a.cu:12: "
-        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%f1,%f2,%f3,%f4}, {%r1,%r2,%r3,%r4}, "
-        "{%r5,%r6}, {%f1,%f2,%f3,%f4})");
+        "'wmma.load.a.sync.aligned.row.m16n16k16.f16' (ptx line 16, a.cu:12: "
+        "wmma.load.a.sync.aligned.row.m16n16k16.f16 {%r1,%r2,%r3,%r4}, [%d1])");
   CHECK(refusal_of_body("add.fast.f32 %f1, %f2, %f3;") ==
         "unsupported: the host device does not know the modifier '.fast' of 'add.fast.f32' (ptx "
         "line 14: add.fast.f32 %f1, %f2, %f3)");

@@ -28,7 +28,8 @@ constexpr std::pair<std::string_view, std::string_view> elsewhere[] = {
     {"membar", "control"},    {"fence", "control"},  {"prefetch", "control"},
     {"nanosleep", "control"}, {"bra", "control"},    {"brx", "control"},
     {"call", "control"},      {"ret", "control"},    {"exit", "control"},
-    {"trap", "control"},      {"brkpt", "control"},
+    {"trap", "control"},      {"brkpt", "control"},  {"mma", "matrix"},
+    {"ldmatrix", "matrix"},   {"cp", "async"},
 };
 bool tested_elsewhere(std::string_view mnemonic) {
   for (const auto& [name, file] : elsewhere)
@@ -124,7 +125,10 @@ std::vector<std::uint64_t> operand_values(std::mt19937_64& random) {
                                               0x41e0000000000000,
                                               0xc1e0000000000000,
                                               0x3fe0000000000000,
-                                              0x4004000000000000, 0x0100000000000010, 0x0200000000000010, 0x0300000000000010,
+                                              0x4004000000000000,
+                                              0x0100000000000010,
+                                              0x0200000000000010,
+                                              0x0300000000000010,
                                               0x47efffffe0000000,
                                               0x47effffff0000000,
                                               0x380fffffffffffff,
@@ -211,7 +215,8 @@ std::string body_of(const Row& row, std::uint64_t immediate) {
   for (int k = 0; k < 4 && row.src[k] != Kind::none; ++k) {
     const std::string name = register_name(row.src[k], kind_base(row.src[k]) + k);
     if (row.src[k] != Kind::immediate) body += take(row.src[k], k, name);
-    operands += fmt::format(", {}", row.src[k] == Kind::immediate ? fmt::format("{}", immediate) : name);
+    operands +=
+        fmt::format(", {}", row.src[k] == Kind::immediate ? fmt::format("{}", immediate) : name);
   }
   const std::string d = register_name(row.dst[0], 10), q = "%p11";
   body +=
