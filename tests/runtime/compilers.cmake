@@ -25,6 +25,7 @@ lacuna_test(compilers_math
 if(TARGET lacuna_host)
   lacuna_compilers_test(compilers_run
     SOURCES ${CMAKE_CURRENT_LIST_DIR}/compilers_run.test.cpp
+            ${CMAKE_CURRENT_LIST_DIR}/compilers_tensor.test.cpp
             ${CMAKE_CURRENT_LIST_DIR}/compilers_fixture.cpp
     LINKS lacuna_compilers_fixture lacuna_host lacuna_ir)
 endif()
