@@ -1,8 +1,7 @@
-"""Lacuna, a just-in-time compiler for sparse attention: numpy over the C ABI (include/lacuna/lacuna.h).
+"""Lacuna, a just-in-time compiler for sparse attention: numpy and torch over the C ABI (include/lacuna/lacuna.h).
 
     o = lacuna.attention("attention near { param w: i32  mask causal  mask q - k < w }", q, k, v, w=128)
 """
-import contextlib
 import ctypes
 import functools
 import numbers
@@ -11,6 +10,7 @@ import numpy as np
 
 from . import _abi
 from ._abi import Error, chars, choice
+from ._tensors import Call, check_array, dtype_code, dtype_name, is_array
 
 __all__ = ["Engine", "Error", "Program", "attention", "devices", "version"]
 
@@ -47,14 +47,15 @@ class Program(_abi.Handle):
 
     def __init__(self, engine, text, dtype, head_dim, value_dim=0, output=None, lse=False, lengths="uniform",
                  storage={}, origin="<text>", attention=None):
-        dtype = _dtype("dtype", dtype)
-        self.engine, self.output, self.lse = engine, _dtype("output", output or dtype), lse
+        self.engine, self.lse = engine, lse
+        code, output = dtype_code("dtype", dtype), output or dtype
+        self.output = dtype_name("output", output)
         pattern = _abi.Handle("pattern", chars("text", text), chars("origin", origin),
                               attention and chars("attention", attention))
-        stored, count = _abi.array(_abi.Storage, [(chars("name", name), _code(name, t)) for name, t in storage.items()])
+        stored, count = _abi.array(_abi.Storage, [(chars("name", name), dtype_code(name, t)) for name, t in storage.items()])
         spec = _abi.sized(
-            _abi.Spec, dtype=_code("dtype", dtype), head_dim=head_dim, value_dim=value_dim,
-            output=_code("output", self.output), statistic=int(lse),
+            _abi.Spec, dtype=code, head_dim=head_dim, value_dim=value_dim,
+            output=dtype_code("output", output), statistic=int(lse),
             lengths=choice("lengths", lengths, ("uniform", "padded", "packed")),
             storage=stored, storage_count=count)
         super().__init__("program", engine, pattern, ctypes.byref(spec))
@@ -76,15 +77,15 @@ class Program(_abi.Handle):
         """O, or (O, lse) where the program has it. `named` is shorthand for params and, where a value is an array,
         tensors; a name that is a keyword here is bound through those."""
         params, tensors = _bindings(params, tensors, named)
-        with Call(self.engine) as call:
+        with Call(self.engine, like=q) as call:
             args = _abi.sized(_abi.Args, q=call.place("q", q), k=call.place("k", k), v=call.place("v", v))
-            o = np.empty((*q.shape[:-1], *v.shape[-1:]), self.output)
-            lse = np.empty(q.shape[:-1], np.float32)
+            o = call.empty((*q.shape[:-1], *v.shape[-1:]), self.output)
+            lse = call.empty(q.shape[:-1], "float32")
             args.o = call.place("o", o, output=True)
             if self.lse:
                 args.lse = call.place("lse", lse, output=True)
             vectors = dict(q_lens=q_lens, k_lens=k_lens, cu_seqlens_q=cu_seqlens_q, cu_seqlens_k=cu_seqlens_k)
-            if isinstance(offset, np.ndarray):
+            if is_array(offset):
                 vectors["offsets"] = offset
             elif offset is not None:
                 args.offset = ctypes.pointer(ctypes.c_int32(_int32("offset", offset)))
@@ -96,64 +97,8 @@ class Program(_abi.Handle):
             args.params, args.param_count = _abi.array(_abi.Param, [_param(*item) for item in params.items()])
             args.tensors, args.tensor_count = _abi.array(
                 _abi.NamedTensor, [(chars("name", name), call.place(name, value)) for name, value in tensors.items()])
-            # On the one stream that copies are ordered with: lacuna_memory_read waits for it, and for no other.
-            _abi.check(_abi.lib.lacuna_forward(self, ctypes.byref(args), None))
+            _abi.check(_abi.lib.lacuna_forward(self, ctypes.byref(args), call.stream))
         return (o, lse) if self.lse else o
-
-
-class Call(contextlib.ExitStack):
-    """Arrays of one call as the device can reach them: themselves on the host device, else copies that live as long."""
-
-    def __init__(self, engine):
-        super().__init__()
-        self.engine = engine
-        kind = ctypes.c_int32()
-        _abi.check(_abi.lib.lacuna_engine_device(engine, ctypes.byref(kind)))
-        self.on_host = kind.value == _abi.HOST
-
-    def place(self, name, array, output=False):
-        code = _check_array(name, array)
-        if self.on_host:
-            return _view(name, array, code, array.ctypes.data)
-        array, memory = np.ascontiguousarray(array), ctypes.c_void_p()
-        _abi.check(_abi.lib.lacuna_memory_allocate(self.engine, max(array.nbytes, 1), ctypes.byref(memory)))
-        self.callback(_abi.lib.lacuna_memory_release, self.engine, memory)
-        if output:
-            self.callback(lambda: _abi.check(_abi.lib.lacuna_memory_read(
-                self.engine, array.ctypes, memory, array.nbytes)))
-        else:
-            _abi.check(_abi.lib.lacuna_memory_write(self.engine, memory, array.ctypes, array.nbytes))
-        return _view(name, array, code, memory)
-
-
-def _dtype(what, dtype):
-    try:
-        return np.dtype(dtype)
-    except TypeError:
-        hint = "; ml_dtypes, once imported, provides it" if dtype == "bfloat16" else ""
-        raise Error("argument", f"{what}: numpy has no dtype {dtype!r}{hint}") from None
-
-
-def _code(what, dtype):
-    dtype = _dtype(what, dtype)
-    if not dtype.isnative:
-        raise Error("argument", f"{what}: the byte order of '{dtype.str}' is not this machine's")
-    return 1 + choice(f"{what}: dtype", dtype.name, _abi.DTYPES)
-
-
-def _check_array(name, array):
-    if not isinstance(array, np.ndarray):
-        raise Error("argument", f"{name}: a {type(array).__name__} is no numpy array")
-    return _code(name, array.dtype)
-
-
-def _view(name, array, code, data):
-    if any(stride % array.itemsize for stride in array.strides):
-        raise Error("argument", f"{name}: strides {array.strides} bytes are no multiples of an element, "
-                                f"{array.itemsize} bytes")
-    shape = (ctypes.c_int64 * array.ndim)(*array.shape)
-    strides = (ctypes.c_int64 * array.ndim)(*(s // array.itemsize for s in array.strides))
-    return _abi.Tensor(data, code, array.ndim, shape, strides)
 
 
 def _int32(name, value):
@@ -164,14 +109,14 @@ def _int32(name, value):
 
 def _param(name, value):
     if isinstance(value, (float, np.floating)):
-        return chars("name", name), _code(name, "float32"), _abi.Value(real=value)
+        return chars("name", name), dtype_code(name, "float32"), _abi.Value(real=value)
     kind = "bool" if isinstance(value, (bool, np.bool_)) else "int32"
-    return chars("name", name), _code(name, kind), _abi.Value(integer=_int32(name, value))
+    return chars("name", name), dtype_code(name, kind), _abi.Value(integer=_int32(name, value))
 
 
 def _bindings(params, tensors, named):
     """Params and tensors by name, with those of `named` in the one their value belongs to."""
-    named_tensors = {name: value for name, value in named.items() if isinstance(value, np.ndarray)}
+    named_tensors = {name: value for name, value in named.items() if is_array(value)}
     named_params = {name: value for name, value in named.items() if name not in named_tensors}
     names = [*params, *tensors, *named]
     for name in names:
@@ -197,12 +142,12 @@ def attention(text, q, k, v, *, lse=False, output=None, origin="<text>", attenti
     own = {name: call.pop(name) for name in Program.forward.__kwdefaults__ if name in call}
     params, tensors = _bindings(params, tensors, call)
     for name, array in {**tensors, "q": q, "v": v}.items():
-        _check_array(name, array)
+        check_array(name, array)
     given = {name for name, value in own.items() if value is not None}
     lengths = ("packed" if given & {"cu_seqlens_q", "cu_seqlens_k"} else
                "padded" if given & {"q_lens", "k_lens"} else "uniform")
     program = _program(
         _default_engine(), text, frozenset((name, array.dtype) for name, array in tensors.items()), dtype=q.dtype,
-        head_dim=q.shape[-1], value_dim=v.shape[-1], output=_dtype("output", output or q.dtype), lse=lse,
+        head_dim=q.shape[-1], value_dim=v.shape[-1], output=output or q.dtype, lse=lse,
         lengths=lengths, origin=origin, attention=attention)
     return program.forward(q, k, v, params=params, tensors=tensors, **own)
