@@ -152,7 +152,7 @@ class HostDevice final : public Device {
                               runtime::name_of(artifact.format)));
     auto module = std::make_shared<const ptx::Module>(ptx::parse(artifact.payload));
     const ptx::Function& entry = find_entry(*module, artifact.entry);
-    Program program = decode(module, entry, table(options_.isa));
+    Program program = decode(module, entry, table(options_.isa), options_.contract);
     check_facts(artifact, entry, program);
     if (options_.observe || options_.seed != 0) watch(program, table(options_.isa));
     return std::make_shared<HostKernel>(std::move(program), artifact, options_);

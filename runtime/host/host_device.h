@@ -1,5 +1,6 @@
 #pragma once
 #include "runtime/device.h"
+#include "runtime/host/exec/contract.h"
 #include "runtime/host/exec/launch.h"
 #include "runtime/host/exec/table.h"
 
@@ -15,6 +16,7 @@ struct HostOptions {
       best_isa();  ///< which handlers; throws Error{unavailable} where the processor lacks them
   std::uint64_t instruction_limit =
       0;  ///< warp-instructions of one CTA before it counts as endless; 0: no limit
+  Contract contract = {};     ///< of products and sums that PTX allows to be fused
   std::uint64_t seed = 0;     ///< 0: warps take turns in order; else of a random order
   MakeObserver observe = {};  ///< looks over the shoulder of every CTA
 };

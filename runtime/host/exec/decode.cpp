@@ -125,10 +125,7 @@ void Decoder::inline_function(Frame& frame) {
   frame.registers.assign(function.registers.size(), -1);
   frame.variables.resize(function.variables.size(), -1);
   frame.definitions = count_definitions(function);
-  for (const ptx::Statement& each : function.body) {
-    frame.code_of.push_back(static_cast<std::int32_t>(program_.code.size()));
-    statement(frame, each);
-  }
+  body(frame);
   frame.code_of.push_back(static_cast<std::int32_t>(program_.code.size()));
   if (function.entry) {  // control that runs off the end leaves
     Instruction end{.run = table_.find("exit")->run,
@@ -137,6 +134,19 @@ void Decoder::inline_function(Frame& frame) {
     emit(end);
   }
   settle_branches(frame);
+}
+
+void Decoder::body(Frame& frame) {
+  const ptx::Function& function = *frame.function;
+  const std::vector<Fusion> fusions = find_fusions(function, contract_, random_);
+  auto next = fusions.begin();
+  for (std::uint32_t at = 0; at < function.body.size(); ++at) {
+    frame.code_of.push_back(static_cast<std::int32_t>(program_.code.size()));
+    if (next != fusions.end() && next->sum == at)
+      fused(frame, *next++);
+    else
+      statement(frame, function.body[at]);
+  }
 }
 
 void Decoder::settle_branches(const Frame& frame) {
@@ -195,6 +205,14 @@ void Decoder::emit(const Instruction& instruction) {
   program_.code.push_back(instruction);
 }
 
+void Decoder::start(const ptx::Statement& statement, const Row& row) {
+  place_ = static_cast<std::uint32_t>(program_.places.size());
+  program_.places.push_back({statement.line, statement.location, statement.text});
+  wider_registers_ =
+      row.shape == Shape::converts || row.shape == Shape::load || row.shape == Shape::store;
+  widenings_.clear();
+}
+
 void Decoder::statement(Frame& frame, const ptx::Statement& statement) {
   static constexpr std::pair<Shape, void (Decoder::*)(Frame&, const Row&)> decoders[] = {
       {Shape::plain, &Decoder::plain},       {Shape::converts, &Decoder::plain},
@@ -210,11 +228,7 @@ void Decoder::statement(Frame& frame, const ptx::Statement& statement) {
   };
   statement_ = &statement;
   const Row& row = find_row(frame);
-  place_ = static_cast<std::uint32_t>(program_.places.size());
-  program_.places.push_back({statement.line, statement.location, statement.text});
-  wider_registers_ =
-      row.shape == Shape::converts || row.shape == Shape::load || row.shape == Shape::store;
-  widenings_.clear();
+  start(statement, row);
   for (const auto& [shape, decode] : decoders)
     if (shape == row.shape) (this->*decode)(frame, row);
   emit_widenings(frame);
@@ -260,10 +274,10 @@ void Decoder::call(Frame& frame, const Row&) {
 }
 
 Program decode(std::shared_ptr<const ptx::Module> module, const ptx::Function& entry,
-               const Table& table) {
+               const Table& table, const Contract& contract) {
   Program program;
   program.entry = entry.name;
-  Decoder(*module, table, program).run(entry);
+  Decoder(*module, table, program, contract).run(entry);
   program.module = std::move(module);
   return program;
 }

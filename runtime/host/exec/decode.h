@@ -1,4 +1,5 @@
 #pragma once
+#include "runtime/host/exec/contract.h"
 #include "runtime/host/exec/program.h"
 #include "runtime/host/exec/table.h"
 
@@ -11,6 +12,6 @@ namespace lacuna::runtime::host {
 /// the host device does not know, with its text, PTX line and source line; Error{device} for
 /// operands that do not fit an instruction.
 Program decode(std::shared_ptr<const ptx::Module> module, const ptx::Function& entry,
-               const Table& table);
+               const Table& table, const Contract& contract = {});
 
 }  // namespace lacuna::runtime::host

@@ -33,6 +33,34 @@ void Decoder::plain(Frame& frame, const Row& row) {
   emit(instruction);
 }
 
+/// add, or sub, d, x, y, where x or y is a product: one fma with the factors.
+void Decoder::fused(Frame& frame, const Fusion& fusion) {
+  const ptx::Statement& sum = frame.function->body[fusion.sum];
+  const ptx::Statement& product = frame.function->body[fusion.product];
+  const std::string type(sum.opcode.substr(3));
+  statement_ = &sum;
+  const Row& row = *table_.find("fma.rn" + type);
+  start(sum, row);
+  const Kind kind = row.src[0];
+  const auto negative = [&](std::uint16_t of) {
+    Instruction negation = begin(frame, *table_.find(kind == Kind::b64 ? "neg.f64" : "neg.f32"));
+    negation.src[0] = of;
+    negation.dst[0] = slots_.fresh(kind == Kind::b64);
+    emit(negation);
+    return negation.dst[0];
+  };
+  std::uint16_t factor = source(frame, product.operands[1], kind);
+  std::uint16_t other = source(frame, sum.operands[3 - fusion.operand], kind);
+  if (sum.opcode.starts_with("sub"))
+    (fusion.operand == 1 ? other : factor) = negative(fusion.operand == 1 ? other : factor);
+  Instruction instruction = begin(frame, row);
+  instruction.src[0] = factor;
+  instruction.src[1] = source(frame, product.operands[2], kind);
+  instruction.src[2] = other;
+  instruction.dst[0] = destination(frame, sum.operands[0], kind);
+  emit(instruction);
+}
+
 /// d[|q], a, b, ...
 void Decoder::paired(Frame& frame, const Row& row) {
   const std::size_t srcs = count_of(row.src);

@@ -44,10 +44,12 @@ struct Frame {
 
 class Decoder {
  public:
-  Decoder(const ptx::Module& module, const Table& table, Program& program)
+  Decoder(const ptx::Module& module, const Table& table, Program& program, const Contract& contract)
       : module_(module),
         table_(table),
         program_(program),
+        contract_(contract),
+        random_(contract.seed),
         slots_(program),
         layout_(module, program) {}
   void run(const ptx::Function& entry);
@@ -57,7 +59,10 @@ class Decoder {
 
   void inline_function(Frame& frame);
   void settle_branches(const Frame& frame);
+  void body(Frame& frame);
   void statement(Frame& frame, const ptx::Statement& statement);
+  void start(const ptx::Statement& statement, const Row& row);
+  void fused(Frame& frame, const Fusion& fusion);
   const Row& find_row(const Frame& frame);
   Instruction begin(Frame& frame, const Row& row);
   void emit(const Instruction& instruction);
@@ -113,6 +118,8 @@ class Decoder {
   const ptx::Module& module_;
   const Table& table_;
   Program& program_;
+  Contract contract_;
+  std::mt19937_64 random_;
   Slots slots_;
   Layout layout_;
   const ptx::Statement* statement_ = nullptr;  ///< the one being decoded
