@@ -35,3 +35,12 @@ set_target_properties(gpu_library PROPERTIES OUTPUT_NAME lacuna LINK_DEPENDS ${e
 target_link_options(gpu_library PRIVATE -Wl,--version-script=${exports} -Wl,--no-undefined)
 
 add_custom_target(gpu_bundle DEPENDS gpu_conformance gpu_cuda_gpu gpu_library)
+
+# What can be proved without a GPU, which is all but the numbers. It ends with 77 where that went well.
+add_test(NAME gpu_dry_run COMMAND ${PROJECT_SOURCE_DIR}/scripts/gpu.sh dry)
+set_tests_properties(gpu_dry_run PROPERTIES LABELS gpu SKIP_RETURN_CODE 77 TIMEOUT 300
+  ENVIRONMENT "LACUNA_BUILD_DIR=${CMAKE_BINARY_DIR};LACUNA_GPU_DIR=${CMAKE_BINARY_DIR}/gpu-dry")
+# ... and with something else where it did not: a bundle without its programs.
+add_test(NAME gpu_dry_run_fails COMMAND ${PROJECT_SOURCE_DIR}/scripts/gpu.sh dry)
+set_tests_properties(gpu_dry_run_fails PROPERTIES LABELS gpu PASS_REGULAR_EXPRESSION "!! .*conformance_test is not built" TIMEOUT 60
+  ENVIRONMENT "LACUNA_BUILD_DIR=${CMAKE_BINARY_DIR}/gpu-none;LACUNA_GPU_DIR=${CMAKE_BINARY_DIR}/gpu-none-dry")
