@@ -224,7 +224,8 @@ void Decoder::statement(Frame& frame, const ptx::Statement& statement) {
       {Shape::barrier, &Decoder::barrier},   {Shape::barrier_reduce, &Decoder::barrier_reduce},
       {Shape::finish, &Decoder::finish},     {Shape::call, &Decoder::call},
       {Shape::multiply, &Decoder::multiply}, {Shape::load_matrix, &Decoder::load_matrix},
-      {Shape::copy, &Decoder::copy},
+      {Shape::copy, &Decoder::copy},         {Shape::store_matrix, &Decoder::store_matrix},
+      {Shape::mbarrier, &Decoder::mbarrier}, {Shape::policy, &Decoder::policy},
   };
   statement_ = &statement;
   const Row& row = find_row(frame);

@@ -39,6 +39,42 @@ void Decoder::load_matrix(Frame& frame, const Row& row) {
   emit(instruction);
 }
 
+/// [a], {b...}
+void Decoder::store_matrix(Frame& frame, const Row& row) {
+  expect_operands(2, 2);
+  Instruction instruction = begin(frame, row);
+  address(frame, statement_->operands[0], instruction);
+  std::uint16_t* to = instruction.src + 1;
+  for (const Operand& part : vector_of(1, row.count)) *to++ = source(frame, part, Kind::b32);
+  emit(instruction);
+}
+
+/// [d,] [a][, b]
+void Decoder::mbarrier(Frame& frame, const Row& row) {
+  const std::size_t at = row.dst[0] == Kind::none ? 0 : 1;
+  const std::size_t most = at + (row.src[1] == Kind::none ? 1 : 2);
+  expect_operands(most - row.code, most);
+  Instruction instruction = begin(frame, row);
+  address(frame, statement_->operands[at], instruction);
+  if (row.src[1] != Kind::none)
+    instruction.src[1] = statement_->operands.size() == most
+                             ? source(frame, statement_->operands[at + 1], row.src[1])
+                             : slots_.constant(1, false);
+  if (at == 1) instruction.dst[0] = destination(frame, statement_->operands[0], row.dst[0]);
+  emit(instruction);
+}
+
+/// A cache policy steers nothing here: any value will do.
+void Decoder::policy(Frame& frame, const Row& row) {
+  expect_operands(1, 2);
+  if (statement_->operands.size() == 2 && statement_->operands[1].kind != Operand::Kind::real)
+    source(frame, statement_->operands[1], Kind::b32);
+  Instruction instruction = begin(frame, row);
+  instruction.src[0] = slots_.constant(0, true);
+  instruction.dst[0] = destination(frame, statement_->operands[0], Kind::b64);
+  emit(instruction);
+}
+
 /// [to], [from], size[, bytes | ignore][, policy]: both displacements share the immediate, `to` in
 /// its low half.
 void Decoder::copy(Frame& frame, const Row& row) {

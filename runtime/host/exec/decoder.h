@@ -87,7 +87,10 @@ class Decoder {
   // Shapes of tensor cores and copies (decode_matrix.cpp).
   void multiply(Frame& frame, const Row& row);
   void load_matrix(Frame& frame, const Row& row);
+  void store_matrix(Frame& frame, const Row& row);
   void copy(Frame& frame, const Row& row);
+  void mbarrier(Frame& frame, const Row& row);
+  void policy(Frame& frame, const Row& row);
   const std::vector<Operand>& vector_of(std::size_t operand, std::size_t count) const;
 
   // Operands (decode_operands.cpp).

@@ -65,9 +65,18 @@ constexpr Row copies(const char* name, u8 least) {
   return {name, copy_async, Shape::copy, Neutral::copy, 0, least};
 }
 
+constexpr Row policy(const char* name) {
+  return rare(
+      name, [](u64 any) -> u64 { return any; }, Shape::policy);
+}
+
 constexpr Row rows[] = {
     copies("cp.async.ca.shared.global", 4),
     copies("cp.async.cg.shared.global", 16),
+    policy("createpolicy.fractional.L2::evict_first.b64"),
+    policy("createpolicy.fractional.L2::evict_last.b64"),
+    policy("createpolicy.fractional.L2::evict_normal.b64"),
+    policy("createpolicy.fractional.L2::evict_unchanged.b64"),
     {"cp.async.commit_group", nothing},
     {"cp.async.wait_group", nothing, Shape::plain, Neutral::none, 0, 1, {}, {Kind::immediate}},
     {"cp.async.wait_all", nothing},

@@ -202,6 +202,8 @@ constexpr Row rows[] = {
     SCOPES("fence") SCOPES("fence.sc") SCOPES("fence.acq_rel")
     control("prefetch.global.L1", nothing, Shape::prefetch),
     control("prefetch.global.L2", nothing, Shape::prefetch),
+    control("prefetch.global.L2::evict_last", nothing, Shape::prefetch),
+    control("prefetch.global.L2::evict_normal", nothing, Shape::prefetch),
     control("prefetch.L1", nothing, Shape::prefetch),
     control("prefetch.L2", nothing, Shape::prefetch),
 };

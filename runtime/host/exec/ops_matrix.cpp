@@ -1,4 +1,5 @@
-// What tensor cores do: mma.sync on fragments, and ldmatrix, which loads them.
+// What tensor cores do: mma.sync on fragments, and ldmatrix and stmatrix, which load and
+// store them.
 #include "runtime/host/exec/address.h"
 #include "runtime/host/exec/matrix.h"
 #include "runtime/host/exec/schedule.h"
@@ -88,6 +89,27 @@ void load_matrix(Warp& w, const Instruction& i) {
   }
 }
 
+template <Window window, int tiles, bool transposed>
+void store_matrix(Warp& w, const Instruction& i) {
+  if (!whole_warp_is_here(w, i, executing(w, i))) return;
+  constexpr u32 addressing = tiles == 4 ? ~0u : (1u << (8 * tiles)) - 1;
+  Addresses a;
+  compute(w, i, a);
+  resolve<window>(w, i, addressing, row_bytes, Use::write, a);
+  for (int k = 0; k < tiles; ++k) {
+    alignas(64) u32 tile[warp_size];
+    const u32* from = slot<u32>(w, i.src[1 + k]);
+    if (transposed) {
+      u64 rows[8];
+      for (int r = 0; r < 8; ++r) rows[r] = reinterpret_cast<u64>(from + 4 * r);
+      load_transposed(rows, tile);
+      from = tile;
+    }
+    for (int r = 0; r < 8; ++r)
+      __builtin_memcpy(reinterpret_cast<void*>(a.at[8 * k + r]), from + 4 * r, row_bytes);
+  }
+}
+
 /// `a` registers hold A, half as many hold B, `d` hold C and D each.
 constexpr Row mma(const char* name, Handler run, u8 a, u8 d) {
   return {name, run, Shape::multiply, Neutral::none, a, d};
@@ -98,8 +120,21 @@ constexpr Row loads(const char* name) {
           tiles};
 }
 
+template <Window window, int tiles, bool transposed>
+constexpr Row stores(const char* name) {
+  return {name, store_matrix<window, tiles, transposed>, Shape::store_matrix, Neutral::matrix, 0,
+          tiles};
+}
+
 // clang-format off
 #define MMA(shape, types) "mma.sync.aligned." shape ".row.col." types
+#define STMATRIX(space, window) \
+  stores<Window::window, 1, false>("stmatrix.sync.aligned.m8n8.x1" space ".b16"), \
+  stores<Window::window, 2, false>("stmatrix.sync.aligned.m8n8.x2" space ".b16"), \
+  stores<Window::window, 4, false>("stmatrix.sync.aligned.m8n8.x4" space ".b16"), \
+  stores<Window::window, 1, true>("stmatrix.sync.aligned.m8n8.x1.trans" space ".b16"), \
+  stores<Window::window, 2, true>("stmatrix.sync.aligned.m8n8.x2.trans" space ".b16"), \
+  stores<Window::window, 4, true>("stmatrix.sync.aligned.m8n8.x4.trans" space ".b16"),
 #define LDMATRIX(space, window) \
   loads<Window::window, 1, false>("ldmatrix.sync.aligned.m8n8.x1" space ".b16"), \
   loads<Window::window, 2, false>("ldmatrix.sync.aligned.m8n8.x2" space ".b16"), \
@@ -117,6 +152,7 @@ constexpr Row rows[] = {
     mma(MMA("m16n8k8", "f16.f16.f16.f16"), multiply_to_half<1>, 2, 2),
     mma(MMA("m16n8k8", "f32.tf32.tf32.f32"), multiply<tf32, 2>, 4, 4),
     LDMATRIX("", generic) LDMATRIX(".shared", shared)
+    STMATRIX("", generic) STMATRIX(".shared", shared)
 };
 // clang-format on
 

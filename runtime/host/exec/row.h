@@ -35,12 +35,15 @@ enum class Shape : std::uint8_t {
   paired,          ///< d[|p], src...
   multiply,        ///< {d}, {a}, {b}, {c}: `code` registers of a, `count` of c and d
   load_matrix,     ///< {d...}, [a]
+  store_matrix,    ///< [a], {b...}
+  mbarrier,        ///< [d,] [a][, b]: `code` is 1 where b may be left out, and is then 1
+  policy,          ///< d[, fraction]
   copy,            ///< [to], [from], size[, bytes or predicate][, policy]
 };
 
 /// Modifiers that do not change what an instruction does here, and that may therefore be left out
 /// of the row's name.
-enum class Neutral : std::uint8_t { none, load, store, atomic, matrix, copy };
+enum class Neutral : std::uint8_t { none, load, store, atomic, matrix, copy, mbarrier };
 
 /// One instruction form that the host device knows; the tables of rows are ops_*.cpp. Tests iterate
 /// them.

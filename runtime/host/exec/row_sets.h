@@ -24,6 +24,7 @@ LACUNA_ROW_SETS(avx512)
 namespace baseline {
 Rows atomic_rows();
 Rows control_rows();
+Rows mbarrier_rows();
 }  // namespace baseline
 
 /// By Isa.
@@ -44,5 +45,6 @@ LACUNA_ROW_SET(async)
 #undef LACUNA_ROW_SET
 inline constexpr auto atomic_set = baseline::atomic_rows;
 inline constexpr auto control_set = baseline::control_rows;
+inline constexpr auto mbarrier_set = baseline::mbarrier_rows;
 
 }  // namespace lacuna::runtime::host

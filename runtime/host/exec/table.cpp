@@ -23,7 +23,8 @@ Neutral neutral_of(std::string_view mnemonic) {
   if (mnemonic == "ld") return Neutral::load;
   if (mnemonic == "st") return Neutral::store;
   if (mnemonic == "atom" || mnemonic == "red") return Neutral::atomic;
-  if (mnemonic == "ldmatrix") return Neutral::matrix;
+  if (mnemonic == "ldmatrix" || mnemonic == "stmatrix") return Neutral::matrix;
+  if (mnemonic == "mbarrier") return Neutral::mbarrier;
   if (mnemonic == "cp") return Neutral::copy;
   return Neutral::none;
 }
@@ -38,6 +39,8 @@ bool is_neutral(Neutral neutral, std::string_view modifier) {
   if (neutral == Neutral::none || neutral == Neutral::matrix) return false;
   if (neutral == Neutral::copy)
     return among(modifier, {"L2::64B", "L2::128B", "L2::256B", "L2::cache_hint"});
+  if (neutral == Neutral::mbarrier)
+    return among(modifier, {"acquire", "release", "relaxed", "cta", "cluster"});
   if (among(modifier, {"relaxed", "cta", "cluster", "gpu", "sys"})) return true;
   if (neutral == Neutral::atomic) return among(modifier, {"acquire", "release", "acq_rel"});
   if (among(modifier, {"weak", "volatile", "cg", "cs", "L1::evict_normal", "L1::evict_unchanged",
@@ -81,6 +84,7 @@ Table::Table(Isa isa) {
     add(set[static_cast<int>(isa)]());
   add(atomic_set());
   add(control_set());
+  add(mbarrier_set());
 }
 
 void Table::add(Rows rows) {

@@ -34,7 +34,7 @@ constexpr std::string_view before = R"(
   ld.global.u32 %r2, [%d1+24]; setp.ne.u32 %p1, %r2, 0; ld.global.u32 %r2, [%d1+32]; setp.ne.u32 %p2, %r2, 0;
   mul.lo.u32 %r3, %r0, 32; add.u32 %r3, %r3, %r1; mov.u32 %r4, 0x5a5a5a5a; mov.u32 %r5, 0;
   $FILL: st.shared.b32 [%r3], %r4; add.u32 %r3, %r3, 4; add.u32 %r5, %r5, 1; setp.lt.u32 %p3, %r5, 8; @%p3 bra $FILL;
-  bar.warp.sync -1; mov.u64 %d11, 0x1000000000000000;
+  bar.warp.sync -1; createpolicy.fractional.L2::evict_last.b64 %d11, 1.0;
 )";
 constexpr std::string_view after = R"(
   cp.async.commit_group; cp.async.wait_group 1; cp.async.wait_all; bar.warp.sync -1;

@@ -8,8 +8,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 namespace lacuna::runtime::host::test {
 namespace {
@@ -254,6 +256,58 @@ TEST_CASE("ldmatrix hands rows and columns of tiles to lanes") {
             REQUIRE(out[static_cast<std::size_t>(4 * l + k)] == expected);
           }
       }
+  }
+  CHECK(forms == 12);
+}
+
+TEST_CASE("stmatrix puts rows and columns of tiles where each address says") {
+  const unsigned seed = fresh_seed();
+  INFO("seed " << seed);
+  std::mt19937 random(seed);
+  constexpr int bytes = 1024;
+  int forms = 0;
+  for (const Row* row : table(Isa::baseline).rows()) {
+    const std::string name = row->name;
+    if (!name.starts_with("stmatrix.")) continue;
+    ++forms;
+    const bool transposed = name.find(".trans") != name.npos,
+               generic = name.find(".shared") == name.npos;
+    const int tiles = row->count;
+    std::string registers;
+    for (int k = 0; k < tiles; ++k) registers += fmt::format("{}%r{}", k ? ", " : "", 20 + k);
+    for (Isa isa : present_isas()) {
+      std::vector<u32> places(bytes / 16), in(5 * lanes);
+      std::vector<u16> out(bytes / 2), expected(bytes / 2, 0);
+      std::iota(places.begin(), places.end(), 0u);
+      std::shuffle(places.begin(), places.end(), random);
+      for (int l = 0; l < lanes; ++l) {
+        for (int k = 0; k < 4; ++k) in[5 * l + k] = random();
+        in[5 * l + 4] = l < 8 * tiles ? 16 * places[l] : random();
+      }
+      run_body(fmt::format(R"(
+          .shared .align 16 .b8 window[1024];
+          mov.u32 %r0, %tid.x; mul.wide.u32 %d0, %r0, 20; ld.param.u64 %d1, [p0]; add.s64 %d1, %d1, %d0;
+          ld.global.b32 %r20, [%d1]; ld.global.b32 %r21, [%d1+4]; ld.global.b32 %r22, [%d1+8]; ld.global.b32 %r23, [%d1+12];
+          ld.global.b32 %r5, [%d1+16]; mov.u32 %r1, window; add.u32 %r6, %r1, %r5; mov.u64 %d5, window;
+          cvta.shared.u64 %d5, %d5; cvt.u64.u32 %d6, %r5; add.s64 %d5, %d5, %d6; mul.lo.u32 %r7, %r0, 32; add.u32 %r7, %r7, %r1;
+          st.shared.v4.u32 [%r7], {{0, 0, 0, 0}}; st.shared.v4.u32 [%r7+16], {{0, 0, 0, 0}};
+          bar.sync 0; {} [{}], {{{}}}; bar.sync 0; ld.param.u64 %d1, [p1]; mul.wide.u32 %d0, %r0, 32; add.s64 %d1, %d1, %d0;
+          ld.shared.v4.u32 {{%r20, %r21, %r22, %r23}}, [%r7]; st.global.v4.u32 [%d1], {{%r20, %r21, %r22, %r23}};
+          ld.shared.v4.u32 {{%r20, %r21, %r22, %r23}}, [%r7+16]; st.global.v4.u32 [%d1+16], {{%r20, %r21, %r22, %r23}};
+          ret;)",
+                           name, generic ? "%d5" : "%r6", registers),
+               {input("in", in, DType::i32), output("out", out, DType::f16)}, {.isa = isa});
+      for (int k = 0; k < tiles; ++k)
+        for (int l = 0; l < lanes; ++l)
+          for (int half = 0; half < 2; ++half) {
+            const int first = l / 4, second = l % 4 * 2 + half;
+            const int r = transposed ? second : first, c = transposed ? first : second;
+            expected[in[5 * (8 * k + r) + 4] / 2 + c] =
+                static_cast<u16>(in[5 * l + k] >> (16 * half));
+          }
+      INFO(name << " " << name_of(isa));
+      REQUIRE(out == expected);
+    }
   }
   CHECK(forms == 12);
 }

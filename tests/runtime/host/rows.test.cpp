@@ -21,15 +21,16 @@ constexpr std::uint64_t untouched = 0x1234567890abcdef;
 
 /// What the model does not describe value by value has tests of its own, in the file named here.
 constexpr std::pair<std::string_view, std::string_view> elsewhere[] = {
-    {"ld", "memory_rows"},    {"st", "memory_rows"}, {"atom", "memory_rows"},
-    {"red", "memory_rows"},   {"shfl", "warp"},      {"vote", "warp"},
-    {"match", "warp"},        {"redux", "warp"},     {"elect", "warp"},
-    {"activemask", "warp"},   {"bar", "barrier"},    {"barrier", "barrier"},
-    {"membar", "control"},    {"fence", "control"},  {"prefetch", "control"},
-    {"nanosleep", "control"}, {"bra", "control"},    {"brx", "control"},
-    {"call", "control"},      {"ret", "control"},    {"exit", "control"},
-    {"trap", "control"},      {"brkpt", "control"},  {"mma", "matrix"},
-    {"ldmatrix", "matrix"},   {"cp", "async"},
+    {"ld", "memory_rows"},    {"st", "memory_rows"},     {"atom", "memory_rows"},
+    {"red", "memory_rows"},   {"shfl", "warp"},          {"vote", "warp"},
+    {"match", "warp"},        {"redux", "warp"},         {"elect", "warp"},
+    {"activemask", "warp"},   {"bar", "barrier"},        {"barrier", "barrier"},
+    {"membar", "control"},    {"fence", "control"},      {"prefetch", "control"},
+    {"nanosleep", "control"}, {"bra", "control"},        {"brx", "control"},
+    {"call", "control"},      {"ret", "control"},        {"exit", "control"},
+    {"trap", "control"},      {"brkpt", "control"},      {"mma", "matrix"},
+    {"ldmatrix", "matrix"},   {"cp", "async"},           {"stmatrix", "matrix"},
+    {"mbarrier", "mbarrier"}, {"createpolicy", "async"},
 };
 bool tested_elsewhere(std::string_view mnemonic) {
   for (const auto& [name, file] : elsewhere)
