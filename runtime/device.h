@@ -69,8 +69,9 @@ class Device {
   virtual double time(const std::function<void(Stream)>& work) const = 0;
 };
 
-/// PTX on the CPU. threads 0: all cores.
-std::shared_ptr<const Device> open_host(int threads = 0);
+/// PTX on the CPU. threads 0: all cores. check_memory: every launch is run four times, in several
+/// orders of warps and copies, with all checks.
+std::shared_ptr<const Device> open_host(int threads = 0, bool check_memory = false);
 /// Opens libcuda at run time. Throws Error{unavailable} that lists the places searched, or says that no GPU answers.
 /// `library`: a path to libcuda, and then nothing else is tried.
 std::shared_ptr<const Device> open_cuda(int ordinal = 0, const std::string& library = {});

@@ -6,7 +6,12 @@ namespace lacuna::runtime {
 namespace {
 
 std::shared_ptr<const Device> open_device(const EngineOptions& options) {
-  if (options.device == DeviceKind::host) return open_host(options.threads);
+  if (options.check_memory && options.device == DeviceKind::cuda)
+    throw Error(ErrorKind::argument,
+                "memory is checked on the host device alone; a kernel on cuda is checked by "
+                "NVIDIA's compute-sanitizer");
+  if (options.device == DeviceKind::host || options.check_memory)
+    return open_host(options.threads, options.check_memory);
   if (options.device == DeviceKind::cuda) return open_cuda(options.ordinal);
   try {
     return open_cuda(options.ordinal);

@@ -108,6 +108,7 @@ EngineOptions EngineOptions::from_environment() {
   read_bytes("LACUNA_CACHE_BYTES", options.cache_bytes);
   read_number("LACUNA_THREADS", "a number of threads, 0 for all cores", options.threads);
   read_choice("LACUNA_VALIDATE", switches, options.validate);
+  read_choice("LACUNA_CHECK_MEMORY", switches, options.check_memory);
   bool log = false;
   read_choice("LACUNA_LOG", switches, log);
   if (log) options.log = log_to_stderr;

@@ -87,10 +87,14 @@ struct EngineOptions {
   std::uint64_t cache_bytes = std::uint64_t{1} << 30;
   int threads = 0;                            ///< of the host device; 0: all cores
   bool validate = false;                      ///< check values in device memory before a launch (always on for the host device)
+  /// The host device looks for uninitialised values, races and missing waits in every kernel: it runs each launch four
+  /// times, in several orders, and much slower. Takes the host device; Error{argument} with cuda.
+  bool check_memory = false;
   std::function<void(std::string_view)> log;  ///< one line per event, from the thread that caused it; empty: silent
 
   /// The defaults, with LACUNA_DEVICE, LACUNA_COMPILER, LACUNA_NVRTC, LACUNA_LLVM, LACUNA_CACHE_DIR (empty: off),
-  /// LACUNA_CACHE_PATH (shared, ':'-separated), LACUNA_CACHE_BYTES, LACUNA_THREADS, LACUNA_VALIDATE, LACUNA_LOG=1 applied.
+  /// LACUNA_CACHE_PATH (shared, ':'-separated), LACUNA_CACHE_BYTES, LACUNA_THREADS, LACUNA_VALIDATE, LACUNA_CHECK_MEMORY,
+  /// LACUNA_LOG=1 applied.
   /// The only reader of the environment. cache_dir defaults to $XDG_CACHE_HOME/lacuna, then ~/.cache/lacuna.
   static EngineOptions from_environment();
 };

@@ -2,6 +2,8 @@
 
 #include "lacuna/error.hpp"
 
+#include "runtime/host/check/checker.h"
+#include "runtime/host/check/snapshot.h"
 #include "runtime/host/exec/decode.h"
 #include "runtime/host/exec/warp.h"
 #include "runtime/host/ptx/parser.h"
@@ -60,15 +62,31 @@ class HostKernel final : public Kernel {
                       .observe = options_.observe,
                       .seed = options_.seed};
     place_regions(state);
+    if (!options_.every_order) return launch_once(state);
+    const Snapshot before(state);
+    Statistics result;
+    for (std::uint64_t seed : {options_.seed, options_.seed + 1})
+      for (bool late : {false, true}) {
+        before.restore();
+        Checks checks = options_.checks;
+        checks.late_copies = late;
+        state.observe = make_checker(checks);
+        state.seed = seed;
+        result = launch_once(state);
+      }
+    return result;
+  }
+
+ private:
+  Statistics launch_once(const LaunchState& state) const {
     const int threads = static_cast<int>(
-        std::min<std::uint64_t>(static_cast<std::uint64_t>(options_.threads), launch.blocks));
+        std::min<std::uint64_t>(static_cast<std::uint64_t>(options_.threads), state.request->blocks));
     std::vector<std::unique_ptr<Workspace>> workspaces = take_workspaces();
     const Statistics result = execute_all(state, workspaces, threads);
     keep_workspaces(std::move(workspaces));
     return result;
   }
 
- private:
   std::vector<std::unique_ptr<Workspace>> take_workspaces() const {
     const std::lock_guard lock(mutex_);
     return std::move(idle_);
@@ -196,6 +214,9 @@ std::shared_ptr<const Device> open_host(const HostOptions& options) {
   if (options.isa > best_isa())
     throw Error(ErrorKind::unavailable, fmt::format("this processor has no {}; its best is {}",
                                                     name_of(options.isa), name_of(best_isa())));
+  if (options.checks.any() && options.observe)
+    throw Error(ErrorKind::argument, "a host device makes its checks or has an observer, not both");
+  if (options.checks.any()) resolved.observe = make_checker(options.checks);
   if (resolved.threads == 0)
     resolved.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   return std::make_shared<HostDevice>(resolved);
@@ -212,8 +233,11 @@ Statistics launch_counted(const Kernel& kernel, const Launch& launch) {
 
 namespace lacuna::runtime {
 
-std::shared_ptr<const Device> open_host(int threads) {
-  return host::open_host(host::HostOptions{.threads = threads});
+std::shared_ptr<const Device> open_host(int threads, bool check_memory) {
+  host::HostOptions options{.threads = threads};
+  if (check_memory) options.checks = host::Checks::all();
+  options.every_order = check_memory;
+  return host::open_host(options);
 }
 
 }  // namespace lacuna::runtime

@@ -1,5 +1,6 @@
 #pragma once
 #include "runtime/device.h"
+#include "runtime/host/check/checks.h"
 #include "runtime/host/exec/contract.h"
 #include "runtime/host/exec/launch.h"
 #include "runtime/host/exec/table.h"
@@ -18,7 +19,10 @@ struct HostOptions {
       0;  ///< warp-instructions of one CTA before it counts as endless; 0: no limit
   Contract contract = {};     ///< of products and sums that PTX allows to be fused
   std::uint64_t seed = 0;     ///< 0: warps take turns in order; else of a random order
-  MakeObserver observe = {};  ///< looks over the shoulder of every CTA
+  Checks checks = {};         ///< what to look for beyond what every launch reports
+  /// Every launch is run four times: asynchronous copies early and late, warps in order and not.
+  bool every_order = false;
+  MakeObserver observe = {};  ///< looks over the shoulder of every CTA; not together with checks
 };
 std::shared_ptr<const Device> open_host(const HostOptions& options);
 

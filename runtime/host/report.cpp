@@ -5,6 +5,7 @@
 #include "runtime/host/describe.h"
 #include "runtime/host/exec/cta.h"
 #include "runtime/host/exec/launch.h"
+#include "runtime/host/exec/observer.h"
 #include "runtime/host/exec/program.h"
 #include "runtime/host/exec/schedule.h"
 #include "runtime/host/exec/warp.h"
@@ -82,6 +83,20 @@ std::string where_all_stand(const Cta& cta) {
   return text;
 }
 
+/// Where threads wait at more than one barrier, all of them.
+std::string barriers_of(const Cta& cta) {
+  std::string text;
+  int waited_at = 0;
+  for (int id = 0; id < barrier_count; ++id) {
+    const Barrier& barrier = cta.barriers[id];
+    if (barrier.expected == 0) continue;
+    ++waited_at;
+    text += fmt::format("\n  barrier {}: {} of {} threads have come", id, barrier.arrived,
+                        barrier.expected);
+  }
+  return waited_at > 1 ? text : "";
+}
+
 /// The first reason that explains why nothing moves, and where.
 std::string reason(const Cta& cta, const Place*& place) {
   for (int k = 0; k < cta.warp_count; ++k) {
@@ -111,6 +126,10 @@ std::string reason(const Cta& cta, const Place*& place) {
 }
 
 }  // namespace
+
+std::string describe_place(const Cta& cta, const Instruction& at) {
+  return source_of(cta, cta.program->places[at.place]);
+}
 
 void report_fault(const Warp& warp, const Instruction& at, int lane, const std::string& what) {
   const Cta& cta = *warp.cta;
@@ -144,11 +163,12 @@ void report_access(const Warp& warp, const Instruction& at, int lane, Window win
 void report_deadlock(const Cta& cta) {
   const Place* place = nullptr;
   const std::string why = reason(cta, place);
-  throw Error(
-      ErrorKind::device,
-      fmt::format("{} (kernel '{}', CTA {}{}):{}", why, cta.program->entry, cta.index,
-                  place == nullptr ? "" : ", " + source_of(cta, *place), where_all_stand(cta)),
-      place == nullptr ? Span{} : span_of_place(cta, *place));
+  const std::string more = cta.observer == nullptr ? "" : cta.observer->stands(cta);
+  throw Error(ErrorKind::device,
+              fmt::format("{} (kernel '{}', CTA {}{}):{}{}{}", why, cta.program->entry, cta.index,
+                          place == nullptr ? "" : ", " + source_of(cta, *place),
+                          where_all_stand(cta), barriers_of(cta), more),
+              place == nullptr ? Span{} : span_of_place(cta, *place));
 }
 
 void report_endless(const Cta& cta, std::uint64_t limit) {

@@ -20,6 +20,8 @@ enum class Use : std::uint8_t { read, write, update };
 [[noreturn]] void report_fault(const Warp& warp, const Instruction& at, int lane,
                                const std::string& what);
 [[noreturn]] void report_absent_lane(const Warp& warp, const Instruction& at, int lane, int source);
+/// "softmax.cuh:30, inlined at local.lac:9, ptx line 22: ld.shared.f32 %f1, [%r1]".
+std::string describe_place(const Cta& cta, const Instruction& at);
 /// No warp of the CTA can go on: says where each one stands.
 [[noreturn]] void report_deadlock(const Cta& cta);
 [[noreturn]] void report_endless(const Cta& cta, std::uint64_t limit);

@@ -12,6 +12,7 @@ void open(std::vector<TestEngine>& engines, DeviceKind device, CompilerKind comp
   options.device = device;
   options.compiler = compiler;
   options.validate = true;
+  options.check_memory = EngineOptions::from_environment().check_memory;
   try {
     for (const bool unchecked : {false, true})
       engines.push_back(

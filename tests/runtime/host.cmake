@@ -7,7 +7,8 @@ lacuna_test(host_rows SOURCES ${host}/rows.test.cpp ${host}/memory_rows.test.cpp
 lacuna_test(host SOURCES ${host}/warp.test.cpp ${host}/control.test.cpp ${host}/barrier.test.cpp ${host}/faults.test.cpp
   ${host}/load.test.cpp ${host}/contract.test.cpp ${host}/mbarrier.test.cpp
   ${host}/kernels.test.cpp ${host}/parser.test.cpp LINKS lacuna_host_bench)
-lacuna_test(host_check SOURCES ${host}/observer.test.cpp LINKS lacuna_host_bench)
+lacuna_test(host_check SOURCES ${host}/observer.test.cpp ${host}/check_races.test.cpp
+  ${host}/check_values.test.cpp ${host}/check_copies.test.cpp LINKS lacuna_host_bench)
 lacuna_test(host_fuzz SOURCES ${host}/fuzz.test.cpp LINKS lacuna_host_bench)
 add_executable(host_speed EXCLUDE_FROM_ALL ${host}/speed.cpp)
 target_link_libraries(host_speed PRIVATE lacuna_host_bench)

@@ -54,13 +54,39 @@ std::string_view opcode_of(std::string_view text) {
 
 Order order_of(std::string_view opcode) {
   Order order;
-  order.fence = opcode.starts_with("fence") || opcode.starts_with("membar");
   const bool atomic = opcode.starts_with("atom") || opcode.starts_with("red.");
   order.acquires = has_word(opcode, "acquire") || has_word(opcode, "acq_rel");
   order.releases = has_word(opcode, "release") || has_word(opcode, "acq_rel");
   order.strong = atomic || order.acquires || order.releases || has_word(opcode, "relaxed") ||
                  has_word(opcode, "volatile");
   return order;
+}
+
+Flow flow_of(std::string_view name) {
+  const auto begins = [&](std::string_view with) { return name.starts_with(with); };
+  const auto integer = [](std::string_view type) {
+    return type.starts_with('u') || type.starts_with('s');
+  };
+  if (begins("cvt.")) {
+    next_word(name);
+    const std::string_view to = next_word(name), from = next_word(name);
+    return integer(to) && integer(from) && name.empty() ? Flow::copies : Flow::computes;
+  }
+  if (begins("mov.") && !name.ends_with("pred")) return Flow::copies;
+  if (begins("selp.")) return Flow::selects;
+  if (begins("#pack")) return Flow::packs;
+  if (begins("#unpack")) return Flow::unpacks;
+  if (begins("shfl.")) return Flow::shuffles;
+  if (name == "and.pred" || name == "or.pred") return Flow::either;
+  return name.ends_with(".pred") && !begins("bar") && !begins("vote") ? Flow::both : Flow::computes;
+}
+
+Role role_of(std::string_view name) {
+  if (name == "bar.warp.sync") return Role::meets;
+  if (name.starts_with("fence") || name.starts_with("membar")) return Role::fences;
+  if (name == "cp.async.commit_group") return Role::commits;
+  if (name == "cp.async.wait_group") return Role::waits;
+  return name == "cp.async.wait_all" ? Role::waits_all : Role::none;
 }
 
 void add_read(Watched& what, std::uint16_t index, Kind kind) {
@@ -84,6 +110,47 @@ void add_access(Watched& what, const Instruction& at, Use use) {
   add_read(what, at.src[0], at.short_address ? Kind::b32 : Kind::b64);
 }
 
+/// 16 bytes from each address: a row of a tile.
+void name_matrix(Watched& what, const Instruction& at) {
+  add_access(what, at, Use::read);
+  Access& access = what.accesses[0];
+  access.element = 16;
+  access.count = 1;
+  access.collective = true;
+  access.givers = static_cast<std::uint8_t>(8 * what.row->count);
+  for (int k = 0; k < what.row->count; ++k) add_write(what, at.dst[k], Kind::b32);
+}
+
+void name_factors(Watched& what, const Instruction& at) {
+  const auto add = [&](int first, int count) {
+    for (int k = first; k < first + count; ++k) add_read(what, at.src[k], Kind::b32);
+  };
+  add(0, what.row->code);
+  add(4, what.row->code / 2);
+  add(6, what.row->count);
+  for (int k = 0; k < what.row->count; ++k) add_write(what, at.dst[k], Kind::b32);
+}
+
+void name_copy(Watched& what, const Instruction& at) {
+  const auto add = [&](Window window, Use use, std::uint16_t slot, std::int64_t displacement,
+                       std::uint8_t is_short) {
+    what.accesses[what.access_count++] = {.window = window,
+                                          .use = use,
+                                          .asynchronous = true,
+                                          .element = 1,
+                                          .count = at.count,
+                                          .short_address = is_short,
+                                          .address = slot,
+                                          .displacement = displacement};
+    add_read(what, slot, is_short ? Kind::b32 : Kind::b64);
+  };
+  add(Window::global, Use::read, at.src[1], at.immediate >> 32, 0);
+  add(Window::shared, Use::write, at.src[0], static_cast<std::int32_t>(at.immediate),
+      at.short_address);
+  if (at.optional != 0)
+    add_read(what, at.src[2], at.optional == copies_unless ? Kind::pred : Kind::b32);
+}
+
 void name_operands(Watched& what, const Instruction& at) {
   const Row& row = *what.row;
   switch (row.shape) {
@@ -101,6 +168,12 @@ void name_operands(Watched& what, const Instruction& at) {
       for (int k = 1; k < 4; ++k) add_read(what, at.src[k], row.src[k]);
       add_write(what, at.dst[0], row.dst[0]);
       return;
+    case Shape::multiply:
+      return name_factors(what, at);
+    case Shape::load_matrix:
+      return name_matrix(what, at);
+    case Shape::copy:
+      return name_copy(what, at);
     case Shape::barrier:
     case Shape::barrier_reduce:
       add_read(what, at.src[0], Kind::b32);
@@ -155,10 +228,20 @@ Window window_at(std::uint64_t address) {
   }
 }
 
+/// The lanes whose copy writes zeros alone.
+std::uint32_t copies_nothing(const Step& step) {
+  std::uint32_t lanes = 0;
+  for (int lane = 0; lane < warp_size; ++lane)
+    lanes |= copied_bytes(step, lane) == 0 ? 1u << lane : 0u;
+  return lanes;
+}
+
 /// Tells the observer of an access, once for each window that its lanes point into.
 void tell(Observer& observer, const Step& step, const Access& access, Addresses& at) {
-  const std::uint32_t lanes =
+  std::uint32_t lanes =
       access.givers == warp_size ? step.lanes : step.lanes & ((1u << access.givers) - 1);
+  if (access.asynchronous && access.use == Use::read) lanes &= ~copies_nothing(step);
+  if (lanes == 0) return;
   if (access.window != Window::generic)
     return observer.touch(step, {access, access.window, lanes, at.data()});
   for (std::uint32_t rest = lanes; rest != 0;) {
@@ -211,6 +294,16 @@ std::uint32_t executing_lanes(const Warp& w, const Instruction& at) {
   return w.active & (at.guard & negated_bit ? ~value : value);
 }
 
+std::uint32_t copied_bytes(const Step& step, int lane) {
+  const Instruction& at = step.at;
+  if (at.optional == copies_some)
+    return reinterpret_cast<const std::uint32_t*>(step.warp.slots +
+                                                  std::size_t{at.src[2]} * slot_bytes)[lane];
+  if (at.optional != copies_unless) return at.count;
+  const bool holds = (step.warp.predicates[at.src[2] & ~negated_bit] >> lane & 1) != 0;
+  return holds != ((at.src[2] & negated_bit) != 0) ? 0 : at.count;
+}
+
 const RegionSpan* region_of(const Cta& cta, std::uint64_t address) {
   const std::uint64_t index = (address >> region_shift) - 1;
   if (index < cta.region_count) return cta.regions + index;
@@ -233,6 +326,8 @@ void watch(Program& program, const Table& table) {
     what.run = at.run;
     what.row = same ? named : rows.at({at.run, at.code});
     what.order = order_of(opcode);
+    what.flow = flow_of(what.row->name);
+    what.role = role_of(what.row->name);
     name_operands(what, at);
     at.run = step;
   }

@@ -63,6 +63,8 @@ void watch(Program& program, const Table& table);
 
 /// The lanes of the running group that execute an instruction: its predicate holds.
 std::uint32_t executing_lanes(const Warp& warp, const Instruction& at);
+/// What a lane's asynchronous copy reads; zeros follow.
+std::uint32_t copied_bytes(const Step& step, int lane);
 const RegionSpan* region_of(const Cta& cta, std::uint64_t address);
 
 }  // namespace lacuna::runtime::host

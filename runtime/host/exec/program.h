@@ -75,6 +75,7 @@ struct Program {
   std::vector<SpecialSlot> specials;
   std::vector<Static> statics;
   std::uint32_t slots = 0, predicates = 0;
+  std::int32_t false_predicate = -1;  ///< the one that literals stand for; -1: there is none
   std::uint32_t shared_bytes = 0;  ///< static, and where the dynamic part begins
   std::uint32_t local_bytes = 0, param_bytes = 0;
 };

@@ -99,7 +99,7 @@ std::uint16_t Slots::sink_predicate() {
 }
 
 std::uint16_t Slots::false_predicate() {
-  if (false_ < 0) false_ = fresh_predicate();
+  if (false_ < 0) program_.false_predicate = false_ = fresh_predicate();
   return static_cast<std::uint16_t>(false_);
 }
 

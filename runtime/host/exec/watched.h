@@ -20,6 +20,7 @@ struct Access {
   Use use = Use::read;
   bool asynchronous = false;  ///< happens between this instruction and the wait that covers it
   bool atomic = false;
+  bool collective = false;         ///< every lane reads what each address names
   std::uint8_t element = 0;        ///< bytes of an element
   std::uint8_t count = 1;          ///< elements, one after the other
   std::uint8_t short_address = 0;  ///< the address register has 32 bits
@@ -33,13 +34,29 @@ struct Access {
 struct Order {
   bool strong = false;  ///< volatile, relaxed or stronger: does not race with its like
   bool acquires = false, releases = false;
-  bool fence = false;
 };
+
+/// How what an instruction writes depends on what it reads.
+enum class Flow : std::uint8_t {
+  computes,  ///< on every bit of every operand
+  copies,    ///< the operand, perhaps wider or narrower
+  selects,   ///< one of two operands, by a predicate
+  packs,     ///< the operands, one after the other
+  unpacks,   ///< the parts of the operand
+  shuffles,  ///< another lane's operand
+  either,    ///< predicates of which one may settle the result
+  both,      ///< predicates
+};
+
+/// What an instruction means for the order of memory, beside its accesses.
+enum class Role : std::uint8_t { none, meets, fences, commits, waits, waits_all };
 
 /// An instruction of a watched program: its handler, and what it names.
 struct Watched {
   Handler run = nullptr;
   const Row* row = nullptr;
+  Flow flow = Flow::computes;
+  Role role = Role::none;
   std::array<NamedOperand, 12> reads = {};
   std::array<NamedOperand, 4> writes = {};
   std::array<Access, 2> accesses = {};

@@ -126,7 +126,8 @@ TEST_CASE("a barrier that some warps never reach is a deadlock") {
         "device: deadlock: 32 of 64 threads have come to barrier 1 (kernel 'k', CTA 0, ptx line "
         "18: bar.sync 1):\n"
         "  warp 0: all lanes wait at ptx line 18: bar.sync 1\n  warp 1: all lanes wait at ptx line "
-        "20: bar.sync 2");
+        "20: bar.sync 2\n"
+        "  barrier 1: 32 of 64 threads have come\n  barrier 2: 32 of 64 threads have come");
 }
 
 TEST_CASE("barriers whose users disagree are reported") {

@@ -36,6 +36,7 @@ std::shared_ptr<const Kernel> load(const std::string& ptx, int params, const Set
                             .isa = setup.isa,
                             .instruction_limit = setup.instruction_limit,
                             .seed = setup.seed,
+                            .checks = setup.checks,
                             .observe = setup.observe};
   return open_host(options)->load(artifact);
 }

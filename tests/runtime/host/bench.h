@@ -43,6 +43,7 @@ struct Setup {
   std::uint64_t instruction_limit = 0;
   std::vector<std::uint64_t> values = {};
   std::uint64_t seed = 0;
+  Checks checks = {};
   MakeObserver observe = {};
 };
 
