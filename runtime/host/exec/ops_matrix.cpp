@@ -4,7 +4,7 @@
 #include "runtime/host/exec/matrix.h"
 #include "runtime/host/exec/schedule.h"
 
-#include <emmintrin.h>
+#include <immintrin.h>
 
 namespace lacuna::runtime::host::LACUNA_ISA {
 namespace {
