@@ -25,8 +25,8 @@ bundle=$(realpath -m "${LACUNA_GPU_DIR:-build-gpu}")
 export LACUNA_GPU_DIR=$bundle PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 newest_glibc=2.36
 most_bytes=$((64 << 20))
-adasplash=adasplash-0.2.1-py3-none-any.whl
-adasplash_sha256=80eb537dcfdf9e5b1b59399e6d25167c1b5fdb4d16e1f1019c64627db87ce05f
+wheel="adasplash-0.2.1-py3-none-any.whl"
+wheel_sha256=80eb537dcfdf9e5b1b59399e6d25167c1b5fdb4d16e1f1019c64627db87ce05f
 
 say() { printf '%s\n' "-- $*"; }
 die() { printf '%s\n' "!! $*" >&2; exit 1; }
@@ -35,19 +35,19 @@ newer() { [ "$1" != "$2" ] && [ "$(printf '%s\n' "$1" "$2" | sort -V | tail -n 1
 
 # The one that has torch; else one with numpy, for a dry run.
 find_python() {
-  local candidate
+  local module
   for module in torch numpy; do
-    for candidate in ${LACUNA_PYTHON:-} python3 /usr/bin/python3; do
-      "$candidate" -c "import $module" 2>/dev/null && { echo "$candidate"; return; }
+    for python in ${LACUNA_PYTHON:-} python3 /usr/bin/python3; do
+      ! "$python" -c "import importlib.util, sys; sys.exit(not importlib.util.find_spec('$module'))" 2>/dev/null || return 0
     done
   done
+  python=none
 }
 
 # NVRTC of torch's own environment, where the caller names none.
 run_python() {
-  local python
-  python=$(find_python)
-  [ -n "$python" ] || { say "no python3 imports torch or numpy"; return 77; }
+  [ -n "${python:-}" ] || find_python
+  [ "$python" != none ] || { say "no python3 imports torch or numpy"; return 77; }
   if [ -z "${VIRTUAL_ENV:-}" ]; then
     VIRTUAL_ENV=$("$python" -c 'import sys; print(sys.prefix)')
     export VIRTUAL_ENV
@@ -91,8 +91,8 @@ fetch_adasplash() {
     say "AdaSplash's wheel cannot be fetched: the probe would have nothing to compare with"
     return
   fi
-  echo "$adasplash_sha256  $folder/$adasplash" | sha256sum --check --quiet || die "$adasplash is not the one that is known"
-  python3 -m zipfile -e "$folder/$adasplash" "$bundle/python"
+  echo "$wheel_sha256  $folder/$wheel" | sha256sum --check --quiet || die "$wheel is not the one that is known"
+  python3 -m zipfile -e "$folder/$wheel" "$bundle/python"
   rm -r "$folder"
 }
 
@@ -135,6 +135,7 @@ dry() {
   dry_step probe bench/gpu/probe.py
   [ -e "$LACUNA_LLVM" ] || { say "no dry run of micro: $LACUNA_LLVM is not built"; exit 77; }
   dry_step micro bench/gpu/micro.py
+  dry_step rehearsal bench/gpu/rehearse.py
   exit 77
 }
 
