@@ -1,6 +1,8 @@
 #include "lacuna/error.hpp"
 
 #include "runtime/device.h"
+#include "runtime/host/exec/contract.h"
+#include "runtime/host/ptx/parser.h"
 #include "tests/catch.h"
 #include "tests/runtime/compilers_fixture.h"
 #include "tests/runtime/compilers_host_ops.h"
@@ -186,4 +188,21 @@ TEST_CASE("the prelude gives the same bits from both compilers") {
       CHECK(result != Bytes(2 * 64 * 512, 0xee));
     }
   }
+}
+
+TEST_CASE("neither compiler leaves a product and its sum for an assembler to fuse") {
+  const std::string body = R"(
+    const float* in = reinterpret_cast<const float*>(p.in);
+    float* out = reinterpret_cast<float*>(p.out);
+    out[0] = in[0] * p.x + in[1];
+    out[1] = in[2] - in[3] * p.x;
+    out[2] = in[4] * in[5] - in[6] * in[7];)";
+  for (const auto& compiler : compilers())
+    for (const std::string& text : {body, every_operator(), prelude_body()}) {
+      const std::string ptx = compile_ptx(*compiler, kernel(text)).payload;
+      INFO(compiler->name() << ":\n" << ptx);
+      std::mt19937_64 random;
+      for (const host::ptx::Function& function : host::ptx::parse(ptx).functions)
+        CHECK(host::find_fusions(function, {host::Contract::Mode::all}, random).empty());
+    }
 }
