@@ -33,6 +33,8 @@ class Checker final : public Observer {
   void touch(const Step& step, const Touch& touch) override {
     if (checks_.copies) copies_->check(step, touch);
     if (races_) races_->touch(step, touch);
+    const bool hands_over = step.what.role == Role::waits_all;  // its arrival tells of its copies
+    if (hands_over && copies_) land(copies_->wait_all(step));
     if (races_ && step.what.order.strong) order(step, touch);
     if (values_) values_->touch(step, touch);
     if (!copies_ || !touch.access.asynchronous) return;
@@ -84,7 +86,10 @@ class Checker final : public Observer {
     const Order& how = step.what.order;
     const auto tag = static_cast<std::uint64_t>(touch.window == Window::shared ? shared_tag : 0)
                      << tag_shift;
-    for (std::uint32_t rest = touch.lanes; rest != 0; rest &= rest - 1) {
+    std::uint32_t lanes = touch.lanes;
+    if (step.what.row->shape == Shape::mbarrier && how.acquires)
+      lanes &= step.warp.predicates[step.at.dst[0]];  // the others have waited in vain
+    for (std::uint32_t rest = lanes; rest != 0; rest &= rest - 1) {
       const std::uint64_t location = tag | touch.at[std::countr_zero(rest)];
       if (touch.access.use != Use::write)
         races_->clocks.learn(step.warp.index, location, how.acquires);

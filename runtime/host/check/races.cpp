@@ -41,7 +41,7 @@ void Races::check_ordered(const Visit& other, const Now& now, std::uint64_t addr
 /// Of the bytes at `address` in what this lane and another one store.
 bool Races::same_value(const Now& now, int other, std::uint64_t address) const {
   const Access& access = now.touch.access;
-  if (access.asynchronous) return false;
+  if (access.asynchronous || access.collective) return false;
   const auto byte = [&](int lane, std::uint32_t k) {
     const auto offset = static_cast<std::uint32_t>(address + k - now.touch.at[lane]);
     const NamedOperand& value = now.step.what.reads[1 + offset / access.element];

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 
 namespace lacuna::runtime::host {
 
@@ -64,5 +65,8 @@ struct Watched {
   bool moves_lanes = false;  ///< a branch, an end or a barrier of the CTA
   Order order;
 };
+
+/// `opcode` is the text's: its modifiers say what the row's name leaves out.
+Watched name_operands(const Row& row, const Instruction& at, std::string_view opcode);
 
 }  // namespace lacuna::runtime::host

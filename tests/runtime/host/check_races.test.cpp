@@ -212,4 +212,35 @@ TEST_CASE("an order of warps that hides a race does not hide it from the clocks"
   }
 }
 
+TEST_CASE("an mbarrier orders what is done before arrivals and after waits") {
+  // Warp 1 fills, by a store or by copies, and arrives; warp 0 waits.
+  const auto kernel = [](std::string_view fill, std::string_view wait) {
+    return fmt::format(R"(
+      setp.eq.u32 %p1, %r0, 0; @%p1 mbarrier.init.shared.b64 [%r1+512], 32; bar.sync 0;
+      and.b32 %r5, %r0, 31; mad.lo.u32 %r2, %r5, 4, %r1; setp.lt.u32 %p1, %r0, 32; @%p1 bra $C;
+      {} bra $E;
+    $C: {}
+      xor.b32 %r3, %r2, 4; ld.shared.u32 %r4, [%r3];
+    $E:)",
+                       fill, wait);
+  };
+  const std::string wait =
+      "mov.u32 %r9, 0; $W: mbarrier.test_wait.parity.shared.b64 %p3, [%r1+512], %r9; @!%p3 bra $W;";
+  const std::string store = "st.shared.u32 [%r2], %r0; mbarrier.arrive.shared.b64 %d9, [%r1+512];";
+  const std::string copy =
+      "cp.async.ca.shared.global [%r2], [%d1], 4; "
+      "cp.async.mbarrier.arrive.noinc.shared.b64 [%r1+512];";
+  CHECK(checked(kernel(store, wait)) == "");
+  CHECK(checked(kernel(copy, wait)) == "");
+  Checked scene{.threads = 64};
+  scene.seed = 5;
+  CHECK(scene.report(kernel(store, wait)) == "");
+  scene.checks.values = false;
+  CHECK(scene.report(kernel(store, "")).find("race: ") != std::string::npos);
+  CHECK(scene
+            .report(kernel("mbarrier.arrive.shared.b64 %d9, [%r1+512]; st.shared.u32 [%r2], %r0;",
+                           wait))
+            .find("race: ") != std::string::npos);
+}
+
 }  // namespace lacuna::runtime::host::test
