@@ -13,7 +13,10 @@ using Products = std::map<std::uint32_t, std::uint32_t>;  ///< register to state
 std::string_view free_type(std::string_view opcode, std::string_view mnemonic) {
   if (!opcode.starts_with(mnemonic)) return {};
   const std::string_view type = opcode.substr(mnemonic.size());
-  return type == ".f32" || type == ".ftz.f32" || type == ".f64" ? type : std::string_view{};
+  for (std::string_view known :
+       {".f32", ".ftz.f32", ".f64", ".f16", ".ftz.f16", ".f16x2", ".ftz.f16x2", ".bf16", ".bf16x2"})
+    if (type == known) return type;
+  return {};
 }
 
 bool ends_block(std::string_view opcode) {

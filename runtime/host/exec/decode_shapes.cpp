@@ -43,7 +43,7 @@ void Decoder::fused(Frame& frame, const Fusion& fusion) {
   start(sum, row);
   const Kind kind = row.src[0];
   const auto negative = [&](std::uint16_t of) {
-    Instruction negation = begin(frame, *table_.find(kind == Kind::b64 ? "neg.f64" : "neg.f32"));
+    Instruction negation = begin(frame, *table_.find("neg" + type.substr(type.rfind('.'))));
     negation.src[0] = of;
     negation.dst[0] = slots_.fresh(kind == Kind::b64);
     emit(negation);

@@ -4,6 +4,7 @@
 
 #include "tests/catch.h"
 #include "tests/runtime/host/bench.h"
+#include "tests/runtime/host/model.h"
 #include "tests/runtime/random.h"
 
 #include <fmt/format.h>
@@ -14,7 +15,7 @@ namespace lacuna::runtime::host::test {
 namespace {
 
 using lacuna::test::fresh_seed;
-using Mode = Contract::Mode;
+using Fused = Contract::Mode;
 
 /// Runs a body with a, b, c of each lane in %f1-%f3 (and %d1-%d3 as doubles); its result is %f10
 /// (%d10).
@@ -107,7 +108,7 @@ TEST_CASE("unmarked products and sums are fused where the contract says so") {
       INFO(form.body);
       const std::vector<float> in = random_values<float>(random);
       const std::vector<float> none = run_with(in, form.body, {}, isa),
-                               all = run_with(in, form.body, {Mode::all}, isa);
+                               all = run_with(in, form.body, {Fused::all}, isa);
       bool differs = false;
       for (int l = 0; l < 32; ++l) {
         REQUIRE(none[l] == form.twice(in[3 * l], in[3 * l + 1], in[3 * l + 2]));
@@ -119,8 +120,48 @@ TEST_CASE("unmarked products and sums are fused where the contract says so") {
   const std::vector<double> in = random_values<double>(random);
   const std::vector<double> all = run_with(
       in, "mul.f64 %d4, %d1, %d2; sub.f64 %d5, %d4, 0d0000000000000000; add.f64 %d10, %d4, %d3;",
-      {Mode::all}, best_isa());
+      {Fused::all}, best_isa());
   for (int l = 0; l < 32; ++l) REQUIRE(all[l] == std::fma(in[3 * l], in[3 * l + 1], in[3 * l + 2]));
+}
+
+TEST_CASE("halves and pairs of them are fused as f32 is") {
+  const unsigned seed = fresh_seed();
+  INFO("seed " << seed);
+  std::mt19937 random(seed);
+  const auto rounded = [](double x, Type type) {
+    return static_cast<double>(real_value(
+        round_to(exact_of(__builtin_bit_cast(std::uint64_t, x), {'f', 64}), type, Mode::nearest),
+        type));
+  };
+  for (const char* name : {"f16", "bf16"}) {
+    const Type type = *type_of(name);
+    for (const char* operation : {"add", "sub"})
+      for (bool pairs : {false, true}) {
+        std::vector<float> in = random_values<float>(random);
+        for (int l = 0; l < 32 && operation[0] == 's'; ++l) in[3 * l + 2] = -in[3 * l + 2];
+        std::string body;
+        for (int k = 1; k <= 3; ++k) {
+          body += fmt::format("cvt.rn.{0}.f32 %h{1}, %f{1};\n", name, k);
+          if (pairs) body += fmt::format("mov.b32 %r{0}, {{%h{0}, %h{0}}};\n", k);
+        }
+        const char* r = pairs ? "%r" : "%h";
+        body += fmt::format("mul.{0} {1}4, {1}1, {1}2; {2}.{0} {1}5, {1}3, {1}4;\n",
+                            std::string(name) + (pairs ? "x2" : ""), r, operation);
+        if (pairs) body += "mov.b32 {_, %h5}, %r5;\n";
+        body += fmt::format("cvt.f32.{} %f10, %h5;", name);
+        INFO(body);
+        const double sign = operation[0] == 's' ? -1 : 1;
+        const std::vector<float> none = run_with(in, body, {}, best_isa()),
+                                 all = run_with(in, body, {Fused::all}, best_isa());
+        for (int l = 0; l < 32; ++l) {
+          const double a = rounded(in[3 * l], type), b = rounded(in[3 * l + 1], type),
+                       c = rounded(in[3 * l + 2], type);
+          REQUIRE(none[l] == rounded(c + sign * rounded(a * b, type), type));
+          REQUIRE(all[l] == rounded(c + sign * a * b, type));
+        }
+        CHECK(none != all);
+      }
+  }
 }
 
 TEST_CASE("what is marked, of two types or in two blocks is never fused") {
@@ -130,7 +171,7 @@ TEST_CASE("what is marked, of two types or in two blocks is never fused") {
   for (const char* body : kept) {
     INFO(body);
     const std::vector<float> in = random_values<float>(random);
-    const std::vector<float> all = run_with(in, body, {Mode::all}, best_isa());
+    const std::vector<float> all = run_with(in, body, {Fused::all}, best_isa());
     for (int l = 0; l < 32; ++l) REQUIRE(all[l] == in[3 * l] * in[3 * l + 1] + in[3 * l + 2]);
   }
 }
@@ -146,8 +187,8 @@ TEST_CASE("a random contract decides for each sum, the same for one seed") {
   std::vector<float> seen;
   int fused = 0;
   for (std::uint64_t seed = 1; seed <= 16; ++seed) {
-    const std::vector<float> out = run_with(in, body, {Mode::random, seed}, best_isa());
-    CHECK(run_with(in, body, {Mode::random, seed}, best_isa()) == out);
+    const std::vector<float> out = run_with(in, body, {Fused::random, seed}, best_isa());
+    CHECK(run_with(in, body, {Fused::random, seed}, best_isa()) == out);
     const float most = *std::max_element(out.begin(), out.end());
     for (int digits = static_cast<int>(most); digits != 0; digits /= 4) fused += digits % 4;
     seen.push_back(most);
