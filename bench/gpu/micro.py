@@ -19,6 +19,7 @@ from backend import ERROR_BOUND, finish, open_backend
 TOKENS, WIDTH = 16384, 2048  # batch * length, heads * head dimension
 LENGTHS = [512 << i for i in range(7)]
 HEAD_DIMS = (64, 128, 256)
+STARTED = time.perf_counter()
 TEXT = {True: "attention causal { mask causal }", False: "attention full { }"}
 
 
@@ -46,18 +47,24 @@ def program_of(engine, backend, case):
     return engine.program(TEXT[case["causal"]], backend.dtype(case["dtype"]), case["head_dim"])
 
 
-def error_of(backend, case, qkv, o, rows=16):
-    """|O - reference| / |reference| over some rows, worked out in f64."""
-    random = np.random.default_rng()
-    worst = []
-    for _ in range(rows):
-        b, h, i = (int(random.integers(n)) for n in (case["batch"], case["heads"], case["length"]))
-        q, k, v = (backend.numpy(x[b, h]) for x in qkv)
-        z = k[:i + 1 if case["causal"] else None] @ q[i] * case["head_dim"] ** -0.5
-        p = np.exp(z - z.max())
-        expected = (p / p.sum()) @ v[:len(z)]
-        worst.append(np.linalg.norm(backend.numpy(o[b, h, i]) - expected) / np.linalg.norm(expected))
-    return max(worst)
+class Reference:
+    """Some rows of one head, worked out in f64."""
+
+    def __init__(self, backend, case, qkv, rows=16):
+        random = np.random.default_rng()
+        self.backend, self.head = backend, (int(random.integers(case["batch"])), int(random.integers(case["heads"])))
+        self.rows = sorted(int(random.integers(case["length"])) for _ in range(rows))
+        q, k, v = (backend.numpy(x[self.head]) for x in qkv)
+        z = q[self.rows] @ k.T * case["head_dim"] ** -0.5
+        if case["causal"]:
+            z[np.arange(case["length"])[None, :] > np.array(self.rows)[:, None]] = -np.inf
+        p = np.exp(z - z.max(axis=1, keepdims=True))
+        self.o = p / p.sum(axis=1, keepdims=True) @ v
+
+    def error(self, o):
+        """The worst row's |O - reference| / |reference|."""
+        o = self.backend.numpy(o[self.head])[self.rows]
+        return float((np.linalg.norm(o - self.o, axis=1) / np.linalg.norm(self.o, axis=1)).max())
 
 
 def flops(case):
@@ -66,28 +73,37 @@ def flops(case):
     return 4 * case["batch"] * case["heads"] * case["head_dim"] * pairs
 
 
-def forward_table(backend, engine, quick, problems):
-    rows = []
-    for case in cases(backend, quick):
-        qkv = tensors(backend, case)
-        program = program_of(engine, backend, case)
-        functions = {"lacuna": lambda: program.forward(*qkv), **backend.peers(*qkv, case["causal"])}
-        row = dict(case, times=timing.race(backend.clock, functions))
-        for name, times in row["times"].items():
-            if "median_ms" in times:
-                row[f"{name}_tflops"] = times["tflops"] = flops(case) / times["median_ms"] / 1e9
-                times["error"] = error_of(backend, case, qkv, functions[name]())
-            else:
-                print(f"-- {case}: {name}: {times['failed']}")
-        ours = row["times"]["lacuna"]
-        if "failed" in ours or not ours["error"] <= ERROR_BOUND[case["dtype"]]:  # nor is NaN within it
-            problems.append(f"{case}: {ours}")
-        for peer in ("sdpa_flash", "sdpa_cudnn"):
-            theirs = row["times"].get(peer, {})
-            if "median_ms" in ours and "median_ms" in theirs:
-                row[f"of_{peer}"] = theirs["median_ms"] / ours["median_ms"]
-        rows.append(row)
-    return rows
+def forward_row(backend, engine, case, problems):
+    qkv = tensors(backend, case)
+    program = program_of(engine, backend, case)
+    functions = {"lacuna": lambda: program.forward(*qkv), **backend.peers(*qkv, case["causal"])}
+    row = dict(case, times=timing.race(backend.clock, functions))
+    reference = Reference(backend, case, qkv)
+    for name, times in row["times"].items():
+        if "median_ms" in times:
+            row[f"{name}_tflops"] = times["tflops"] = flops(case) / times["median_ms"] / 1e9
+            times["error"] = reference.error(functions[name]())
+        else:
+            print(f"-- {case}: {name}: {times['failed']}")
+    ours = row["times"]["lacuna"]
+    if "failed" in ours or not ours["error"] <= ERROR_BOUND[case["dtype"]]:  # nor is NaN within it
+        problems.append(f"{case}: {ours}")
+    for peer in ("sdpa_flash", "sdpa_cudnn"):
+        theirs = row["times"].get(peer, {})
+        if "median_ms" in ours and "median_ms" in theirs:
+            row[f"of_{peer}"] = theirs["median_ms"] / ours["median_ms"]
+    return row
+
+
+def forward_table(backend, engine, options, record, problems):
+    """Row by row into the record, which is written now and then: a run that is cut short leaves what it has."""
+    for number, case in enumerate(cases(backend, options.quick)):
+        if time.perf_counter() - STARTED > options.seconds:
+            record["left_out"].append(case)
+            continue
+        record["forward"].append(forward_row(backend, engine, case, problems))
+        if backend.gpu and number % 16 == 15:
+            report.write("micro", record)
 
 
 def raw_call(backend, program, qkv):
@@ -151,7 +167,8 @@ def compile_latency(backend, rounds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one dtype and every other length")
-    quick = parser.parse_args().quick
+    parser.add_argument("--seconds", type=float, default=500, help="after which no new shape is begun")
+    options = parser.parse_args()
     backend = open_backend()
     try:
         nvrtc = driver.Nvrtc()
@@ -159,17 +176,19 @@ def main():
         nvrtc = None
     problems, engine = [], open_engine(backend)
     print(f"-- {engine}")
-    record = dict(facts=report.facts(nvrtc), engine=str(engine), tokens=TOKENS, width=WIDTH)
+    record = dict(facts=report.facts(nvrtc), engine=str(engine), tokens=TOKENS, width=WIDTH,
+                  forward=[], left_out=[], problems=problems)
     record["launch"] = launch_latency(backend, engine, 300 if backend.gpu else 20)
     report.show([dict(call=name, **row) for name, row in record["launch"].items()],
                 ["call", "median_us", "least_us", "stream_us"])
     record["first_forward"] = compile_latency(backend, 5 if backend.gpu else 1)
     report.show([dict(head_dim=row["head_dim"], cold_ms=row["cold"]["median_ms"], disk_ms=row["disk"]["median_ms"])
                  for row in record["first_forward"]], ["head_dim", "cold_ms", "disk_ms"])
-    record["forward"] = forward_table(backend, engine, quick, problems)
+    forward_table(backend, engine, options, record, problems)
     report.show(record["forward"], ["dtype", "causal", "head_dim", "length", "lacuna_tflops", "sdpa_flash_tflops",
                                     "sdpa_cudnn_tflops", "of_sdpa_flash", "of_sdpa_cudnn"])
-    record["problems"] = problems
+    if record["left_out"]:
+        print(f"-- {len(record['left_out'])} shapes were left out after {options.seconds:.0f} s")
     if backend.gpu:
         report.write("micro", record)
     finish(backend, problems)
