@@ -1,5 +1,7 @@
 #include "runtime/host/check/cells.h"
 
+#include <algorithm>
+
 namespace lacuna::runtime::host {
 
 Cell& Cells::paged(std::uint64_t index) {
@@ -13,30 +15,26 @@ Cell& Cells::paged(std::uint64_t index) {
   return (*last_)[index % page_cells];
 }
 
-Cell* Cells::bytes_of(Cell& cell) {
-  if (cell.split == 0) {
-    auto bytes = std::make_unique<std::array<Cell, 4>>();
-    for (Cell& byte : *bytes) {
-      byte.write = cell.write;
-      byte.read = cell.read;
-      byte.stamp = cell.stamp;
-      if (cell.many == 0) continue;
-      Visit* to = visits_of(byte);
-      const Visit* from = visits_of(cell);
-      for (std::size_t k = 0; k < warps_; ++k) to[k] = from[k];
-    }
-    bytes_.push_back(std::move(bytes));
-    cell.split = static_cast<std::uint32_t>(bytes_.size());
+Cell* Cells::split(Cell& cell) {
+  auto bytes = std::make_unique<std::array<Cell, 4>>();
+  for (Cell& byte : *bytes) {
+    byte = cell;
+    byte.many = nullptr;
+    if (cell.many != nullptr) std::copy_n(cell.many, warps_, grow(byte));
   }
-  return bytes_[cell.split - 1]->data();
+  bytes_.push_back(std::move(bytes));
+  return cell.split = bytes_.back()->data();
 }
 
-Visit* Cells::visits_of(Cell& cell) {
-  if (cell.many == 0) {
-    visits_.push_back(std::make_unique<Visit[]>(warps_));
-    cell.many = static_cast<std::uint32_t>(visits_.size());
-  }
-  return visits_[cell.many - 1].get();
+Visit* Cells::grow(Cell& cell) {
+  visits_.push_back(std::make_unique<Visit[]>(warps_));
+  return cell.many = visits_.back().get();
+}
+
+void Cells::forget(Cell& cell) const {
+  cell.read = {};
+  cell.updated = false;
+  if (cell.many != nullptr) std::fill_n(cell.many, warps_, Visit{});
 }
 
 }  // namespace lacuna::runtime::host

@@ -22,8 +22,9 @@ constexpr std::uint8_t plain = 1, strong = 2, updating = 4;
 struct Cell {
   Visit write, read;        ///< `read` holds updates by atomics, too
   std::uint32_t stamp = 0;  ///< of the step that wrote
-  std::uint32_t many = 0;   ///< 1 + index of a row of Cells::visits: warps beyond `read` have come
-  std::uint32_t split = 0;  ///< 1 + index of Cells::bytes: it has been accessed in part
+  bool updated = false;     ///< an atomic is among the visits
+  Visit* many = nullptr;    ///< by warp, where others than that of `read` have come
+  Cell* split = nullptr;    ///< of each byte, where it has been accessed in part
 };
 
 /// Cells of one state space: a window that begins at 0, or pages of global memory.
@@ -38,15 +39,22 @@ class Cells {
     if (index < window_.size()) return window_[index];
     return paged(index);
   }
-  Cell* bytes_of(Cell& cell);
-  /// By warp; a cell that has many readers keeps their row.
-  Visit* visits_of(Cell& cell);
+  Cell* bytes_of(Cell& cell) { return cell.split != nullptr ? cell.split : split(cell); }
+  /// Where a warp's visit is written down.
+  Visit& visit_of(Cell& cell, std::uint8_t warp) {
+    if (cell.read.clock == 0 || cell.read.warp == warp) return cell.read;
+    return (cell.many != nullptr ? cell.many : grow(cell))[warp];
+  }
+  /// Every visit is over: somebody has written.
+  void forget(Cell& cell) const;
   std::size_t warps() const { return warps_; }
 
  private:
   static constexpr std::uint64_t page_cells = 256;
   using Page = std::array<Cell, page_cells>;
   Cell& paged(std::uint64_t index);
+  Cell* split(Cell& cell);
+  Visit* grow(Cell& cell);
 
   std::size_t warps_;
   std::vector<Cell> window_;

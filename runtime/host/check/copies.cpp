@@ -43,6 +43,7 @@ void Copies::report(const Step& step, const Touch& touch, int lane, const Copy& 
 }
 
 void Copies::check_shared(const Step& step, const Touch& touch) const {
+  if (count_ == 0) return;
   for (std::uint32_t rest = touch.lanes; rest != 0; rest &= rest - 1) {
     const int lane = std::countr_zero(rest);
     const std::uint64_t begin = touch.at[lane], end = begin + touch.access.bytes();
@@ -98,6 +99,7 @@ void Copies::issue(const Step& step, const Touch& destination) {
                     .warp = step.warp.index,
                     .lane = lane};
     warp.copies.push_back(copy);
+    ++count_;
     mark(copy, static_cast<std::uint32_t>(step.warp.index) + 1);
     if (late_) std::memset(cta_.shared + copy.to, poison, copy.bytes);
   }
@@ -122,6 +124,7 @@ std::vector<Copies::Copy> Copies::take(const Step& step, Covered covered) {
   });
   std::vector<Copy> taken(arrived, copies.end());
   copies.erase(arrived, copies.end());
+  count_ -= taken.size();
   for (const Copy& copy : taken) {
     mark(copy, 0);
     if (!late_) continue;

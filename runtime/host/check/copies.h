@@ -49,6 +49,7 @@ class Copies {
 
   const Cta& cta_;
   bool late_;
+  std::size_t count_ = 0;  ///< in flight
   std::vector<Issued> warps_;
   std::vector<std::uint32_t>
       owner_;  ///< by four bytes of shared memory: 1 + the warp whose copy is in flight

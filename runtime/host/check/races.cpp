@@ -70,45 +70,42 @@ void Races::check_write(const Cell& cell, const Now& now, std::uint64_t address)
 }
 
 /// Earlier reads and updates of the kinds that the access conflicts with.
-void Races::check_visits(Cells& cells, Cell& cell, const Now& now, std::uint64_t address,
-                         std::uint8_t kinds) {
+void Races::check_visits(const Cells& cells, const Cell& cell, const Now& now,
+                         std::uint64_t address, std::uint8_t kinds) {
   if ((cell.read.kinds & kinds) != 0) check_ordered(cell.read, now, address, false);
-  if (cell.many == 0) return;
-  const Visit* visits = cells.visits_of(cell);
+  if (cell.many == nullptr) return;
   for (std::size_t k = 0; k < cells.warps(); ++k)
-    if ((visits[k].kinds & kinds) != 0) check_ordered(visits[k], now, address, false);
-}
-
-void Races::record_visit(Cells& cells, Cell& cell, const Now& now) {
-  const auto warp = static_cast<std::uint8_t>(now.step.warp.index);
-  Visit* mine = &cell.read;
-  if (mine->clock != 0 && mine->warp != warp) mine = cells.visits_of(cell) + warp;
-  if (mine->clock == now.clock) {
-    mine->lanes |= now.lanes;
-    mine->kinds |= now.kind;
-    return;
-  }
-  *mine = {now.clock, now.lanes, now.at, warp, now.kind};
+    if ((cell.many[k].kinds & kinds) != 0) check_ordered(cell.many[k], now, address, false);
 }
 
 void Races::visit(Cells& cells, Cell& cell, const Now& now, std::uint64_t address) {
-  check_write(cell, now, address);
-  if (now.kind == updating) {
-    check_visits(cells, cell, now, address, plain);
-    return record_visit(cells, cell, now);
-  }
-  if (!now.writes) {
-    if (now.kind == plain) check_visits(cells, cell, now, address, updating);
-    return record_visit(cells, cell, now);
-  }
-  check_visits(cells, cell, now, address, now.kind == plain ? plain | strong | updating : plain);
   const auto warp = static_cast<std::uint8_t>(now.step.warp.index);
-  const std::uint32_t before = cell.stamp == stamp_ ? cell.write.lanes : 0;
-  cell.write = {now.clock, now.lanes | before, now.at, warp, now.kind};
-  cell.stamp = stamp_;
-  if (now.kind != plain) return;
-  cell.read = {};
-  if (cell.many != 0) std::fill_n(cells.visits_of(cell), cells.warps(), Visit{});
+  if (now.writes) {
+    check_write(cell, now, address);
+    check_visits(cells, cell, now, address, now.kind == plain ? plain | strong | updating : plain);
+    const std::uint32_t before = cell.stamp == stamp_ ? cell.write.lanes : 0;
+    cell.write = {now.clock, now.lanes | before, now.at, warp, now.kind};
+    cell.stamp = stamp_;
+    if (now.kind == plain) cells.forget(cell);
+    return;
+  }
+  Visit& mine = cells.visit_of(cell, warp);
+  // What these lanes have read since they last met anybody, and nobody has written since, is in
+  // order.
+  const bool again = mine.clock == now.clock && (mine.lanes & now.lanes) == now.lanes;
+  if (again && now.kind == plain && mine.kinds == plain && !cell.updated &&
+      cell.write.kinds != strong)
+    return;
+  check_write(cell, now, address);
+  if (now.kind == updating) check_visits(cells, cell, now, address, plain);
+  if (now.kind == plain && cell.updated) check_visits(cells, cell, now, address, updating);
+  if (mine.clock == now.clock) {
+    mine.lanes |= now.lanes;
+    mine.kinds |= now.kind;
+  } else {
+    mine = {now.clock, now.lanes, now.at, warp, now.kind};
+  }
+  cell.updated |= now.kind == updating;
 }
 
 void Races::touch(const Step& step, const Touch& touch) {
@@ -140,7 +137,7 @@ void Races::touch(const Step& step, const Touch& touch) {
     if (access.collective) now.lanes = step.lanes;
     for (std::uint64_t at = begin; at < end; at = (at | 3) + 1) {
       Cell& cell = cells[at / 4];
-      if (cell.split == 0 && at % 4 == 0 && end - at >= 4) {
+      if (cell.split == nullptr && at % 4 == 0 && end - at >= 4) {
         now.bytes = 4;
         visit(cells, cell, now, at);
         continue;
@@ -158,15 +155,12 @@ void Races::arrive(int warp, int lane, std::uint32_t instruction, std::uint64_t 
                     plain};
   const auto settle = [&](Cell& cell) {
     cell.write = write;
-    cell.read = {};
-    if (cell.many != 0) std::fill_n(shared.visits_of(cell), shared.warps(), Visit{});
+    shared.forget(cell);
   };
   for (std::uint64_t index = at / 4; index < (at + bytes) / 4; ++index) {
     Cell& cell = shared[index];
     settle(cell);
-    if (cell.split == 0) continue;
-    Cell* each = shared.bytes_of(cell);
-    for (int k = 0; k < 4; ++k) settle(each[k]);
+    for (int k = 0; k < 4 && cell.split != nullptr; ++k) settle(cell.split[k]);
   }
 }
 

@@ -41,9 +41,8 @@ class Races {
 
   void visit(Cells& cells, Cell& cell, const Now& now, std::uint64_t address);
   void check_write(const Cell& cell, const Now& now, std::uint64_t address);
-  void check_visits(Cells& cells, Cell& cell, const Now& now, std::uint64_t address,
+  void check_visits(const Cells& cells, const Cell& cell, const Now& now, std::uint64_t address,
                     std::uint8_t kinds);
-  void record_visit(Cells& cells, Cell& cell, const Now& now);
   void check_ordered(const Visit& other, const Now& now, std::uint64_t address, bool wrote);
   bool same_value(const Now& now, int other, std::uint64_t address) const;
   [[noreturn]] void report(const Visit& other, const Now& now, std::uint64_t address, bool wrote);

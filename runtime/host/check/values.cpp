@@ -28,6 +28,18 @@ std::uint32_t truth(const Warp& warp, std::uint16_t index) {
   return index & negated_bit ? ~value : value;
 }
 
+template <class Word>
+bool is_zero(const std::uint8_t* at) {
+  Word word;
+  std::memcpy(&word, at, sizeof(word));
+  return word == 0;
+}
+bool all_defined(const std::uint8_t* at, std::uint32_t bytes) {
+  if (bytes == 4) return is_zero<std::uint32_t>(at);
+  if (bytes == 16) return is_zero<std::uint64_t>(at) && is_zero<std::uint64_t>(at + 8);
+  return std::all_of(at, at + bytes, [](std::uint8_t byte) { return byte == 0; });
+}
+
 bool is_address(const Step& step, int operand) {
   for (int k = 0; k < step.what.access_count; ++k)
     if (step.what.accesses[k].address == step.what.reads[operand].index && operand < 2) return true;
@@ -130,7 +142,8 @@ void Values::combine(const Step& step) {
 
 void Values::before(const Step& step) {
   check_guard(step.warp, step.at);
-  next_ = {};
+  carries_ = step.what.flow != Flow::computes || step.what.access_count != 0;
+  if (carries_) next_ = {};
   const Watched& what = step.what;
   const File& file = files_[step.warp.index];
   switch (what.flow) {
@@ -186,11 +199,12 @@ void Values::after(const Step& step) {
       lanes = (lanes & ~step.lanes) | (undefined & step.lanes);
     };
     if (write.kind == Kind::pred) {
-      set(file.predicates[write.index], next_[k][0]);
+      set(file.predicates[write.index], carries_ ? next_[k][0] : 0);
       continue;
     }
+    std::uint32_t* parts = file.parts.data() + std::size_t{write.index} * 2;
     for (int p = 0; p < (write.kind == Kind::b64 ? 4 : 2); ++p)
-      set(file.parts[std::size_t{write.index} * 2 + static_cast<std::size_t>(p)], next_[k][p]);
+      set(parts[p], carries_ ? next_[k][p] : 0);
   }
 }
 
@@ -202,10 +216,9 @@ void Values::load(const Step& step, const Touch& touch, int lane) {
   const std::uint32_t bytes = touch.access.bytes();
   if (touch.window == Window::shared) {
     const std::uint8_t* from = shared_.data() + touch.at[lane];
-    const void* first = std::memchr(from, 1, bytes);
-    if (first == nullptr) return;
+    if (all_defined(from, bytes)) return;
     const auto byte =
-        touch.at[lane] + static_cast<std::uint64_t>(static_cast<const std::uint8_t*>(first) - from);
+        touch.at[lane] + static_cast<std::uint64_t>(std::find(from, from + bytes, 1) - from);
     report_fault(step.warp, step.at, lane,
                  fmt::format("uninitialised read of {} in shared memory at {}: byte {} has never "
                              "been written",

@@ -43,6 +43,7 @@ class Values {
   std::vector<File> files_;                       ///< by warp
   std::vector<std::uint8_t> shared_;              ///< by byte; 1: undefined
   std::vector<std::vector<std::uint8_t>> local_;  ///< by warp, each lane's bytes
+  bool carries_ = false;         ///< the step may write what is undefined: next_ says
   std::array<Parts, 4> next_{};  ///< what the registers that the step writes will be
 };
 
