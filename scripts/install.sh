@@ -71,5 +71,23 @@ install_nvrtc() {
   fi
 }
 
+# NVIDIA's disassembler, which the static laboratory (bench/laboratory) reads machine code with. One version, so that its
+# table changes when kernels do.
+install_nvdisasm() {
+  local failed=$root/.venv/nvdisasm_failed version=13.5.37
+  compgen -G "$root/.venv/lib/python3*/site-packages/nvidia_cuda_nvdisasm-$version.dist-info" >/dev/null && return 0
+  [ -n "${LACUNA_NVDISASM:-}" ] && return 0
+  [ -z "$(find "$failed" -mtime -1 2>/dev/null)" ] || return 0
+  say "fetching nvdisasm from PyPI into .venv (used by one benchmark and its test)"
+  if python3 -m venv "$root/.venv" && "$root/.venv/bin/pip" install -q --disable-pip-version-check --retries 1 \
+    --timeout 20 "nvidia-cuda-nvdisasm==$version"; then
+    rm -f "$failed"
+  else
+    touch "$failed" 2>/dev/null || true
+    say "nvdisasm could not be fetched; going on without it: the static laboratory stays closed"
+  fi
+}
+
 install_packages
 install_nvrtc
+install_nvdisasm

@@ -1,0 +1,91 @@
+// Machine code as the laboratory reads and weighs it.
+#include "lacuna/error.hpp"
+
+#include "tests/catch.h"
+
+#include "bench/laboratory/frequency.h"
+
+namespace lacuna::bench::test {
+
+TEST_CASE("a disassembly is read into blocks with PTX lines") {
+  const auto blocks = parse_sass(R"(
+	.section	.text.k,"ax",@progbits
+.text.k:
+	//## File ".nv_debug_ptx_txt", line 41
+        /*0000*/                   LDC R1, c[0x0][0x28] ;
+        /*0010*/              @!P0 BRA `(.L_x_1) ;
+	//## File ".nv_debug_ptx_txt", line 50
+        /*0020*/                   HFMA2.MMA R2, -RZ, RZ, 0, 0 ;
+.L_x_1:
+        /*0030*/               @P1 CALL.REL.NOINC `(.L_x_1) ;
+        /*0040*/                   CALL.REL.NOINC `($__internal_0_$__cuda_sm3x_div) ;
+        /*0050*/                   EXIT ;
+$__internal_0_$__cuda_sm3x_div:
+        /*0060*/                   NOP;
+)");
+  REQUIRE(blocks.size() == 6);
+  CHECK(blocks[0].code.size() == 2);
+  CHECK(blocks[0].code[1].opcode == "BRA");
+  CHECK(blocks[0].code[1].ptx_line == 41);
+  CHECK(blocks[1].code[0].ptx_line == 50);
+  CHECK(blocks[1].code[0].kind == Class::move);
+  CHECK_FALSE(blocks[2].slow_path);
+  CHECK(blocks[3].slow_path);
+  CHECK_FALSE(blocks[4].slow_path);
+  CHECK(blocks[5].slow_path);
+  CHECK(blocks[5].code[0].opcode == "NOP");
+  CHECK_THROWS_AS(parse_sass("        /*0000*/ HMMA"), Error);
+}
+
+TEST_CASE("a block takes the cost that most of its instructions vote for") {
+  const LineCosts lines = {{1, {0, 1, 0}}, {2, {0, 8, 4}}};
+  const auto cost_of = [&](std::vector<SassInstruction> code) {
+    return block_costs({{std::move(code)}}, lines)[0];
+  };
+  const SassInstruction once{"FADD", Class::real, 1}, often{"FADD", Class::real, 2};
+  CHECK(cost_of({once, often, often}).full == 8);
+  CHECK(cost_of({once, often, once}).full == 1);
+  CHECK(cost_of({once, {"LDSM", Class::matrix, 2}, once}).partial == 4);
+  CHECK(cost_of({{"FADD", Class::real, 0}, often}).full == 8);  // no line, no vote
+  CHECK(cost_of({{"FADD", Class::real, 9}, {"FADD", Class::real, 9}, often}).full ==
+        0);  // never executed
+}
+
+TEST_CASE("classes of instructions") {
+  const std::pair<std::string_view, Class> sass[] = {{"HMMA.16816.F32", Class::product},
+                                                     {"LDSM.16.MT88.4", Class::matrix},
+                                                     {"LDGSTS.E.BYPASS.128", Class::async},
+                                                     {"IMAD.MOV.U32", Class::move},
+                                                     {"IMAD.WIDE", Class::integer},
+                                                     {"MUFU.EX2", Class::exp},
+                                                     {"HADD2.F32", Class::convert},
+                                                     {"HADD2", Class::half},
+                                                     {"ULDC.64", Class::uniform},
+                                                     {"FMNMX", Class::max},
+                                                     {"QUUX", Class::other},
+                                                     {"F2FP.F16.F32.PACK_AB", Class::convert}};
+  for (const auto& [opcode, kind] : sass) {
+    INFO(opcode);
+    CHECK(class_of_sass(opcode) == kind);
+  }
+  const std::pair<std::string_view, Class> ptx[] = {
+      {"mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32", Class::product},
+      {"max.f32", Class::max},
+      {"max.s32", Class::integer},
+      {"fma.rn.f32", Class::real},
+      {"setp.gt.f32", Class::select},
+      {"setp.gt.s32", Class::integer},
+      {"fma.rn.f16x2", Class::half},
+      {"cvt.rn.f16x2.f32", Class::convert},
+      {"ld.param.u64", Class::move},
+      {"st.shared.v4.f32", Class::shared},
+      {"ex2.approx.ftz.f32", Class::exp},
+      {"cp.async.wait_group", Class::async},
+      {"@", Class::integer}};
+  for (const auto& [opcode, kind] : ptx) {
+    INFO(opcode);
+    CHECK(class_of_ptx(opcode) == kind);
+  }
+}
+
+}  // namespace lacuna::bench::test
