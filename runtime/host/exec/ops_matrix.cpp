@@ -57,6 +57,37 @@ LACUNA_INLINE void load_tile(const u64* rows, u32* to) {
     __builtin_memcpy(to + 4 * r, reinterpret_cast<const void*>(rows[r]), row_bytes);
 }
 
+#ifdef __AVX512BW__
+
+LACUNA_INLINE __m512i load_rows(const u64* rows) {
+  const auto row = [&](int r) {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[r]));
+  };
+  const __m512i first = _mm512_inserti32x4(_mm512_castsi128_si512(row(0)), row(1), 1);
+  return _mm512_inserti32x4(_mm512_inserti32x4(first, row(2), 2), row(3), 3);
+}
+
+struct alignas(64) Columns {
+  u16 from[64];
+};
+constexpr Columns by_column() {
+  Columns columns = {};
+  for (int k = 0; k < 64; ++k) columns.from[k] = static_cast<u16>(k % 8 * 8 + k / 8);
+  return columns;
+}
+constexpr Columns columns = by_column();
+
+/// Column c of the rows becomes row c of the tile.
+LACUNA_INLINE void load_transposed(const u64* rows, u32* to) {
+  const __m512i low = load_rows(rows), high = load_rows(rows + 4);
+  for (int half = 0; half < 2; ++half) {
+    const __m512i from = _mm512_load_si512(columns.from + 32 * half);
+    _mm512_store_si512(to + 16 * half, _mm512_permutex2var_epi16(low, from, high));
+  }
+}
+
+#else
+
 /// Column c of the rows becomes row c of the tile.
 LACUNA_INLINE void load_transposed(const u64* rows, u32* to) {
   __m128i x[8], y[8];
@@ -75,6 +106,8 @@ LACUNA_INLINE void load_transposed(const u64* rows, u32* to) {
     _mm_store_si128(at + 1, _mm_unpackhi_epi16(x[r], x[r + 4]));
   }
 }
+
+#endif
 
 template <Window window, int tiles, bool transposed>
 void load_matrix(Warp& w, const Instruction& i) {
