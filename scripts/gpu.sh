@@ -81,7 +81,7 @@ check_size() {
 # By its digest: what is compared with is the same everywhere. Kept unpacked, for Triton wants the sources of kernels.
 fetch_adasplash() {
   local folder=$bundle/wheel
-  [ -d "$bundle/python/adasplash" ] && return
+  [ ! -d "$bundle/python/adasplash" ] || return 0
   mkdir -p "$folder"
   local pip=(python3 -m pip)
   [ ! -x .venv/bin/pip ] || pip=(.venv/bin/pip)
@@ -107,10 +107,11 @@ make_bundle() {
   git describe --always --dirty --abbrev=12 >"$bundle/COMMIT" 2>/dev/null || echo unknown >"$bundle/COMMIT"
 }
 
+# build_bundle TARGET [optional]
 build_bundle() {
   scripts/install.sh
-  scripts/build.sh gpu_bundle
-  fetch_adasplash "$@"
+  scripts/build.sh "$1"
+  fetch_adasplash "${2:-}"
 }
 
 # Of the steps that follow: 77 is a dry run that found nothing wrong.
@@ -143,14 +144,14 @@ verb=${1:-}
 [ $# = 0 ] || shift
 case $verb in
   build)
-    build_bundle
+    build_bundle gpu_bundle
     make_bundle
     check_size ;;
   dry) dry ;;
   suite | micro | probe)
     code=0
     python3 bench/gpu/driver.py || code=$?
-    [ $code != 77 ] || { build_bundle optional && dry; }
+    [ $code != 77 ] || { build_bundle gpu_dry optional && dry; }
     [ $code = 0 ] || die "the driver could not be asked"
     [ -e "$bundle/liblacuna.so" ] || die "$bundle is missing: scripts/gpu.sh build makes it, where a compiler is"
     [ "$verb" != suite ] || set -- "$bundle" "$@"

@@ -86,6 +86,7 @@ def forward_row(backend, engine, case, problems):
         else:
             print(f"-- {case}: {name}: {times['failed']}")
     ours = row["times"]["lacuna"]
+    row["error"] = ours.get("error")
     if "failed" in ours or not ours["error"] <= ERROR_BOUND[case["dtype"]]:  # nor is NaN within it
         problems.append(f"{case}: {ours}")
     for peer in ("sdpa_flash", "sdpa_cudnn"):
@@ -185,8 +186,8 @@ def main():
     report.show([dict(head_dim=row["head_dim"], cold_ms=row["cold"]["median_ms"], disk_ms=row["disk"]["median_ms"])
                  for row in record["first_forward"]], ["head_dim", "cold_ms", "disk_ms"])
     forward_table(backend, engine, options, record, problems)
-    report.show(record["forward"], ["dtype", "causal", "head_dim", "length", "lacuna_tflops", "sdpa_flash_tflops",
-                                    "sdpa_cudnn_tflops", "of_sdpa_flash", "of_sdpa_cudnn"])
+    speeds = ["lacuna_tflops", "sdpa_flash_tflops", "sdpa_cudnn_tflops", "of_sdpa_flash", "of_sdpa_cudnn"]
+    report.show(record["forward"], ["dtype", "causal", "head_dim", "length", "error"] + speeds * backend.gpu)
     if record["left_out"]:
         print(f"-- {len(record['left_out'])} shapes were left out after {options.seconds:.0f} s")
     if backend.gpu:
