@@ -243,4 +243,29 @@ TEST_CASE("an mbarrier orders what is done before arrivals and after waits") {
             .find("race: ") != std::string::npos);
 }
 
+TEST_CASE("both parties of a report have their source lines, the generated one's too") {
+  std::vector<std::uint32_t> out(64);
+  Setup setup{.threads = 64};
+  setup.checks = Checks::all();
+  const std::string text = module_of(1, R"(
+    mov.u32 %r0, %tid.x; mov.u32 %r1, tile; mad.lo.u32 %r2, %r0, 4, %r1;
+    .loc 1 30 5
+    st.shared.u32 [%r2], %r0; bar.sync 0; xor.b32 %r3, %r2, 128; ld.shared.u32 %r4, [%r3];
+    .loc 2 7 12
+    .loc 1 44 3, function_name $L__info_string0, inlined_at 2 9 1
+    st.shared.u32 [%r2], %r4;
+    ret;)",
+                                     ".shared .align 4 .b8 tile[256];") +
+                           ".file 1 \"templates/tiles.cuh\"\n.file 2 \"local.lac\"\n.section "
+                           ".debug_str\n{\n$L__info_string0:\n.b8 95,90,0\n}\n";
+  const auto kernel = load(text, 1, setup);
+  const std::string report =
+      error_of([&] { run(*kernel, {output("out", out, DType::i32)}, setup); });
+  CHECK(report ==
+        "device: race: read in shared memory at byte 128 of the 256 bytes of shared memory and "
+        "write by warp 1, lane 0 (templates/tiles.cuh:44, inlined at local.lac:9, ptx line 20: "
+        "st.shared.u32 [%r2], %r4): no barrier orders them (kernel 'k', CTA 0, warp 0, lane 0, "
+        "templates/tiles.cuh:30, ptx line 17: ld.shared.u32 %r4, [%r3])");
+}
+
 }  // namespace lacuna::runtime::host::test

@@ -39,7 +39,7 @@ struct Attention {
     }
   }
 
-  std::vector<float> run(const std::string& ptx, Isa isa, int workers) {
+  std::vector<float> run(const std::string& ptx, Isa isa, int workers, const Checks& checks = {}) {
     std::vector<float> o(q.size(), NAN);
     Artifact artifact;
     artifact.payload = ptx;
@@ -61,7 +61,10 @@ struct Attention {
                         .params = std::as_bytes(std::span(&params, 1)),
                         .slots = slots,
                         .regions = regions};
-    open_host(HostOptions{.threads = workers, .isa = isa})->load(artifact)->launch(launch);
+    open_host(
+        HostOptions{.threads = workers, .isa = isa, .checks = checks, .every_order = checks.any()})
+        ->load(artifact)
+        ->launch(launch);
     return o;
   }
 
@@ -96,7 +99,8 @@ struct MixtureResult {
   bool operator==(const MixtureResult&) const = default;
 };
 
-MixtureResult run_mixture(const std::string& ptx, std::vector<int> in, Isa isa) {
+MixtureResult run_mixture(const std::string& ptx, std::vector<int> in, Isa isa,
+                          const Checks& checks = {}) {
   MixtureResult result{.out = std::vector<int>(in.size(), -1)};
   struct Params {
     std::uint64_t in, out, total;
@@ -120,7 +124,9 @@ MixtureResult run_mixture(const std::string& ptx, std::vector<int> in, Isa isa) 
                       .params = std::as_bytes(std::span(&params, 1)),
                       .slots = slots,
                       .regions = regions};
-  open_host(HostOptions{.threads = 2, .isa = isa})->load(artifact)->launch(launch);
+  open_host(HostOptions{.threads = 2, .isa = isa, .checks = checks, .every_order = checks.any()})
+      ->load(artifact)
+      ->launch(launch);
   result.total = total[0];
   return result;
 }
@@ -232,6 +238,41 @@ TEST_CASE("a kernel that is told of one key too many is stopped at its own line"
             "device: out-of-bounds read of 4 bytes in global memory at k[0,64,0], 4 bytes past the "
             "end of k (f32 [1,64,64]) "
             "(kernel 'attention', CTA 0, warp 0, lane 0, /src/attention.cu:30, ptx line ") == 0);
+}
+
+TEST_CASE(
+    "checks of memory are silent on kernels of compilers, and notice each barrier taken away") {
+  const unsigned seed = lacuna::test::fresh_seed();
+  INFO("seed " << seed);
+  std::mt19937 random(seed);
+  Attention attention(1, 70, 150, random);
+  const std::string ptx = kernel_file("attention.ptx");
+  const std::vector<float> o = attention.run(ptx, best_isa(), 2);
+  CHECK(attention.run(ptx, best_isa(), 2, Checks::all()) == o);
+  std::vector<int> in(300);
+  for (int& value : in) value = 1 + static_cast<int>(random() % 100000);
+  const std::string other = kernel_file("mixture.ptx");
+  CHECK(run_mixture(other, in, best_isa(), Checks::all()) == expected_mixture(in));
+
+  const auto mutants = [](const std::string& text, auto run) {
+    int barriers = 0;
+    for (std::size_t at = text.find("bar.sync"); at != text.npos;
+         at = text.find("bar.sync", at + 1)) {
+      const std::size_t end = text.find(';', at) + 1;
+      const std::string mutant = text.substr(0, at) + text.substr(end);
+      const std::string report = error_of([&] { run(mutant); });
+      INFO("barrier at byte " << at << ": " << report);
+      CHECK((report.find("device: race: ") == 0 || report.find("device: uninitialised ") == 0));
+      ++barriers;
+    }
+    return barriers;
+  };
+  CHECK(mutants(ptx, [&](const std::string& mutant) {
+          attention.run(mutant, best_isa(), 1, Checks::all());
+        }) > 2);
+  CHECK(mutants(other, [&](const std::string& mutant) {
+          run_mixture(mutant, in, best_isa(), Checks::all());
+        }) > 0);
 }
 
 }  // namespace lacuna::runtime::host::test

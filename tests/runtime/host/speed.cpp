@@ -1,6 +1,6 @@
 // host_speed [N...]: how fast the host device executes a causal f32 attention kernel of D = 64 on
 // one thread: the least of several runs, by the clock of the process, so that a busy machine
-// matters little.
+// matters little. "check": with all checks of memory.
 #include "tests/runtime/host/bench.h"
 #include "tests/runtime/host/nvrtc.h"
 
@@ -29,7 +29,8 @@ double processor_seconds() {
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
-void measure(const std::string& compiler, const std::string& ptx, int n, host::Isa isa) {
+void measure(const std::string& compiler, const std::string& ptx, int n, host::Isa isa,
+             const host::Checks& checks = {}) {
   constexpr int D = 64, tile = 64;
   std::vector<float> q(static_cast<std::size_t>(n) * D), k = q, v = q, o = q;
   std::mt19937 random(1);
@@ -52,7 +53,8 @@ void measure(const std::string& compiler, const std::string& ptx, int n, host::I
                       .params = std::as_bytes(std::span(&params, 1)),
                       .slots = slots,
                       .regions = regions};
-  const auto kernel = host::open_host(host::HostOptions{.threads = 1, .isa = isa})->load(artifact);
+  const auto kernel = host::open_host(host::HostOptions{.threads = 1, .isa = isa, .checks = checks})
+                          ->load(artifact);
   double least = 1e9;
   host::Statistics executed;
   for (int run = 0; run < 7; ++run) {
@@ -79,6 +81,7 @@ int main(int argc, char** argv) {
   for (host::Isa isa : host::test::present_isas())
     for (int n : sizes) {
       measure("clang", clang, n, isa);
+      if (isa == host::best_isa()) measure("check", clang, n, isa, host::Checks::all());
       if (nvrtc) measure("nvrtc", *nvrtc, n, isa);
     }
 }
