@@ -3,7 +3,7 @@
 #include "lacuna/error.hpp"
 
 #include "runtime/host/check/checker.h"
-#include "runtime/host/check/snapshot.h"
+#include "runtime/host/check/orders.h"
 #include "runtime/host/exec/decode.h"
 #include "runtime/host/exec/warp.h"
 #include "runtime/host/ptx/parser.h"
@@ -63,24 +63,13 @@ class HostKernel final : public Kernel {
                       .seed = options_.seed};
     place_regions(state);
     if (!options_.every_order) return launch_once(state);
-    const Snapshot before(state);
-    Statistics result;
-    for (std::uint64_t seed : {options_.seed, options_.seed + 1})
-      for (bool late : {false, true}) {
-        before.restore();
-        Checks checks = options_.checks;
-        checks.late_copies = late;
-        state.observe = make_checker(checks);
-        state.seed = seed;
-        result = launch_once(state);
-      }
-    return result;
+    return run_in_every_order(state, options_.checks, [&] { return launch_once(state); });
   }
 
  private:
   Statistics launch_once(const LaunchState& state) const {
-    const int threads = static_cast<int>(
-        std::min<std::uint64_t>(static_cast<std::uint64_t>(options_.threads), state.request->blocks));
+    const int threads = static_cast<int>(std::min<std::uint64_t>(
+        static_cast<std::uint64_t>(options_.threads), state.request->blocks));
     std::vector<std::unique_ptr<Workspace>> workspaces = take_workspaces();
     const Statistics result = execute_all(state, workspaces, threads);
     keep_workspaces(std::move(workspaces));
@@ -157,8 +146,9 @@ class HostDevice final : public Device {
 
   DeviceKind kind() const override { return DeviceKind::host; }
   std::string description() const override {
-    return fmt::format("host: {} thread{}, PTX executor ({})", options_.threads,
-                       options_.threads == 1 ? "" : "s", name_of(options_.isa));
+    return fmt::format("host: {} thread{}, PTX executor ({}){}", options_.threads,
+                       options_.threads == 1 ? "" : "s", name_of(options_.isa),
+                       options_.checks.any() ? ", checking memory" : "");
   }
   plan::Arch arch() const override { return {}; }
   Format format() const override { return Format::ptx; }

@@ -17,7 +17,8 @@ namespace {
 
 class Checker final : public Observer {
  public:
-  Checker(const Checks& checks, const Cta& cta) : checks_(checks), cta_(cta) {
+  Checker(const Checks& checks, const Cta& cta, std::shared_ptr<std::atomic<bool>> atomics)
+      : checks_(checks), atomics_(std::move(atomics)) {
     if (checks.values) values_.emplace(cta);
     if (checks.races) races_.emplace(cta);
     if (checks.copies || checks.late_copies) copies_.emplace(cta, checks.late_copies);
@@ -31,6 +32,7 @@ class Checker final : public Observer {
   }
 
   void touch(const Step& step, const Touch& touch) override {
+    if (touch.access.use == Use::update && atomics_ != nullptr) *atomics_ = true;
     if (checks_.copies) copies_->check(step, touch);
     if (races_) races_->touch(step, touch);
     const bool hands_over = step.what.role == Role::waits_all;  // its arrival tells of its copies
@@ -141,7 +143,7 @@ class Checker final : public Observer {
   }
 
   Checks checks_;
-  const Cta& cta_;
+  std::shared_ptr<std::atomic<bool>> atomics_;
   std::optional<Values> values_;
   std::optional<Races> races_;
   std::optional<Copies> copies_;
@@ -149,8 +151,8 @@ class Checker final : public Observer {
 
 }  // namespace
 
-MakeObserver make_checker(const Checks& checks) {
-  return [checks](Cta& cta) { return std::make_unique<Checker>(checks, cta); };
+MakeObserver make_checker(const Checks& checks, std::shared_ptr<std::atomic<bool>> atomics) {
+  return [checks, atomics](Cta& cta) { return std::make_unique<Checker>(checks, cta, atomics); };
 }
 
 }  // namespace lacuna::runtime::host

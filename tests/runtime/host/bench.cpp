@@ -37,6 +37,7 @@ std::shared_ptr<const Kernel> load(const std::string& ptx, int params, const Set
                             .instruction_limit = setup.instruction_limit,
                             .seed = setup.seed,
                             .checks = setup.checks,
+                            .every_order = setup.every_order,
                             .observe = setup.observe};
   return open_host(options)->load(artifact);
 }

@@ -44,6 +44,7 @@ struct Setup {
   std::vector<std::uint64_t> values = {};
   std::uint64_t seed = 0;
   Checks checks = {};
+  bool every_order = false;
   MakeObserver observe = {};
 };
 

@@ -139,4 +139,29 @@ TEST_CASE("a deadlock names copies that nobody waits for") {
             .find("\n  warp 1: asynchronous copies of lanes 0-31 in flight") != std::string::npos);
 }
 
+TEST_CASE("a result that depends on the order of warps is reported, unless atomics make it so") {
+  const auto report = [](std::string_view body) {
+    Setup setup{.threads = 64};
+    setup.checks = Checks::all();
+    setup.every_order = true;
+    std::vector<std::uint32_t> out(64);
+    return error_of([&] {
+      run_body(body, {output("out", out, DType::i32)}, setup, ".shared .align 4 .b8 tile[64];");
+    });
+  };
+  // Warp 0 looks at what warp 1 may or may not have written yet; strong accesses are no race.
+  const auto kernel = [](std::string_view before_look, std::string_view look) {
+    return fmt::format(R"(
+      ld.param.u64 %d1, [p0]; mov.u32 %r0, %tid.x; mov.u32 %r1, tile; setp.eq.u32 %p1, %r0, 0; @%p1 st.shared.u32 [%r1], 7;
+      bar.sync 0; setp.eq.u32 %p2, %r0, 32; @%p2 st.volatile.shared.u32 [%r1], 8; {}
+      @%p1 {} @%p1 st.global.u32 [%d1+4], %r2; ret;)",
+                       before_look, look);
+  };
+  const std::string look = "ld.volatile.shared.u32 %r2, [%r1];";
+  CHECK(report(kernel("", look)) ==
+        "device: order: out[1] depends on the order of warps (kernel 'k', seed 1)");
+  CHECK(report(kernel("bar.sync 0;", look)) == "");
+  CHECK(report(kernel("", "atom.shared.add.u32 %r2, [%r1], 1;")) == "");
+}
+
 }  // namespace lacuna::runtime::host::test
