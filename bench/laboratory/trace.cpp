@@ -62,7 +62,10 @@ class Trace::Counter final : public host::Observer {
     count = std::max(count, mine.executions);
     Statement& statement = counts_[at];
     statement.line = place.line;
-    if (statement.opcode.empty()) statement.opcode = opcode_of(place.text);
+    if (statement.opcode.empty()) {
+      statement.opcode = opcode_of(place.text);
+      statement.source = program_.module->source_place(place.location);
+    }
     Tally& tally = statement.tally;
     tally.wavefronts += mine.wavefronts;
     tally.least_wavefronts += mine.least_wavefronts;

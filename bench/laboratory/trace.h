@@ -20,6 +20,7 @@ struct Tally {
 struct Statement {
   int line = 0;  ///< of the PTX; several may stand on one
   std::string opcode;
+  std::string source;  ///< "flash_forward.cuh:88 (inlined at ...)"; empty where nothing is known
   Tally tally;
 };
 using Counts = std::map<std::ptrdiff_t, Statement>;  ///< by where it stands in the PTX

@@ -2,8 +2,11 @@
 #include "lacuna/error.hpp"
 
 #include "tests/catch.h"
+#include "tests/runtime/random.h"
 
 #include "bench/laboratory/frequency.h"
+
+#include <random>
 
 namespace lacuna::bench::test {
 
@@ -49,6 +52,44 @@ TEST_CASE("a block takes the cost that most of its instructions vote for") {
   CHECK(cost_of({{"FADD", Class::real, 0}, often}).full == 8);  // no line, no vote
   CHECK(cost_of({{"FADD", Class::real, 9}, {"FADD", Class::real, 9}, often}).full ==
         0);  // never executed
+}
+
+TEST_CASE("what is executed more often in PTX than in SASS is said") {
+  const std::vector<SassBlock> blocks = {{{{"HMMA.16816.F32", Class::product, 1}}},
+                                         {{{"SHFL.BFLY", Class::exchange, 2}}}};
+  const std::vector<Fit::Cost> costs = {{0, 8, 8}, {0, 2, 1}};
+  const StatementCost shuffle{2, "shfl.sync.bfly.b32", {0, 2, 1}};
+  CHECK(imbalances(blocks, costs, {{1, "mma.sync.aligned", {0, 8, 8}}, shuffle}).empty());
+  CHECK(imbalances(blocks, costs, {{1, "mma.sync.aligned", {0, 16, 8}}, shuffle}) ==
+        std::vector<std::string>{"a FULL tile executes 16.00 mma in PTX and 8.00 HMMA in SASS"});
+  CHECK(imbalances(blocks, costs, {{1, "mma.sync.aligned", {0, 8, 8}}}).size() == 2);
+}
+
+TEST_CASE("bytes that are no cubin are refused, whatever they are") {
+  const unsigned seed = lacuna::test::fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  std::mt19937 random(seed);
+  CHECK_THROWS_AS(embedded_ptx(""), Error);
+  CHECK_THROWS_AS(embedded_ptx("\x7f"
+                               "ELF\x02"),
+                  Error);
+  int refused = 0;
+  for (int round = 0; round < 2000; ++round) {
+    std::string bytes(64 + random() % 512, '\0');
+    for (char& byte : bytes) byte = random() % 3 == 0 ? static_cast<char>(random()) : '\0';
+    bytes.replace(0, 5,
+                  "\x7f"
+                  "ELF\x02");
+    for (const int at : {41, 42, 43, 44, 45, 46, 47}) bytes[at] = 0;  // a table inside
+    std::size_t found = 0;
+    try {
+      found = embedded_ptx(bytes).size();
+    } catch (const Error&) {
+      ++refused;
+    }
+    CHECK(found <= bytes.size());
+  }
+  CHECK(refused > 0);
 }
 
 TEST_CASE("classes of instructions") {
