@@ -8,8 +8,8 @@ namespace {
 std::shared_ptr<const Device> open_device(const EngineOptions& options) {
   if (options.check_memory && options.device == DeviceKind::cuda)
     throw Error(ErrorKind::argument,
-                "memory is checked on the host device alone; a kernel on cuda is checked by "
-                "NVIDIA's compute-sanitizer");
+                "memory is checked on the host device alone, not on cuda; there, run NVIDIA's "
+                "compute-sanitizer");
   if (options.device == DeviceKind::host || options.check_memory)
     return open_host(options.threads, options.check_memory);
   if (options.device == DeviceKind::cuda) return open_cuda(options.ordinal);

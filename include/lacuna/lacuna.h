@@ -79,6 +79,7 @@ typedef struct lacuna_engine_options {
   void (*log)(const char* line,
               void* closure); /* one line per event, on the thread that caused it */
   void* log_closure;
+  int32_t check_memory; /* 1: the host device looks for uninitialised values, races, missing waits */
 } lacuna_engine_options;
 
 /* The storage of one of the pattern's tensors, where it is not the declared type. */

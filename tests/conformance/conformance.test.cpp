@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 
 namespace {
@@ -80,6 +81,32 @@ std::string describe(const Case& c, const Spec& spec, const Shape& shape,
   return text;
 }
 
+/// Runs a row of the cover and says what is wrong.
+void run_row(const std::vector<int>& row, const std::vector<tests::TestEngine>& engines,
+             fuzz::Random& random) {
+  const Case c = case_of(row);
+  const Spec spec = spec_of(c, random);
+  const Shape shape{c.batch + 1, heads[c.heads].first, heads[c.heads].second, queries[c.queries],
+                    keys[c.keys]};
+  fuzz::OwnedCall call = fuzz::random_call(random, spec, shape);
+  INFO(engines[c.engine].name << "\n" << describe(c, spec, shape, call));
+  std::string wrong;
+  try {
+    wrong = tests::run_and_compare(*engines[c.engine].state, spec, call);
+  } catch (const Error& error) {
+    wrong = std::string(error.what()) + "\n" + error.log();
+  }
+  CHECK(wrong == "");
+}
+
+std::vector<std::vector<int>> cover(std::size_t engines, fuzz::Random& random) {
+  auto count = [](const auto& choices) { return static_cast<int>(choices.size()); };
+  return tests::pairwise_cover(
+      {static_cast<int>(engines), count(patterns), count(dtypes), count(sizes), count(sizes),
+       count(queries), count(keys), count(heads), 3, 2, 2, 3},
+      random);
+}
+
 }  // namespace
 
 TEST_CASE("flash forward agrees with the reference over a pairwise cover") {
@@ -87,26 +114,18 @@ TEST_CASE("flash forward agrees with the reference over a pairwise cover") {
   INFO("LACUNA_SEED=" << seed);
   fuzz::Random random(seed);
   const std::vector<tests::TestEngine>& engines = tests::engines();
-  auto count = [](const auto& choices) { return static_cast<int>(choices.size()); };
-  const auto rows =
-      tests::pairwise_cover({count(engines), count(patterns), count(dtypes), count(sizes),
-                             count(sizes), count(queries), count(keys), count(heads), 3, 2, 2, 3},
-                            random);
-  for (const std::vector<int>& row : rows) {
-    const Case c = case_of(row);
-    const Spec spec = spec_of(c, random);
-    const Shape shape{c.batch + 1, heads[c.heads].first, heads[c.heads].second, queries[c.queries],
-                      keys[c.keys]};
-    fuzz::OwnedCall call = fuzz::random_call(random, spec, shape);
-    INFO(engines[c.engine].name << "\n" << describe(c, spec, shape, call));
-    std::string wrong;
-    try {
-      wrong = tests::run_and_compare(*engines[c.engine].state, spec, call);
-    } catch (const Error& error) {
-      wrong = std::string(error.what()) + "\n" + error.log();
-    }
-    CHECK(wrong == "");
-  }
+  for (const std::vector<int>& row : cover(engines.size(), random)) run_row(row, engines, random);
+}
+
+TEST_CASE("checks of memory find nothing in a selection of the cover") {
+  const std::uint64_t seed = fuzz::fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  fuzz::Random random(seed);
+  const std::vector<tests::TestEngine>& engines = tests::checking_engines();
+  std::vector<std::vector<int>> rows = cover(engines.size(), random);
+  std::shuffle(rows.begin(), rows.end(), random);
+  rows.resize(std::min<std::size_t>(rows.size(), 16));
+  for (const std::vector<int>& row : rows) run_row(row, engines, random);
 }
 
 TEST_CASE("rows of K and V that no query may see may hold anything") {

@@ -17,5 +17,7 @@ struct TestEngine {
 /// GPU runs otherwise. Without a disk cache, so that what is tested is what was generated now.
 /// Fails, and says what is missing, where there is none.
 const std::vector<TestEngine>& engines();
+/// The host device under all checks of memory, with each compiler.
+const std::vector<TestEngine>& checking_engines();
 
 }  // namespace lacuna::tests

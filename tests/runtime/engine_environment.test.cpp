@@ -67,6 +67,7 @@ TEST_CASE("an empty environment gives the defaults and the user's cache") {
   CHECK(options.cache_bytes == 1u << 30);
   CHECK(options.threads == 0);
   CHECK_FALSE(options.validate);
+  CHECK_FALSE(options.check_memory);
   CHECK_FALSE(options.log);
 }
 
@@ -80,6 +81,7 @@ TEST_CASE("each variable sets its option") {
                                         {"LACUNA_CACHE_BYTES", "3M"},
                                         {"LACUNA_THREADS", "5"},
                                         {"LACUNA_VALIDATE", "1"},
+                                        {"LACUNA_CHECK_MEMORY", "on"},
                                         {"LACUNA_LOG", "1"}});
   CHECK(options.device == DeviceKind::host);
   CHECK(options.compiler == CompilerKind::llvm);
@@ -90,6 +92,7 @@ TEST_CASE("each variable sets its option") {
   CHECK(options.cache_bytes == 3u << 20);
   CHECK(options.threads == 5);
   CHECK(options.validate);
+  CHECK(options.check_memory);
   CHECK(options.log);
 }
 

@@ -133,6 +133,8 @@ const Mistake mistakes[] = {
     {"check @/bias.lac --shape N=2000000,D=8", 2, "bias needs 14901.2 GiB and all tensors"},
     {"check @/causal.lac --shape N=3,D=264 --device host", 2, "264"},
     {"check @/causal.lac --shape N=3 --device host --compiler nvrtc", 1, "licence"},
+    {"check @/causal.lac --shape N=3 --device cuda --check-memory", 2,
+     "memory is checked on the host device alone, not on cuda"},
     {"check @/entmax.lac --shape N=3 --device host", 1, "entmax"},
     {"compile @/causal.lac --emit asm", 2,
      "--emit 'asm' is not one of pattern, plan, source, ir, ptx, cubin"},
@@ -245,7 +247,7 @@ TEST_CASE("tool: every flag of run that the contract names is there") {
        {"--attention",    "--q ",     "--k ",       "--v ",    "--tensor", "--param",
         "--dtype",        "--device", "--compiler", "--scale", "--offset", "--cu-seqlens-q",
         "--cu-seqlens-k", "--q-lens", "--k-lens",   "--do ",   "--grad",   "--out",
-        "--lse",          "--dump",   "--check",    "--json"}) {
+        "--lse",          "--dump",   "--check",    "--json",  "--check-memory"}) {
     INFO(flag);
     CHECK(ran.out.find(flag) != std::string::npos);
   }

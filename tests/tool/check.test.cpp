@@ -109,6 +109,21 @@ TEST_CASE("check: padded and packed sequences") {
   }
 }
 
+TEST_CASE("check: --check-memory is silent on what is in order, and says that it looked") {
+  Folder folder;
+  auto seed = fresh_seed();
+  auto file = folder.write("p.lac", "attention a {\n mask causal\n}\n");
+  for (const char* dtype : {"f32", "bf16"}) {
+    Ran ran = lacuna::test::lacuna(
+        {"check", file, "--device", "host", "--shape", "H=2,G=1,Nq=40,Nk=70,D=16", "--dtype", dtype,
+         "--seed", std::to_string(seed), "--check-memory"},
+        {{"LACUNA_CACHE_DIR", folder / "cache"}});
+    INFO(dtype << " seed " << seed << "\n" << ran.err << ran.out);
+    CHECK(ran.code == 0);
+    CHECK(ran.out.find("checking memory") != std::string::npos);
+  }
+}
+
 TEST_CASE("check: an index outside its tensor is named, and so is the place") {
   Folder folder;
   auto file = folder.write("p.lac", "attention a {\n tensor t: bool[_]\n mask t[q + 3]\n}\n");

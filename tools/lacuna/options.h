@@ -20,9 +20,10 @@ struct PatternFlags {
   Pattern parse(std::string_view text) const;
 };
 
-/// --device and --compiler over what the environment says.
+/// --device, --compiler and --check-memory over what the environment says.
 struct EngineFlags {
   std::string device, compiler;
+  bool check_memory = false;
 
   void add_to(CLI::App& command);
   EngineOptions options() const;

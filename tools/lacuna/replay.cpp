@@ -67,6 +67,7 @@ Report run_replay(const ReplayFlags& flags, const Terminal& terminal) {
   EngineFlags engine = recorded.from.engine;
   if (!flags.engine.device.empty()) engine.device = flags.engine.device;
   if (!flags.engine.compiler.empty()) engine.compiler = flags.engine.compiler;
+  engine.check_memory |= flags.engine.check_memory;
   Progress progress(terminal);
   progress.say("running");
   Spec spec = recorded.inputs.spec(pattern, recorded.output, recorded.statistic);
