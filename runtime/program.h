@@ -19,7 +19,7 @@ struct Packed {
 Packed pack(const Planned& planned, const Args& args, const ir::Call& call, std::int32_t q_tiles,
             void* report);
 
-/// The kernel that this call may take: aligned where every row of Q, K and V starts on 16 bytes.
+/// The kernel that this call may take: aligned where every row of Q, K, V and O starts on 16 bytes.
 plan::Variant variant_of(const Args& args);
 
 /// One call through all passes of the plan. Throws Error{argument} before anything is written, and

@@ -136,7 +136,8 @@ Packed pack(const Planned& planned, const Args& args, const ir::Call& call, std:
 }
 
 plan::Variant variant_of(const Args& args) {
-  return {.aligned = rows_aligned(args.q) && rows_aligned(args.k) && rows_aligned(args.v)};
+  return {.aligned = rows_aligned(args.q) && rows_aligned(args.k) &&
+                     rows_aligned(args.v) && rows_aligned(args.o)};
 }
 
 }  // namespace lacuna::runtime

@@ -10,6 +10,7 @@
 #if defined(__clang__)
 #define LACUNA_DEVICE static __attribute__((device, always_inline)) inline
 #define LACUNA_MEMBER __attribute__((device, always_inline)) inline
+#define LACUNA_OUTLINED __attribute__((device, noinline)) inline
 #define LACUNA_KERNEL extern "C" __attribute__((global))
 #define LACUNA_BOUNDS(threads, ctas) __attribute__((launch_bounds(threads, ctas)))
 #define LACUNA_ALIGN(bytes) __attribute__((aligned(bytes)))
@@ -20,6 +21,7 @@
 #elif defined(__CUDACC_RTC__)
 #define LACUNA_DEVICE static __device__ __forceinline__
 #define LACUNA_MEMBER __device__ __forceinline__
+#define LACUNA_OUTLINED __device__ __noinline__
 #define LACUNA_KERNEL extern "C" __global__
 #define LACUNA_BOUNDS(threads, ctas) __launch_bounds__(threads, ctas)
 #define LACUNA_ALIGN(bytes) __align__(bytes)
@@ -30,14 +32,13 @@
 #endif
 
 // LACUNA_KERNEL void LACUNA_BOUNDS(128, 2) name(LACUNA_GRID_CONST Params params) { ... }
-// LACUNA_DEVICE begins a free function, LACUNA_MEMBER a member function, static ones too.
+// LACUNA_DEVICE begins a free function, LACUNA_MEMBER a member function, static ones too;
+// LACUNA_OUTLINED one of which a kernel shall hold a single copy.
 #define LACUNA_UNROLL _Pragma("unroll")
 #define LACUNA_NOUNROLL _Pragma("unroll 1")
 #define LACUNA_RESTRICT __restrict__
-// All dynamic shared memory of a kernel, as bytes. 16 is the widest access and the start that every
-// launch grants; code that needs a stricter start (a 128-byte swizzle) rounds the address up
-// itself.
-#define LACUNA_DYNAMIC_SHARED(name) extern LACUNA_SHARED LACUNA_ALIGN(16) unsigned char name[]
+// All dynamic shared memory of a kernel, as bytes, on 128: what a swizzle of 128 bytes needs.
+#define LACUNA_DYNAMIC_SHARED(name) extern LACUNA_SHARED LACUNA_ALIGN(128) unsigned char name[]
 
 namespace lacuna {
 

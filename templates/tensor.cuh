@@ -52,6 +52,29 @@ LACUNA_DEVICE auto read(const TensorArg& t, s32 i0 = 0, s32 i1 = 0, s32 i2 = 0, 
   return Storage::value(raw);
 }
 
+template <class Storage>
+LACUNA_DEVICE u32 pair_of(float lo, float hi) {
+  return (u32)Storage::raw(lo) | (u32)Storage::raw(hi) << 16;
+}
+
+// Values side by side; one store where they may go together.
+template <class Storage, bool together, int n>
+LACUNA_DEVICE void store_columns(u64 to, const float (&x)[n]) {
+  constexpr int size = (int)sizeof(typename Storage::Raw);
+  if constexpr (together && size == 2 && n == 2) {
+    store_global(to, pair_of<Storage>(x[0], x[1]));
+  } else if constexpr (together && size == 2 && n == 4) {
+    store_global(to, U2{pair_of<Storage>(x[0], x[1]), pair_of<Storage>(x[2], x[3])});
+  } else if constexpr (together && size == 4 && n == 2) {
+    store_global(to, F2{x[0], x[1]});
+  } else if constexpr (together && size == 4 && n == 4) {
+    store_global(to, F4{x[0], x[1], x[2], x[3]});
+  } else {
+    LACUNA_UNROLL
+    for (int e = 0; e < n; ++e) store_global(to + e * size, Storage::raw(x[e]));
+  }
+}
+
 // No value in a tensor can fault a GPU: an index that is not proved to lie inside is clamped.
 LACUNA_DEVICE s32 clamp_index(s32 index, s32 extent) {
   return max_of(0, min_of(index, extent - 1));

@@ -3,6 +3,7 @@
 #include "lacuna/version.hpp"
 
 #include "compiler/codegen/expression.h"
+#include "compiler/codegen/weight.h"
 #include "templates/abi.h"
 
 #include <fmt/format.h>
@@ -55,14 +56,18 @@ class Text {
   int lines_ = 0;
 };
 
+/// Instructions that the mask and the score of a lane's pairs may be in unrolled code, before the
+/// mask goes into a loop and the score into a function: compilers stop unrolling far above.
+constexpr int most_unrolled_mask = 1024, most_unrolled_score = 4096;
+
 /// Writes one function of the Pattern; a short body stands on the function's own line.
 void function(Text& text, const Span& where, const std::string& head,
-              const std::vector<std::string>& body) {
+              const std::vector<std::string>& body, std::string_view kind = "LACUNA_MEMBER") {
   text.enter(where);
   if (body.size() == 1) {
-    text.from(fmt::format("  LACUNA_MEMBER static {} {{ {} }}", head, body[0]));
+    text.from(fmt::format("  {} static {} {{ {} }}", kind, head, body[0]));
   } else {
-    text.from(fmt::format("  LACUNA_MEMBER static {} {{", head));
+    text.from(fmt::format("  {} static {} {{", kind, head));
     for (const std::string& line : body) text.from("    " + line);
     text.from("  }");
   }
@@ -77,8 +82,11 @@ std::string joined(const std::vector<std::string>& parts) {
 
 class PatternWriter {
  public:
-  PatternWriter(Text& text, const plan::Plan& plan)
-      : text_(text), plan_(plan), pattern_(plan.spec.pattern.tree()) {}
+  PatternWriter(Text& text, const plan::Plan& plan, const plan::Pass& pass)
+      : text_(text),
+        plan_(plan),
+        pattern_(plan.spec.pattern.tree()),
+        pairs_(pass.schedule.tile_q * pass.schedule.tile_k / pass.threads()) {}
 
   void write() {
     text_.line("struct Pattern {{");
@@ -101,6 +109,10 @@ class PatternWriter {
 
   void attends() {
     std::vector<std::string> calls;
+    int weight = 0;
+    for (const plan::Conjunct& c : plan_.conjuncts)
+      weight += instructions_of(pattern_.graph, c.expr);
+    text_.line("  static constexpr bool rolled_mask = {};", weight * pairs_ > most_unrolled_mask);
     for (const plan::Conjunct& c : plan_.conjuncts) {
       const std::string name = fmt::format("conjunct_{}", calls.size());
       text_.line("  // {}", c.text);
@@ -164,11 +176,15 @@ class PatternWriter {
 
   void score() {
     const std::string head = fmt::format("float score({}, float score)", positions);
+    text_.line("  static constexpr bool plain_score = {};", pattern_.score == ir::no_node);
     if (pattern_.score == ir::no_node) {
       text_.line("  LACUNA_MEMBER static {} {{ return score; }}", head);
     } else {
+      const bool heavy =
+          instructions_of(pattern_.graph, pattern_.score) * pairs_ > most_unrolled_score;
       function(text_, pattern_.score_where.front(), head,
-               body(pattern_.score, {.checked = plan_.facts.checked}));
+               body(pattern_.score, {.checked = plan_.facts.checked}),
+               heavy ? "LACUNA_OUTLINED" : "LACUNA_MEMBER");
     }
   }
 
@@ -185,6 +201,7 @@ class PatternWriter {
   Text& text_;
   const plan::Plan& plan_;
   const ir::Pattern& pattern_;
+  int pairs_;  ///< of a lane in a tile
 };
 
 void write_params(Text& text, const ir::Pattern& pattern) {
@@ -209,11 +226,12 @@ void write_config(Text& text, const plan::Plan& plan, const plan::Pass& pass,
   const Spec& spec = plan.spec;
   text.line("struct Config {{");
   text.line("  using Pattern = lacuna::Pattern;");
+  text.line("  using Machine = {}<Config>;", pass.machine == plan::Machine::sm80 ? "Sm80" : "Fma");
   text.line("  using In = {};", device_type(spec.dtype));
   text.line("  using Out = {};", device_type(spec.output.value_or(spec.dtype)));
   text.line("  static constexpr int head_dim = {}, value_dim = {};", spec.head_dim, spec.value_dim);
-  text.line("  static constexpr int tile_q = {}, tile_k = {}, warps = {};", pass.schedule.tile_q,
-            pass.schedule.tile_k, pass.schedule.warps);
+  text.line("  static constexpr int tile_q = {}, tile_k = {}, warps = {}, stages = {};",
+            pass.schedule.tile_q, pass.schedule.tile_k, pass.schedule.warps, pass.schedule.stages);
   text.line("  static constexpr bool aligned = {}, statistic = {};", variant.aligned,
             spec.statistic);
   text.line("  static constexpr Lengths lengths = Lengths::{};", lengths_name(spec.lengths));
@@ -243,12 +261,13 @@ Source generate(const plan::Plan& plan, const plan::Pass& pass, plan::Variant va
 
   Text text(source.name);
   text.line("// lacuna {}: attention {}, {} on machine/{}", LACUNA_VERSION, pattern.name,
-            plan::name_of(pass.kind), pass.machine);
+            plan::name_of(pass.kind), plan::name_of(pass.machine));
   text.line("#include \"{}.cuh\"", plan::name_of(pass.kind));
+  text.line("#include \"machine/{}.cuh\"", plan::name_of(pass.machine));
   text.line("#include \"ops.cuh\"");
   text.line("namespace lacuna {{");
   write_params(text, pattern);
-  PatternWriter(text, plan).write();
+  PatternWriter(text, plan, pass).write();
   write_config(text, plan, pass, variant);
   text.line(
       "static_assert(sizeof(Params) == {}, \"host and device disagree about the parameters\");",

@@ -9,15 +9,23 @@
 namespace lacuna::plan {
 namespace {
 
-// Shared memory: the opt-in limit of one block (CUDA programming guide, compute capabilities). PTX:
-// the version that introduced the target, raised to
-// what the generated code needs and no further: the driver must know it (7.8 is that of CUDA 11.8).
+// Shared memory: the opt-in limit of one block, and what an SM has; threads of an SM (CUDA
+// programming guide, compute capabilities). Cycles of a product: from the published dense f16
+// rates; sm_90 and later reach less with mma.sync than with their own instructions. PTX: the
+// version that introduced the target, raised to what the generated code needs and no further: the
+// driver must know it (7.8 is that of CUDA 11.8).
+constexpr int KiB = 1024;
 constexpr ArchRow rows[] = {
-    {80, 163 * 1024, 65536, "ptx78"},  {86, 99 * 1024, 65536, "ptx78"},
-    {87, 163 * 1024, 65536, "ptx78"},  {89, 99 * 1024, 65536, "ptx78"},
-    {90, 227 * 1024, 65536, "ptx78"},  {100, 227 * 1024, 65536, "ptx86"},
-    {103, 227 * 1024, 65536, "ptx88"}, {110, 227 * 1024, 65536, "ptx90"},
-    {120, 99 * 1024, 65536, "ptx87"},  {121, 99 * 1024, 65536, "ptx88"},
+    {80, 163 * KiB, 164 * KiB, 65536, 2048, 8, "ptx78"},
+    {86, 99 * KiB, 100 * KiB, 65536, 1536, 16, "ptx78"},
+    {87, 163 * KiB, 164 * KiB, 65536, 1536, 16, "ptx78"},
+    {89, 99 * KiB, 100 * KiB, 65536, 1536, 16, "ptx78"},
+    {90, 227 * KiB, 228 * KiB, 65536, 2048, 6, "ptx78"},
+    {100, 227 * KiB, 228 * KiB, 65536, 2048, 6, "ptx86"},
+    {103, 227 * KiB, 228 * KiB, 65536, 2048, 6, "ptx88"},
+    {110, 227 * KiB, 228 * KiB, 65536, 1536, 6, "ptx90"},
+    {120, 99 * KiB, 100 * KiB, 65536, 1536, 16, "ptx87"},
+    {121, 99 * KiB, 100 * KiB, 65536, 1536, 16, "ptx88"},
 };
 
 }  // namespace

@@ -19,8 +19,10 @@ struct Arch {
 struct ArchRow {
   int sm;
   int shared_per_block;  ///< bytes, with opt-in
-  int registers_per_sm;
-  std::string_view ptx;  ///< the lowest PTX version that knows it, as clang spells it: "ptx83"
+  int shared_per_sm, registers_per_sm, threads_per_sm;
+  double product_cycles;  ///< of an m16n8k16 mma.sync on a quarter of an SM
+  std::string_view ptx;   ///< the lowest PTX version that knows it, as clang spells it: "ptx83"
+  int shared_reserved = 1024;  ///< bytes that the system takes of each block
 };
 /// The row of the newest architecture that is not newer than `arch`; throws Error{unsupported}
 /// below sm_80.

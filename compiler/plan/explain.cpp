@@ -50,18 +50,19 @@ void explain_passes(std::string& out, const Plan& plan) {
   for (const Pass& pass : plan.passes) {
     const Schedule& s = pass.schedule;
     out += fmt::format("pass      {} on machine/{}, {} {} D={} Dv={} -> {}\n", name_of(pass.kind),
-                       pass.machine, plan.facts.arch.name(), name_of(spec.dtype), spec.head_dim,
-                       spec.value_dim, name_of(spec.output.value_or(spec.dtype)));
-    out += fmt::format(
-        "            tiles {}x{}, {} warps, {} stage, {} bytes of shared memory of {}\n", s.tile_q,
-        s.tile_k, s.warps, s.stages, pass.shared_bytes, row(plan.facts.arch).shared_per_block);
+                       name_of(pass.machine), plan.facts.arch.name(), name_of(spec.dtype),
+                       spec.head_dim, spec.value_dim, name_of(spec.output.value_or(spec.dtype)));
+    out +=
+        fmt::format("            tiles {}x{}, {} warps, {} {}, {} bytes of shared memory of {}\n",
+                    s.tile_q, s.tile_k, s.warps, s.stages, s.stages == 1 ? "stage" : "stages",
+                    pass.shared_bytes, row(plan.facts.arch).shared_per_block);
   }
 }
 
 void explain_variants(std::string& out, const Plan& plan) {
   out += "variants\n";
   for (const Variant& v : plan.variants)
-    out += v.aligned ? "  aligned   every row of Q, K, V starts on 16 bytes: 16-byte loads\n"
+    out += v.aligned ? "  aligned   every row of Q, K, V and O starts on 16 bytes: 16-byte loads\n"
                      : "  unaligned any strides: element loads, slower\n";
 }
 

@@ -6,27 +6,27 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 namespace lacuna::plan {
 namespace {
 
-// What templates/machine/fma.cuh keeps in shared memory; generated code asserts that both agree.
-int shared_bytes(const Spec& spec, const Schedule& s) {
-  const int stride = std::max(spec.head_dim, spec.value_dim) + 4;
-  return 4 * (s.tile_q * stride + s.tile_k * stride + s.tile_q * (s.tile_k + 4));
-}
-
 Pass flash_forward(const Spec& spec, const Facts& facts) {
-  Pass pass;
-  if (std::max(spec.head_dim, spec.value_dim) > 128) pass.schedule = {32, 32, 2, 1};
-  pass.shared_bytes = shared_bytes(spec, pass.schedule);
-  const int limit = row(facts.arch).shared_per_block;
-  if (pass.shared_bytes > limit)
-    throw Error(
-        ErrorKind::unsupported,
-        fmt::format("head_dim {} and value_dim {} need {} bytes of shared memory; {} has {}",
-                    spec.head_dim, spec.value_dim, pass.shared_bytes, facts.arch.name(), limit));
+  Pass pass{.machine = machine_of(spec.dtype)};
+  if (facts.schedule) {
+    pass.schedule = *facts.schedule;
+    if (const std::string limit = illegal(pass.machine, spec, pass.schedule, facts.arch);
+        !limit.empty())
+      throw Error(
+          ErrorKind::unsupported,
+          fmt::format("schedule {} is not legal for {} with head_dim {} and value_dim {} on "
+                      "machine/{}: {}",
+                      pass.schedule.name(), name_of(spec.dtype), spec.head_dim, spec.value_dim,
+                      name_of(pass.machine), limit));
+  } else {
+    pass.others = schedules(pass.machine, spec, facts.arch);
+    pass.schedule = pass.others.front();
+    pass.others.erase(pass.others.begin());
+  }
+  pass.shared_bytes = needs(pass.machine, spec, pass.schedule).shared_bytes;
   return pass;
 }
 
@@ -69,7 +69,7 @@ std::string digest_of(const Plan& plan) {
   }
   for (const Pass& pass : plan.passes) {
     const Schedule& s = pass.schedule;
-    digest.add("pass", static_cast<int>(pass.kind)).add("machine", pass.machine);
+    digest.add("pass", static_cast<int>(pass.kind)).add("machine", name_of(pass.machine));
     digest.add("tile_q", s.tile_q)
         .add("tile_k", s.tile_k)
         .add("warps", s.warps)

@@ -4,6 +4,7 @@
 #include "compiler/ir/pattern.h"
 #include "compiler/plan/arch.h"
 #include "compiler/plan/band.h"
+#include "compiler/plan/schedule.h"
 
 #include <compare>
 #include <cstdint>
@@ -38,26 +39,22 @@ struct Conjunct {
       false;  ///< depends on the key but not on the query: rows of K and V are zero-filled by it
 };
 
-/// Tile shapes of one pass: changes speed, never results beyond rounding.
-struct Schedule {
-  int tile_q = 64, tile_k = 32, warps = 4, stages = 1;
-  auto operator<=>(const Schedule&) const = default;
-};
-
 enum class PassKind : std::uint8_t { flash_forward };
 std::string_view name_of(PassKind kind);
 
 struct Pass {
   PassKind kind = PassKind::flash_forward;
-  std::string_view machine = "fma";  ///< templates/machine/<machine>.cuh
+  Machine machine = Machine::fma;
   Schedule schedule;
+  std::vector<Schedule> others =
+      {};  ///< legal too, best first: taken where a compiler's log shows spills
   int shared_bytes = 0;
   int threads() const { return schedule.warps * 32; }
 };
 
 /// What a kernel is specialised for besides the plan (design §3): at most four per spec.
 struct Variant {
-  bool aligned = true;  ///< every row of Q, K, V starts on 16 bytes
+  bool aligned = true;  ///< every row of Q, K, V and O starts on 16 bytes
   auto operator<=>(const Variant&) const = default;
 };
 
@@ -65,6 +62,7 @@ struct Variant {
 struct Facts {
   Arch arch;
   bool checked = false;  ///< generated code reports needed reads outside their tensor
+  std::optional<Schedule> schedule = {};  ///< asked for by name; else the model's choice
 };
 
 struct Plan {
@@ -77,7 +75,7 @@ struct Plan {
 };
 
 /// Throws Error{unsupported} for what no kernel offers yet, Error{argument} for a spec out of its
-/// limits.
+/// limits or a schedule that is not legal here.
 Plan plan(const Spec& spec, const Facts& facts);
 
 /// The grid of a pass: CTAs over query tiles, heads and sequences. Throws Error{argument} above

@@ -18,6 +18,7 @@ struct Fma {
                                                              : 1;
   // 4 floats of padding: rows that lanes read together fall into different banks.
   static constexpr int stride = width + 4, weight_stride = Config::tile_k + 4;
+  static constexpr int run = chunk, row_lanes = 8, stages = 1;
   static constexpr int threads = Config::warps * 32;
   static_assert(Config::tile_q % (Config::warps * 4) == 0 && Config::tile_k % 8 == 0,
                 "tiles fill the lanes");
@@ -27,6 +28,14 @@ struct Fma {
     float kv[Config::tile_k * stride];  // K, then V, of one tile
     float weights[Config::tile_q * weight_stride];
   };
+
+  LACUNA_MEMBER static float* queries(Shared& shared) { return shared.q; }
+  LACUNA_MEMBER static float* slot(Shared& shared, int) { return shared.kv; }
+
+  // Copies are made where they are asked for: there is nothing to wait for.
+  LACUNA_MEMBER static void commit() {}
+  template <int pending>
+  LACUNA_MEMBER static void wait() {}
 
   LACUNA_MEMBER static int row(int i) {
     return (int)warp_index() * (Config::tile_q / Config::warps) + i * 4 + (int)lane_index() / 8;
@@ -81,7 +90,7 @@ struct Fma {
   }
 
   // dot[i][j] = q_row(i) . k_key(j)
-  LACUNA_MEMBER static void scores(float (&dot)[rows][keys], const Shared& shared) {
+  LACUNA_MEMBER static void scores(float (&dot)[rows][keys], const Shared& shared, int) {
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
       LACUNA_UNROLL
@@ -109,8 +118,16 @@ struct Fma {
     }
   }
 
-  // o[i][c] += Σ_k weights[row(i)][k] v[k][column(c)]
-  LACUNA_MEMBER static void accumulate(float (&o)[rows][values], const Shared& shared) {
+  // o[i][c] += Σ_k p[i][k] v[k][column(c)]. The weights of a row are needed by lanes of its warp
+  // only.
+  LACUNA_MEMBER static void accumulate(float (&o)[rows][values], const float (&weight)[rows][keys],
+                                       Shared& shared, int) {
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      LACUNA_UNROLL
+      for (int j = 0; j < keys; ++j) shared.weights[row(i) * weight_stride + key(j)] = weight[i][j];
+    }
+    warp_sync();
     const float* p = shared.weights + row(0) * weight_stride;
     const float* v = shared.kv + (int)lane_index() % 8 * chunk;
     LACUNA_NOUNROLL

@@ -1,6 +1,5 @@
 // p = exp(z - lse), online (Milakov and Gimelshein 2018): a row keeps m = max z and l = Σ exp(z -
-// m); a new maximum rescales what was summed. lse = m + log l. Scores stay natural and only
-// differences go to base 2: the largest finite scores are no more than that.
+// m); a new maximum rescales what was summed. lse = m + log l.
 #pragma once
 #include "prelude.cuh"
 
@@ -11,24 +10,35 @@ LACUNA_DEVICE float exp_of(float x) {
   return exp2_approx(x * 1.4426950408889634f);
 }
 
+// Scores come in any unit that is `unit` binary orders wide: scale log2 e for plain products, log2
+// e for natural scores. The weight of z is 2^(z step - top): one multiply-add and one exponential.
 struct Softmax {
-  float max, sum;  // sum is this lane's share
+  float max, sum;   // max in the unit of the scores; sum is this lane's share
+  float step, top;  // of max
 
-  LACUNA_MEMBER void start() {
+  LACUNA_MEMBER void start(float unit) {
     max = -infinity();
     sum = 0;
+    step = unit;
+    top = 0;  // without a live score every weight is 0, never NaN
   }
-  // Takes the maximum of a row's new scores; returns the factor for what was accumulated before.
-  LACUNA_MEMBER float raise(float tile_max) {
-    const float before = max;
-    max = max_f32(before, tile_max);
-    const float factor = max == before ? 1.0f : exp_of(before - max);
+  // Takes a new maximum; returns the factor for what was accumulated before.
+  LACUNA_MEMBER float raise(float tile_max, float unit) {
+    const float max_before = max, step_before = step, top_before = top;
+    max = max_f32(max, tile_max);
+    // Where the rounding of max * unit could be a power of 2 by itself, a step that is one makes
+    // the product exact; what lies below the maximum has no weight with either.
+    const bool huge = abs_f32(max * unit) > 0x1p30f;
+    const float power = abs_f32(max) < 0x1p64f ? float_of_bits(bits_of(unit) & 0xff800000u) : 1.0f;
+    step = huge ? power : unit;
+    top = max == -infinity() ? 0.0f : max * step;
+    const float old = step == step_before ? top_before : max_before * step;
+    const float factor = max_before == -infinity() ? 0.0f : exp2_approx(old - top);
     sum *= factor;
     return factor;
   }
-  // A row without a live score has max = -inf; its weights are 0, never NaN.
   LACUNA_MEMBER float weight(float z) {
-    const float p = exp_of(z - (max == -infinity() ? 0.0f : max));
+    const float p = exp2_approx(fma_rn(z, step, -top));
     sum += p;
     return p;
   }

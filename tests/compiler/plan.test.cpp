@@ -21,9 +21,10 @@ std::uint64_t seed() {
 }
 
 plan::Plan plan_of(const std::string& body,
-                   Spec spec = {.pattern = Pattern::parse("attention x { }")}) {
+                   Spec spec = {.pattern = Pattern::parse("attention x { }")},
+                   std::optional<plan::Schedule> schedule = {}) {
   spec.pattern = Pattern::parse("attention test {\n" + body + "\n}\n", "test.lac");
-  return plan::plan(spec, {.arch = {80}});
+  return plan::plan(spec, {.arch = {80}, .schedule = schedule});
 }
 
 /// Bindings for patterns whose params are all i32 and which read no tensor.
@@ -177,16 +178,21 @@ TEST_CASE("explain counts the tiles of a shape, or says what it would need") {
   const Shape shape{.batch = 1, .heads = 1, .kv_heads = 1, .queries = 128, .keys = 128};
   // Tiles are 64 x 32: 4 below the diagonal, of which the 2 of the second row's left half are FULL,
   // 4 on it, 2 above.
-  const std::string causal = plan::explain(plan_of("mask causal"), shape);
+  const auto tiled = [](const std::string& body) {
+    return plan_of(body, {.pattern = Pattern::parse("attention x { }")},
+                   plan::parse_schedule("64x32w4s2"));
+  };
+  const std::string causal = plan::explain(tiled("mask causal"), shape);
   CHECK(causal.find("2 FULL, 4 PARTIAL, 2 skipped") != std::string::npos);
   const std::string open = plan::explain(plan_of("param n: i32\nmask k < n"), shape);
   CHECK(open.find("tiles depend on param 'n'") != std::string::npos);
-  const std::string bound = plan::explain(plan_of("param n: i32 = 32\nmask k < n"), shape);
+  const std::string bound = plan::explain(tiled("param n: i32 = 32\nmask k < n"), shape);
   CHECK(bound.find("2 FULL, 0 PARTIAL, 6 skipped") != std::string::npos);
 }
 
 TEST_CASE("grids: none for nothing, an error beyond what a launch can hold") {
-  const plan::Plan plan = plan_of("");
+  const plan::Plan plan = plan_of("", {.pattern = Pattern::parse("attention x { }")},
+                                  plan::parse_schedule("64x64w4s2"));
   const plan::Pass& pass = plan.passes[0];
   CHECK(
       plan::grid(pass, plan.spec, {.batch = 2, .heads = 3, .kv_heads = 1, .queries = 65, .keys = 0})
@@ -201,14 +207,50 @@ TEST_CASE("grids: none for nothing, an error beyond what a launch can hold") {
   REQUIRE_THROWS_AS(plan::grid(pass, plan.spec, huge), Error);
 }
 
-TEST_CASE("every dtype and head size has a schedule on every architecture") {
-  for (const int sm : {80, 86, 89, 90, 100, 120})
-    for (int d = 8; d <= 256; d += 8) {
-      Spec spec{.pattern = Pattern::parse("attention x { }"), .head_dim = d, .value_dim = 264 - d};
-      const plan::Plan plan = plan::plan(spec, {.arch = {sm}});
-      CHECK(plan.passes[0].shared_bytes <= plan::row({sm}).shared_per_block);
-    }
+TEST_CASE("every dtype and head size has legal schedules on every architecture") {
+  for (const int sm : {80, 86, 87, 89, 90, 100, 120})
+    for (const DType dtype : {DType::f32, DType::bf16})
+      for (int d = 8; d <= 256; d += 8) {
+        Spec spec{.pattern = Pattern::parse("attention x { }"),
+                  .dtype = dtype,
+                  .head_dim = d,
+                  .value_dim = 264 - d};
+        const plan::Machine machine = plan::machine_of(dtype);
+        for (const plan::Schedule& s : plan::schedules(machine, spec, {sm})) {
+          CHECK(plan::illegal(machine, spec, s, {sm}) == "");
+          CHECK(plan::parse_schedule(s.name()) == s);
+        }
+        const plan::Pass pass = plan::plan(spec, {.arch = {sm}}).passes[0];
+        CHECK(pass.shared_bytes <= plan::row({sm}).shared_per_block);
+        CHECK(pass.machine == machine);
+      }
   REQUIRE_THROWS_AS(plan::row({75}), Error);
   CHECK(plan::parse_arch("sm_90a") == plan::Arch{90, 'a'});
   REQUIRE_THROWS_AS(plan::parse_arch("hopper"), Error);
+}
+
+TEST_CASE("a schedule asked for by name that is not legal says which limit it breaks") {
+  const auto message = [](const std::string& name, int d, plan::Arch arch) -> std::string {
+    Spec spec{.pattern = Pattern::parse("attention x { }"), .head_dim = d, .value_dim = d};
+    try {
+      plan::plan(spec, {.arch = arch, .schedule = plan::parse_schedule(name)});
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  const auto says = [](const std::string& text, const std::string& part) {
+    INFO(text);
+    CHECK(text.find(part) != std::string::npos);
+  };
+  CHECK(message("64x64w4s2", 64, {80}) == "");
+  says(message("128x128w8s4", 256, {80}),
+       "it needs 327680 bytes of shared memory; sm_80 has 166912");
+  says(message("128x64w4s2", 256, {90}), "registers a thread; 128 threads have 255 each");
+  says(message("72x64w4s2", 64, {80}), "72 queries are not a multiple of 16 for each of 4 warps");
+  says(message("64x40w4s2", 64, {80}), "40 keys are not a multiple of 16");
+  says(message("64x64w4s1", 64, {80}), "1 stages; machine/sm80 takes 2 to 8");
+  for (const char* wrong : {"", "64", "64x64", "64x64w4", "64x64w4s", "64x64w4s2x", "axbwcsd",
+                            "-64x64w4s2", "0x64w4s2", "64X64w4s2", "99999999999x64w4s2"})
+    REQUIRE_THROWS_AS(plan::parse_schedule(wrong), Error);
 }

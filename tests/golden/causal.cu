@@ -1,5 +1,6 @@
-// lacuna 0.1.0: attention causal_attention, flash_forward on machine/fma
+// lacuna 0.1.0: attention causal_attention, flash_forward on machine/sm80
 #include "flash_forward.cuh"
+#include "machine/sm80.cuh"
 #include "ops.cuh"
 namespace lacuna {
 struct Params {
@@ -7,30 +8,33 @@ struct Params {
 };
 struct Pattern {
   static constexpr bool only_bands = true;
+  static constexpr bool rolled_mask = false;
   // k <= q
 #line 2 "golden.lac"
   LACUNA_MEMBER static bool conjunct_0(const Params& p, const Place& at, s32 q, s32 k) { return (k <= q); }
-#line 14 "causal_attention.cu"
+#line 16 "causal_attention.cu"
   LACUNA_MEMBER static bool attends(const Params& p, const Place& at, s32 q, s32 k) { return conjunct_0(p, at, q, k); }
   LACUNA_MEMBER static bool keeps_key(const Params& p, const Place& at, s32 k) { return true; }
   LACUNA_MEMBER static void narrow(const Params& p, const Place& at, Tile& tile) {
     lacuna::narrow(tile, Affine{0, 1, 0}, Affine{1, 0, 0}, false);
   }
+  static constexpr bool plain_score = true;
   LACUNA_MEMBER static float score(const Params& p, const Place& at, s32 q, s32 k, float score) { return score; }
   LACUNA_MEMBER static float sink(const Params& p, const Place& at, s32 q) { return -infinity(); }
 };
 struct Config {
   using Pattern = lacuna::Pattern;
+  using Machine = Sm80<Config>;
   using In = F16;
   using Out = F32;
   static constexpr int head_dim = 64, value_dim = 64;
-  static constexpr int tile_q = 64, tile_k = 32, warps = 4;
+  static constexpr int tile_q = 128, tile_k = 64, warps = 8, stages = 4;
   static constexpr bool aligned = true, statistic = false;
   static constexpr Lengths lengths = Lengths::uniform;
 };
 static_assert(sizeof(Params) == 256, "host and device disagree about the parameters");
-static_assert(sizeof(FlashForward<Config, Params>::Shared) == 35328, "host and device disagree about shared memory");
+static_assert(sizeof(FlashForward<Config, Params>::Shared) == 49152, "host and device disagree about shared memory");
 }  // namespace lacuna
-LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_149083dd930934ec_aligned(LACUNA_GRID_CONST lacuna::Params p) {
+LACUNA_KERNEL void LACUNA_BOUNDS(256, 1) lacuna_1b2e3d0c8c087b72_aligned(LACUNA_GRID_CONST lacuna::Params p) {
   lacuna::flash_forward<lacuna::Config>(p);
 }

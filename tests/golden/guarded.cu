@@ -1,5 +1,6 @@
-// lacuna 0.1.0: attention guarded, flash_forward on machine/fma
+// lacuna 0.1.0: attention guarded, flash_forward on machine/sm80
 #include "flash_forward.cuh"
+#include "machine/sm80.cuh"
 #include "ops.cuh"
 namespace lacuna {
 struct Params {
@@ -11,10 +12,11 @@ struct Params {
 // tensor[0]: t
 struct Pattern {
   static constexpr bool only_bands = false;
+  static constexpr bool rolled_mask = false;
   // k < n
 #line 4 "golden.lac"
   LACUNA_MEMBER static bool conjunct_0(const Params& p, const Place& at, s32 q, s32 k) { return (k < (s32)(p.param[0])); }
-#line 18 "guarded.cu"
+#line 20 "guarded.cu"
   // 0 < t[k + 1]
 #line 4 "golden.lac"
   LACUNA_MEMBER static bool conjunct_1(const Params& p, const Place& at, s32 q, s32 k) {
@@ -26,36 +28,38 @@ struct Pattern {
     return v1;
 #line 4 "golden.lac"
   }
-#line 30 "guarded.cu"
+#line 32 "guarded.cu"
   LACUNA_MEMBER static bool attends(const Params& p, const Place& at, s32 q, s32 k) { return conjunct_0(p, at, q, k) && conjunct_1(p, at, q, k); }
 #line 4 "golden.lac"
   LACUNA_MEMBER static bool key_0(const Params& p, const Place& at, s32 k) { return (k < (s32)(p.param[0])); }
-#line 34 "guarded.cu"
+#line 36 "guarded.cu"
 #line 4 "golden.lac"
   LACUNA_MEMBER static bool key_1(const Params& p, const Place& at, s32 k) { return (0 < read<Integer<s32>>(p.tensor[0], clamp_index(wrap_add(k, 1), p.call.keys))); }
-#line 37 "guarded.cu"
+#line 39 "guarded.cu"
   LACUNA_MEMBER static bool keeps_key(const Params& p, const Place& at, s32 k) { return key_0(p, at, k) && key_1(p, at, k); }
 #line 4 "golden.lac"
   LACUNA_MEMBER static s32 atom_1(const Params& p, const Place& at) { return (s32)(p.param[0]); }
-#line 41 "guarded.cu"
+#line 43 "guarded.cu"
   LACUNA_MEMBER static void narrow(const Params& p, const Place& at, Tile& tile) {
     lacuna::narrow(tile, Affine{0, 1, 0}, Affine{0, 0, 0 + 1 * (s64)atom_1(p, at)}, true);
   }
+  static constexpr bool plain_score = true;
   LACUNA_MEMBER static float score(const Params& p, const Place& at, s32 q, s32 k, float score) { return score; }
   LACUNA_MEMBER static float sink(const Params& p, const Place& at, s32 q) { return -infinity(); }
 };
 struct Config {
   using Pattern = lacuna::Pattern;
+  using Machine = Sm80<Config>;
   using In = F16;
   using Out = F32;
   static constexpr int head_dim = 64, value_dim = 64;
-  static constexpr int tile_q = 64, tile_k = 32, warps = 4;
+  static constexpr int tile_q = 128, tile_k = 64, warps = 8, stages = 4;
   static constexpr bool aligned = true, statistic = false;
   static constexpr Lengths lengths = Lengths::uniform;
 };
 static_assert(sizeof(Params) == 344, "host and device disagree about the parameters");
-static_assert(sizeof(FlashForward<Config, Params>::Shared) == 35328, "host and device disagree about shared memory");
+static_assert(sizeof(FlashForward<Config, Params>::Shared) == 49152, "host and device disagree about shared memory");
 }  // namespace lacuna
-LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_06e13803ca940152_aligned(LACUNA_GRID_CONST lacuna::Params p) {
+LACUNA_KERNEL void LACUNA_BOUNDS(256, 1) lacuna_78533aee4a53b74e_aligned(LACUNA_GRID_CONST lacuna::Params p) {
   lacuna::flash_forward<lacuna::Config>(p);
 }

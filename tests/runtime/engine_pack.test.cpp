@@ -229,20 +229,23 @@ TEST_CASE("a tensor without elements has no address, which is how a kernel knows
   CHECK_FALSE(launch.region("t"));
 }
 
-TEST_CASE("a call is aligned exactly where every row of Q, K and V starts on 16 bytes") {
+TEST_CASE("a call is aligned exactly where every row of Q, K, V and O starts on 16 bytes") {
   unsigned seed = test::fresh_seed();
   INFO("LACUNA_SEED=" << seed);
   int aligned = 0;
   for (unsigned round = 0; round < 300; ++round) {
     RandomCall call(seed + round);
     bool expected = true;
-    for (const TensorView& view : {call.args.q, call.args.k, call.args.v}) {
+    for (const TensorView& view : {call.args.q, call.args.k, call.args.v, call.args.o}) {
       for (std::int64_t b = 0; b < view.shape[0]; ++b)
         for (std::int64_t h = 0; h < view.shape[1]; ++h)
           for (std::int64_t row = 0; row < view.shape[2]; ++row) {
             std::int64_t element =
                 b * view.strides[0] + h * view.strides[1] + row * view.strides[2];
-            expected &= (address(view) + static_cast<unsigned long long>(element * 2)) % 16 == 0;
+            expected &=
+                (address(view) + static_cast<unsigned long long>(element * size_of(view.dtype))) %
+                    16 ==
+                0;
           }
     }
     INFO("round " << round);

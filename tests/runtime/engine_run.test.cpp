@@ -98,11 +98,11 @@ struct Problem {
           TensorView::contiguous(lse.data(), DType::f32, {shape.batch, shape.heads, shape.queries});
   }
 
-  /// |v| <= 1, so that |o| <= 1: one rounding of o to its type, and of each f32 step on the way
-  /// there.
+  /// |v| <= 1, so that |o| <= 1: one rounding of o to its type, one of each weight to that of v,
+  /// and of each f32 step on the way there.
   double bound() const {
     double steps = static_cast<double>(spec.head_dim + args.k.shape[2] + 32);
-    return (spec.dtype == DType::f16 ? 0x1p-11 : 0) + steps * 0x1p-23;
+    return (spec.dtype == DType::f16 ? 2 * 0x1p-11 : 0) + steps * 0x1p-23;
   }
 
   void check() const {

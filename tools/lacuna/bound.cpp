@@ -39,6 +39,8 @@ struct Problem {
   std::vector<ir::Sequence> sequences = ir::sequences_of(spec, args, call);
   ir::CallBindings bindings{pattern, call, sequences, packed};
   Rounding out = rounding_of(spec.output.value_or(spec.dtype));
+  /// Of the weights: tensor cores take them in the type of V. In f32 they are as they were.
+  Rounding weight = spec.dtype == DType::f32 ? Rounding{0, 0} : rounding_of(spec.dtype);
 };
 
 /// One row of Q, K or V.
@@ -97,7 +99,7 @@ class Worker {
     }
     double summing = g(static_cast<double>(sequence_->k_len) + 8);
     bounds_.lse[at] = weighted + summing + 2 * u * std::fabs(lse);
-    bound_row(at, lse, weighted + 2 * summing);
+    bound_row(at, lse, maximum, weighted + 2 * summing);
   }
 
   /// The attending pairs of a row with their scores and errors; returns the maximum.
@@ -140,13 +142,17 @@ class Worker {
 
   /// O is a mean of rows of V, and of 0 where there is a sink: however far the weights are off, it
   /// stays between them.
-  void bound_row(std::int64_t at, double lse, double common) {
+  void bound_row(std::int64_t at, double lse, double maximum, double common) {
     const int width = problem_.spec.value_dim;
     const bool sink = problem_.pattern.weights.sink != ir::no_node;
     double* bound = bounds_.o.data() + at * width;
     const double* o = problem_.reference.o.data() + at * width;
+    const Rounding& weight = problem_.weight;
+    const double tiny = weight.tiny * std::exp(maximum - lse);  // weights are stored as p / p_max
     low_.assign(width, sink ? 0 : infinity);
     high_.assign(width, sink ? 0 : -infinity);
+    rounded_.assign(width, 0);
+    squares_.assign(width, 0);
     for (const Pair& pair : pairs_) {
       const double p = std::exp(pair.score - lse);
       const Row v = row_of(problem_.args.v, site_.g, sequence_->k_start + pair.key);
@@ -154,13 +160,17 @@ class Worker {
         low_[i] = std::min(low_[i], v[i]);
         high_[i] = std::max(high_[i], v[i]);
         if (p > 0) bound[i] += p * (pair.error + common) * std::fabs(v[i]);
+        const double rounded = (p * weight.unit + tiny) * std::fabs(v[i]);
+        rounded_[i] += rounded;
+        squares_[i] += rounded * rounded;
       }
     }
     const Rounding& out = problem_.out;
     for (int i = 0; i < width; ++i) {
       const double summing = 2 * g(static_cast<double>(sequence_->k_len) + 8);
       const double largest = std::max(std::fabs(low_[i]), std::fabs(high_[i]));
-      bound[i] = std::min(bound[i], high_[i] - low_[i] + summing * largest);
+      bound[i] = std::min(bound[i], high_[i] - low_[i] + summing * largest) +
+                 std::min(rounded_[i], 6 * std::sqrt(squares_[i]));
       bound[i] += out.unit * (std::fabs(o[i]) + bound[i]) + out.tiny;
     }
   }
@@ -177,7 +187,8 @@ class Worker {
   const ir::Sequence* sequence_ = nullptr;
   ir::Site site_;
   std::vector<Pair> pairs_;
-  std::vector<double> low_, high_;  ///< of the live values of each column
+  std::vector<double> low_, high_;         ///< of the live values of each column
+  std::vector<double> rounded_, squares_;  ///< what the rounding of each weight may add to it
 };
 
 }  // namespace

@@ -56,7 +56,7 @@ void add_passes(const plan::Plan& plan, Report& report) {
   for (const plan::Pass& pass : plan.passes) {
     Cost cost = cost_of(plan, pass);
     const plan::Schedule& schedule = pass.schedule;
-    Json json = {{"pass", plan::name_of(pass.kind)}, {"machine", pass.machine},
+    Json json = {{"pass", plan::name_of(pass.kind)}, {"machine", plan::name_of(pass.machine)},
                  {"tile_q", schedule.tile_q},        {"tile_k", schedule.tile_k},
                  {"warps", schedule.warps},          {"stages", schedule.stages},
                  {"shared_bytes", pass.shared_bytes}};

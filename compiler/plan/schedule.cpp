@@ -1,0 +1,200 @@
+#include "compiler/plan/schedule.h"
+
+#include "lacuna/error.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace lacuna::plan {
+namespace {
+
+constexpr int max_registers = 255, warp_size = 32;
+
+int padded(int columns) {
+  return (columns + 15) / 16 * 16;
+}
+
+/// Rows of 16 that a warp multiplies at once.
+int m_tiles(const Schedule& s) {
+  return s.tile_q / (16 * s.warps);
+}
+
+// What templates/machine/fma.cuh keeps; generated code asserts that both agree.
+int fma_shared_bytes(const Spec& spec, const Schedule& s) {
+  const int stride = std::max(spec.head_dim, spec.value_dim) + 4;
+  return 4 * (s.tile_q * stride + s.tile_k * stride + s.tile_q * (s.tile_k + 4));
+}
+// What templates/machine/sm80.cuh keeps.
+int sm80_shared_bytes(const Spec& spec, const Schedule& s) {
+  const int q = padded(spec.head_dim), widest = std::max(q, padded(spec.value_dim));
+  return 2 * (s.tile_q * q + s.stages * s.tile_k * widest);
+}
+
+Needs fma_needs(const Spec& spec, const Schedule& s) {
+  const int rows = s.tile_q / (4 * s.warps), keys = s.tile_k / 8;
+  return {fma_shared_bytes(spec, s), rows * (spec.value_dim / 8 + keys + 8) + 4 * keys + 48};
+}
+Needs sm80_needs(const Spec& spec, const Schedule& s) {
+  // Sums of O, scores, the state of rows, fragments of Q, and what addresses take.
+  const int of_m_tile = spec.value_dim / 2 + s.tile_k / 2 + 8 + 4;
+  return {sm80_shared_bytes(spec, s), m_tiles(s) * of_m_tile + 52};
+}
+
+/// Whether tiles are divided as the machine divides them; "" or what is wrong.
+std::string misshapen(Machine machine, const Schedule& s) {
+  const int row_unit = machine == Machine::fma ? 4 : 16,
+            key_unit = machine == Machine::fma ? 8 : 16;
+  if (s.warps < 1 || s.warps > 16)
+    return fmt::format("{} warps; a CTA has 1 to 16 of them here", s.warps);
+  if (s.tile_q < 1 || s.tile_q % (row_unit * s.warps) != 0)
+    return fmt::format("{} queries are not a multiple of {} for each of {} warps", s.tile_q,
+                       row_unit, s.warps);
+  if (s.tile_k < 1 || s.tile_k % key_unit != 0)
+    return fmt::format("{} keys are not a multiple of {}", s.tile_k, key_unit);
+  const int most = machine == Machine::fma ? 1 : 8, least = machine == Machine::fma ? 1 : 2;
+  if (s.stages < least || s.stages > most)
+    return fmt::format(
+        "{} stages; machine/{} takes {}", s.stages, name_of(machine),
+        least == most ? fmt::format("{}", least) : fmt::format("{} to {}", least, most));
+  return "";
+}
+
+std::vector<Schedule> candidates(Machine machine) {
+  std::vector<Schedule> all;
+  if (machine == Machine::fma) {
+    for (const int tile_q : {64, 32, 16})
+      for (const int tile_k : {32, 16, 8})
+        for (const int warps : {4, 2, 1}) all.push_back({tile_q, tile_k, warps, 1});
+    return all;
+  }
+  for (const int warps : {4, 8, 2, 1})
+    for (const int m : {1, 2})
+      for (const int tile_k : {64, 32, 128, 16})
+        for (const int stages : {2, 4})
+          if (16 * m * warps <= 128) all.push_back({16 * m * warps, tile_k, warps, stages});
+  return all;
+}
+
+/// How many CTAs an SM holds.
+int occupancy(const Needs& needs, const Schedule& s, const ArchRow& sm) {
+  const int threads = s.warps * warp_size;
+  const int registers = (needs.registers + 7) / 8 * 8 * threads;
+  return std::min({sm.shared_per_sm / (needs.shared_bytes + sm.shared_reserved),
+                   sm.registers_per_sm / registers, sm.threads_per_sm / threads});
+}
+
+/// Cycles that one warp keeps each unit of its quarter of an SM busy with a FULL tile.
+struct Busy {
+  double issue = 0, tensor = 0, shared = 0;
+};
+Busy busy_fma(const Spec& spec, const Schedule& s) {
+  const double rows = s.tile_q / (4.0 * s.warps), keys = s.tile_k / 8.0, scores = rows * keys;
+  const double depth = spec.head_dim + spec.value_dim;
+  return {.issue = scores * (depth + 6) + 80, .shared = 4 * (depth * (rows + keys) / 4)};
+}
+Busy busy_sm80(const Spec& spec, const Schedule& s, const ArchRow& sm) {
+  const int m = m_tiles(s), d = padded(spec.head_dim) / 16, v = (spec.value_dim + 15) / 16;
+  const double products = 2.0 * m * (s.tile_k / 16) * (d + v);
+  const double loads = d * (m + s.tile_k / 16.0) + v * s.tile_k / 16.0;
+  const double copies = s.tile_k * (d + v) * 2.0 / (warp_size * s.warps);  // 16 bytes a lane
+  const double scores = m * s.tile_k / 2.0, rows = 2.0 * m;
+  return {.issue = 4.5 * scores + 14 * rows + 1.2 * (products + loads) + 3 * copies + 60,
+          .tensor = products * sm.product_cycles,
+          .shared = 4 * (4 * loads + 4 * copies)};  // four quarters share one port
+}
+
+}  // namespace
+
+std::string_view name_of(Machine machine) {
+  constexpr std::string_view names[] = {"fma", "sm80"};
+  return names[static_cast<int>(machine)];
+}
+
+Machine machine_of(DType dtype) {
+  return dtype == DType::f32 ? Machine::fma : Machine::sm80;
+}
+
+std::string Schedule::name() const {
+  return fmt::format("{}x{}w{}s{}", tile_q, tile_k, warps, stages);
+}
+
+Schedule parse_schedule(std::string_view text) {
+  Schedule s;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  bool well = true;
+  const auto number = [&](int& to, char before) {
+    if (before != 0) well = well && at != end && *at++ == before;
+    if (!well) return;
+    const auto [stop, error] = std::from_chars(at, end, to);
+    well = error == std::errc{} && to > 0 && to <= 4096;
+    at = stop;
+  };
+  number(s.tile_q, 0);
+  number(s.tile_k, 'x');
+  number(s.warps, 'w');
+  number(s.stages, 's');
+  if (!well || at != end)
+    throw Error(ErrorKind::argument,
+                fmt::format("'{}' is not a schedule; write it like 128x64w4s2: queries x keys of a "
+                            "tile, warps, stages",
+                            text));
+  return s;
+}
+
+Needs needs(Machine machine, const Spec& spec, const Schedule& schedule) {
+  return machine == Machine::fma ? fma_needs(spec, schedule) : sm80_needs(spec, schedule);
+}
+
+std::string illegal(Machine machine, const Spec& spec, const Schedule& schedule, const Arch& arch) {
+  if (std::string wrong = misshapen(machine, schedule); !wrong.empty()) return wrong;
+  const Needs need = needs(machine, spec, schedule);
+  const ArchRow& sm = row(arch);
+  if (need.shared_bytes > sm.shared_per_block)
+    return fmt::format("it needs {} bytes of shared memory; {} has {}", need.shared_bytes,
+                       arch.name(), sm.shared_per_block);
+  const int available =
+      std::min(max_registers, sm.registers_per_sm / (schedule.warps * warp_size) / 8 * 8);
+  if (need.registers > available)
+    return fmt::format("it needs about {} registers a thread; {} threads have {} each",
+                       need.registers, schedule.warps * warp_size, available);
+  return "";
+}
+
+double cycles_per_score(Machine machine, const Spec& spec, const Schedule& schedule,
+                        const Arch& arch) {
+  const ArchRow& sm = row(arch);
+  const Busy busy =
+      machine == Machine::fma ? busy_fma(spec, schedule) : busy_sm80(spec, schedule, sm);
+  const int ctas = std::max(1, occupancy(needs(machine, spec, schedule), schedule, sm));
+  // Warps that share a quarter of an SM hide each other's waiting: with one alone the units take
+  // turns, with many the busiest sets the pace. Two barriers a tile, and the copies that were asked
+  // for late, cost latency.
+  const double warps = ctas * schedule.warps / 4.0;
+  const double most = std::max({busy.issue, busy.tensor, busy.shared});
+  const double rest = busy.issue + busy.tensor + busy.shared - most;
+  const double latency = schedule.stages > 2 ? 80 : 200;
+  const double cycles = most + (rest + latency) / std::max(1.0, warps);
+  const double few = warps < 1 ? 1 / warps : 1;  // quarters that stand idle
+  return few * cycles * schedule.warps / 4.0 / (double(schedule.tile_q) * schedule.tile_k);
+}
+
+std::vector<Schedule> schedules(Machine machine, const Spec& spec, const Arch& arch) {
+  std::vector<std::pair<double, Schedule>> ranked;
+  for (const Schedule& s : candidates(machine))
+    if (illegal(machine, spec, s, arch).empty())
+      ranked.emplace_back(cycles_per_score(machine, spec, s, arch), s);
+  std::stable_sort(ranked.begin(), ranked.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<Schedule> all;
+  for (const auto& [cost, schedule] : ranked) all.push_back(schedule);
+  if (all.empty())
+    throw Error(ErrorKind::unsupported,
+                fmt::format("no schedule of machine/{} fits head_dim {} and value_dim {} on {}",
+                            name_of(machine), spec.head_dim, spec.value_dim, arch.name()));
+  return all;
+}
+
+}  // namespace lacuna::plan

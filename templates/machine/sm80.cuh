@@ -1,0 +1,275 @@
+// Products of tiles on tensor cores: mma.sync m16n8k16 of f16 or bf16 with f32 sums, which every
+// GPU since sm_80 has. Tiles come by cp.async into swizzled shared memory and from there by
+// ldmatrix; a warp owns tile_q / warps rows, 16 of them to an mma, and the weights stay in the
+// registers where the scores were: the accumulators of two 8-key products are the left operand of
+// one 16-key product.
+#pragma once
+#include "tensor.cuh"
+
+namespace lacuna {
+
+// ---- Copies to shared memory that finish later, in groups. Volatile and clobbering memory: their
+// order with barriers is what makes them right. ----
+LACUNA_DEVICE void copy_async(u32 to, u64 from, bool present) {
+  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(to), "l"(from),
+               "r"(present ? 16 : 0)  // what is not read is filled with zeros
+               : "memory");
+}
+LACUNA_DEVICE void commit_copies() {
+  asm volatile("cp.async.commit_group;" ::: "memory");
+}
+// Waits for this thread's groups except the newest `pending`.
+template <int pending>
+LACUNA_DEVICE void wait_copies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
+}
+LACUNA_DEVICE void store_shared(u32 to, U4 value) {
+  asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(to), "r"(value.x), "r"(value.y),
+               "r"(value.z), "r"(value.w)
+               : "memory");
+}
+
+// ---- Four 8x8 matrices; lane l gives the address of row l % 8 of matrix l / 8. ----
+LACUNA_DEVICE U4 load_matrices(u32 from) {
+  U4 r;
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(r.x), "=r"(r.y), "=r"(r.z), "=r"(r.w)
+               : "r"(from)
+               : "memory");
+  return r;
+}
+LACUNA_DEVICE U4 load_transposed(u32 from) {
+  U4 r;
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(r.x), "=r"(r.y), "=r"(r.z), "=r"(r.w)
+               : "r"(from)
+               : "memory");
+  return r;
+}
+// Two of them, of the lanes 0 to 15.
+LACUNA_DEVICE U2 load_two_transposed(u32 from) {
+  U2 r;
+  asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0, %1}, [%2];"
+               : "=r"(r.x), "=r"(r.y)
+               : "r"(from)
+               : "memory");
+  return r;
+}
+
+// What a storage type brings to the tensor cores: c += a b, and two weights in one register.
+template <class Storage>
+struct Operand;
+template <>
+struct Operand<F16> {
+  LACUNA_MEMBER static u32 pack(float lo, float hi) { return f16x2_of(lo, hi); }
+  LACUNA_MEMBER static void multiply(float& c0, float& c1, float& c2, float& c3, const U4& a,
+                                     u32 b0, u32 b1) {
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+        "{%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(c0), "+f"(c1), "+f"(c2), "+f"(c3)
+        : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "r"(b0), "r"(b1));
+  }
+};
+template <>
+struct Operand<BF16> {
+  LACUNA_MEMBER static u32 pack(float lo, float hi) { return bf16x2_of(lo, hi); }
+  LACUNA_MEMBER static void multiply(float& c0, float& c1, float& c2, float& c3, const U4& a,
+                                     u32 b0, u32 b1) {
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+        "{%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(c0), "+f"(c1), "+f"(c2), "+f"(c3)
+        : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "r"(b0), "r"(b1));
+  }
+};
+
+// A tile of 16-bit elements in shared memory: slabs of 64, 32 or 16 columns, rows of a slab behind
+// one another, and the 16-byte chunks of a row permuted by the row, so that the 8 rows that
+// ldmatrix reads together, and those that 8 lanes copy, lie in different banks. It is what TMA
+// calls the 128-, 64- and 32-byte swizzle. The tile begins on 128 bytes.
+template <int wanted, int count>
+struct TileLayout {
+  static constexpr int columns = (wanted + 15) / 16 * 16;
+  static constexpr int slab = columns % 64 == 0 ? 64 : columns % 32 == 0 ? 32 : 16;
+  static constexpr int pitch = slab * 2, slab_bytes = count * pitch, bytes = count * columns * 2;
+  static constexpr int chunks = columns / 8, slab_chunks = slab / 8;
+
+  // Chunk `chunk` < slab_chunks of a row.
+  LACUNA_MEMBER static u32 offset(int row, int chunk) {
+    const int turn = slab == 64 ? row & 7 : slab == 32 ? row >> 1 & 3 : row >> 2 & 1;
+    return (u32)(row * pitch + ((chunk ^ turn) << 4));
+  }
+  // From the address of chunk 0 or 1 of a row to that 2 k chunks further: the permutation is an
+  // exclusive or of address bits.
+  LACUNA_MEMBER static u32 advance(u32 address, int k) {
+    constexpr int pairs = slab_chunks / 2;
+    return (address ^ (u32)(k % pairs << 5)) + (u32)(k / pairs * slab_bytes);
+  }
+};
+
+template <class Config>
+struct Sm80 {
+  using In = typename Config::In;
+  using Product = Operand<In>;
+  static constexpr int m_tiles = Config::tile_q / Config::warps / 16;
+  static constexpr int rows = 2 * m_tiles;              // of a lane
+  static constexpr int keys = Config::tile_k / 4;       // of a lane
+  static constexpr int values = Config::value_dim / 4;  // columns of O of a lane
+  static constexpr int run = 2;                         // of which so many stand side by side
+  static constexpr int row_lanes = 4;                   // lanes that share a row
+  static constexpr int stages = Config::stages;
+  static constexpr int threads = Config::warps * 32;
+  using Q = TileLayout<Config::head_dim, Config::tile_q>;
+  using K = TileLayout<Config::head_dim, Config::tile_k>;
+  using V = TileLayout<Config::value_dim, Config::tile_k>;
+  static constexpr int slot_bytes = K::bytes > V::bytes ? K::bytes : V::bytes;
+  static_assert(Config::tile_q % (Config::warps * 16) == 0 && Config::tile_k % 16 == 0,
+                "tiles consist of whole products");
+
+  struct LACUNA_ALIGN(128) Shared {
+    u8 q[Q::bytes];
+    u8 ring[stages][slot_bytes];
+  };
+  LACUNA_MEMBER static u32 queries(const Shared& shared) { return shared_address(shared.q); }
+  LACUNA_MEMBER static u32 slot(const Shared& shared, int index) {
+    return shared_address(shared.ring) + (u32)(index * slot_bytes);
+  }
+
+  LACUNA_MEMBER static int first_row() { return (int)warp_index() * (m_tiles * 16); }
+  LACUNA_MEMBER static int row(int i) {
+    return first_row() + i / 2 * 16 + i % 2 * 8 + (int)lane_index() / 4;
+  }
+  LACUNA_MEMBER static int key(int j) { return j / 2 * 8 + (int)lane_index() % 4 * 2 + j % 2; }
+  LACUNA_MEMBER static int column(int c) { return key(c); }
+
+  LACUNA_MEMBER static void commit() { commit_copies(); }
+  template <int pending>
+  LACUNA_MEMBER static void wait() {
+    wait_copies<pending>();
+  }
+
+  // Rows [0, count) of a matrix, `depth` columns wide, as a tile at `to`; rows that `present`
+  // denies become 0 and are never read, whatever they hold. Every thread keeps its chunk of a row
+  // and goes down by whole multiples of rows.
+  template <int depth, int count, class Present>
+  LACUNA_MEMBER static void load(u32 to, u64 from, s64 row_stride, const Present& present) {
+    using Layout = TileLayout<depth, count>;
+    constexpr int lanes = round_to_power(Layout::chunks);  // that share a row
+    constexpr int step = threads / lanes, passes = (count + step - 1) / step;
+    static_assert(threads % lanes == 0, "a row's chunks are spread over threads");
+    const int first = (int)thread_index() / lanes, chunk = (int)thread_index() % lanes;
+    const bool inside = chunk * 8 < depth;
+    if (lanes != Layout::chunks && chunk >= Layout::chunks) return;
+    from += (u64)((first * row_stride + chunk * 8) * 2);
+    to += (u32)(chunk / Layout::slab_chunks * Layout::slab_bytes);
+    const u64 down = (u64)(row_stride * (step * 2));
+    if (Config::aligned) {
+      LACUNA_UNROLL
+      for (int i = 0; i < passes; ++i, from += down) {
+        const int r = first + i * step;
+        if (step * passes != count && r >= count) break;
+        copy_async(to + Layout::offset(r, chunk % Layout::slab_chunks), from, inside && present(r));
+      }
+    } else {
+      LACUNA_NOUNROLL
+      for (int r = first; r < count; r += step, from += down) {
+        U4 x = {0, 0, 0, 0};
+        if (inside && present(r)) x = gather(from);
+        store_shared(to + Layout::offset(r, chunk % Layout::slab_chunks), x);
+      }
+    }
+  }
+  LACUNA_MEMBER static constexpr int round_to_power(int n) {
+    int power = 1;
+    while (power < n) power *= 2;
+    return power;
+  }
+  LACUNA_MEMBER static U4 gather(u64 from) {
+    u32 word[4];
+    LACUNA_UNROLL
+    for (int i = 0; i < 4; ++i)
+      word[i] = (u32)load_global<u16>(from + i * 4) | (u32)load_global<u16>(from + i * 4 + 2) << 16;
+    return {word[0], word[1], word[2], word[3]};
+  }
+
+  template <int n>
+  LACUNA_MEMBER static void multiply(float (&c)[rows][n], int i, int j, const U4& a, u32 b0,
+                                     u32 b1) {
+    Product::multiply(c[2 * i][2 * j], c[2 * i][2 * j + 1], c[2 * i + 1][2 * j],
+                      c[2 * i + 1][2 * j + 1], a, b0, b1);
+  }
+
+  // dot[i][j] = q_row(i) . k_key(j)
+  LACUNA_MEMBER static void scores(float (&dot)[rows][keys], const Shared& shared, int at) {
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      LACUNA_UNROLL
+      for (int j = 0; j < keys; ++j) dot[i][j] = 0;
+    }
+    const int lane = (int)lane_index();
+    const u32 q = queries(shared) + Q::offset(first_row() + lane % 16, lane / 16);
+    const u32 k = slot(shared, at) + K::offset(lane % 8 + lane / 16 * 8, lane / 8 % 2);
+    LACUNA_UNROLL
+    for (int d = 0; d < K::columns / 16; ++d) {
+      U4 a[m_tiles];
+      LACUNA_UNROLL
+      for (int i = 0; i < m_tiles; ++i) a[i] = load_matrices(Q::advance(q, d) + i * 16 * Q::pitch);
+      LACUNA_UNROLL
+      for (int j = 0; j < Config::tile_k / 16; ++j) {
+        const U4 b = load_matrices(K::advance(k, d) + j * 16 * K::pitch);
+        LACUNA_UNROLL
+        for (int i = 0; i < m_tiles; ++i) {
+          multiply(dot, i, 2 * j, a[i], b.x, b.y);
+          multiply(dot, i, 2 * j + 1, a[i], b.z, b.w);
+        }
+      }
+    }
+  }
+
+  // o[i][c] += Σ_k p[i][k] v[k][column(c)], p rounded to the type of V.
+  LACUNA_MEMBER static void accumulate(float (&o)[rows][values], const float (&p)[rows][keys],
+                                       Shared& shared, int at) {
+    const int lane = (int)lane_index();
+    const u32 v = slot(shared, at) + V::offset(lane % 16, lane / 16);
+    LACUNA_UNROLL
+    for (int k = 0; k < Config::tile_k / 16; ++k) {
+      U4 a[m_tiles];
+      LACUNA_UNROLL
+      for (int i = 0; i < m_tiles; ++i) {
+        const float(&upper)[keys] = p[2 * i], (&lower)[keys] = p[2 * i + 1];
+        a[i] = {Product::pack(upper[4 * k], upper[4 * k + 1]),
+                Product::pack(lower[4 * k], lower[4 * k + 1]),
+                Product::pack(upper[4 * k + 2], upper[4 * k + 3]),
+                Product::pack(lower[4 * k + 2], lower[4 * k + 3])};
+      }
+      LACUNA_UNROLL
+      for (int j = 0; j < Config::value_dim / 16; ++j) {
+        const U4 b = load_transposed(V::advance(v, j) + k * 16 * V::pitch);
+        LACUNA_UNROLL
+        for (int i = 0; i < m_tiles; ++i) {
+          multiply(o, i, 2 * j, a[i], b.x, b.y);
+          multiply(o, i, 2 * j + 1, a[i], b.z, b.w);
+        }
+      }
+      if (Config::value_dim % 16 != 0) {
+        constexpr int last = Config::value_dim / 16;
+        const U2 b = load_two_transposed(V::advance(v, last) + k * 16 * V::pitch);
+        LACUNA_UNROLL
+        for (int i = 0; i < m_tiles; ++i) multiply(o, i, 2 * last, a[i], b.x, b.y);
+      }
+    }
+  }
+
+  // Reductions over the lanes that share a row.
+  LACUNA_MEMBER static float row_max(float x) {
+    x = max_f32(x, shuffle_xor(x, 1));
+    return max_f32(x, shuffle_xor(x, 2));
+  }
+  LACUNA_MEMBER static float row_sum(float x) {
+    x += shuffle_xor(x, 1);
+    return x + shuffle_xor(x, 2);
+  }
+};
+
+}  // namespace lacuna
