@@ -24,7 +24,9 @@ def nvrtc_places():
     named = os.environ.get("LACUNA_NVRTC")
     if named:
         return [named]
-    wheels = [os.path.join(path, "nvidia", part, "lib") for path in sys.path for part in ("cu13", "cuda_nvrtc")]
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    packages = sys.path + glob.glob(os.path.join(root, ".venv/lib/python3*/site-packages"))
+    wheels = [os.path.join(path, "nvidia", part, "lib") for path in packages for part in ("cu13", "cuda_nvrtc")]
     toolkits = sorted(glob.glob("/usr/local/cuda*/lib64") + glob.glob("/usr/local/cuda*/lib"), reverse=True)
     return [os.path.join(folder, f"libnvrtc.so.{major}") for folder in wheels + toolkits for major in (13, 12)]
 

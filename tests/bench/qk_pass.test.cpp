@@ -3,7 +3,7 @@
 #include "lacuna/error.hpp"
 
 #include "runtime/compiler.h"
-#include "runtime/device.h"
+#include "runtime/host/host_device.h"
 #include "tests/catch.h"
 #include "tests/runtime/random.h"
 
@@ -42,17 +42,29 @@ std::shared_ptr<const Compiler> nvrtc() {
   }
 }
 
-codegen::Source source_of(const Variant& variant, const std::string& entry) {
+/// A text that stands once in the kernels, and what stands there instead.
+struct Edit {
+  std::string from, to;
+};
+
+codegen::Source source_of(const Variant& variant, const std::string& entry, const Edit& edit = {}) {
   std::ifstream file("bench/probe/qk_pass.cu");
   REQUIRE(file);
   std::ostringstream text;
   text << fmt::format("#define HEAD_DIM {}\n#define M_TILES {}\n#define WARPS {}\n",
                       variant.head_dim, variant.m_tiles, variant.warps)
        << file.rdbuf();
+  std::string source = text.str();
+  if (!edit.from.empty()) {
+    const std::size_t at = source.find(edit.from);
+    REQUIRE(at != source.npos);
+    REQUIRE(source.find(edit.from, at + 1) == source.npos);
+    source.replace(at, edit.from.size(), edit.to);
+  }
   const int stages = 3 * 64 * variant.head_dim * 2;
   return {.name = "qk_pass.cu",
           .entry = entry,
-          .text = text.str(),
+          .text = source,
           .threads = variant.warps * 32,
           .shared_bytes = std::max(stages, variant.tile_q() * variant.head_dim * 2),
           .param_bytes = sizeof(Params)};
@@ -94,7 +106,8 @@ struct Expected {
   std::vector<std::uint32_t> hits, seen;
 };
 
-Case random_case(std::mt19937& random, const Variant& variant) {
+/// `sparse`: most rows have no hit, so that hits are alone in their tiles.
+Case random_case(std::mt19937& random, const Variant& variant, bool sparse) {
   Case c{variant, 1 + static_cast<int>(random() % 2),
          variant.tile_q() * (1 + static_cast<int>(random() % 2)), static_cast<int>(random() % 2)};
   const std::size_t count = static_cast<std::size_t>(c.heads * c.rows);
@@ -111,7 +124,9 @@ Case random_case(std::mt19937& random, const Variant& variant) {
         c.score(head, query, static_cast<int>(random() % static_cast<unsigned>(c.keys_of(query))));
     const float choices[] = {any, best + 1.0f / 128, -1e4f, 1e4f};
     const unsigned kind = random() % 64;
-    c.gate.push_back(kind < std::size(choices) ? choices[kind] : best);
+    c.gate.push_back(sparse && random() % 8      ? 1e4f
+                     : kind < std::size(choices) ? choices[kind]
+                                                 : best);
   }
   return c;
 }
@@ -183,27 +198,77 @@ Expected run(const Kernel& kernel, Case& c) {
 
 }  // namespace
 
+namespace {
+
+/// With every check there is and copies early and late, or without: what a GPU does not forgive.
+std::shared_ptr<const Device> device(bool checked) {
+  return host::open_host(
+      {.checks = checked ? host::Checks::all() : host::Checks{}, .every_order = checked});
+}
+
+/// What is wrong with a kernel on that case: a fault that the device finds, or values; "" if
+/// nothing.
+std::string wrong(const Compiler& compiler, const Device& device, const std::string& entry, Case& c,
+                  const Edit& edit = {}) {
+  const auto kernel =
+      device.load(compiler.compile(source_of(c.variant, entry, edit), {.arch = {80}}));
+  const Expected expected = work_out(c);
+  try {
+    const Expected got = run(*kernel, c);
+    if (entry == "row_max") return got.top == expected.top ? "" : "row maxima";
+    return got.hits != expected.hits ? "hits" : got.seen != expected.seen ? "what was seen" : "";
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+}  // namespace
+
 TEST_CASE("the probe's passes give the row maximum and the hits above a gate, exactly") {
   const auto compiler = nvrtc();
   if (!compiler) return;
-  const auto device = open_host();
   const unsigned seed = test::fresh_seed();
   INFO("LACUNA_SEED=" << seed);
   std::mt19937 random(seed);
-  for (const Variant& variant : variants) {
-    INFO("D=" << variant.head_dim << " M_TILES=" << variant.m_tiles << " WARPS=" << variant.warps);
-    const auto load = [&](const std::string& entry) {
-      return device->load(compiler->compile(source_of(variant, entry), {.arch = {80}}));
-    };
-    const auto row_max = load("row_max"), gate_hits = load("gate_hits");
-    for (int round = 0; round < 2; ++round) {
-      Case c = random_case(random, variant);
-      INFO("heads=" << c.heads << " rows=" << c.rows << " causal=" << c.causal);
-      const Expected expected = work_out(c);
-      const Expected tops = run(*row_max, c), hits = run(*gate_hits, c);
-      REQUIRE(tops.top == expected.top);
-      REQUIRE(hits.hits == expected.hits);
-      REQUIRE(hits.seen == expected.seen);
+  for (const Variant& variant : variants)
+    for (const bool checked : {false, true}) {
+      Case c = random_case(random, variant, random() % 2);
+      INFO("D=" << variant.head_dim << " M_TILES=" << variant.m_tiles << " WARPS=" << variant.warps
+                << " heads=" << c.heads << " rows=" << c.rows << " causal=" << c.causal
+                << (checked ? ", checked" : ""));
+      CHECK(wrong(*compiler, *device(checked), "row_max", c) == "");
+      CHECK(wrong(*compiler, *device(checked), "gate_hits", c) == "");
     }
+}
+
+TEST_CASE("a mistake in the probe's passes is noticed") {
+  const auto compiler = nvrtc();
+  if (!compiler) return;
+  const unsigned seed = test::fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  std::mt19937 random(seed);
+  Case c = random_case(random, variants[0], true);
+  while (!c.causal || c.heads == 1 || c.rows == c.variant.tile_q())
+    c = random_case(random, variants[0], true);
+  const struct {
+    const char* entry;
+    Edit edit;
+  } mistakes[] = {
+      {"row_max", {"    wait<1>();\n    __syncthreads();", "    wait<2>();\n    __syncthreads();"}},
+      {"row_max", {"    wait<1>();\n    __syncthreads();", "    wait<1>();"}},
+      {"row_max", {"  wait<0>();\n  __syncthreads();", "  __syncthreads();"}},
+      {"row_max", {"load(tile + 2, writing)", "load(tile + 1, writing)"}},
+      {"row_max", {"if (p.causal) mask_later_keys", "if (false) mask_later_keys"}},
+      {"row_max",
+       {"f * 8 + at.lane % 4 * 2 + e % 2 > row", "f * 8 + at.lane % 4 * 2 + e % 2 >= row"}},
+      {"row_max", {"(p.causal ? at.first_query + tile_q : p.rows)", "(p.rows + tile_k)"}},
+      {"gate_hits", {"bits(2)) & bits(3)", "bits(2))"}},
+      {"gate_hits", {"all = and3(all, below[m][f - 1], below[m][f])", "all = all & below[m][f]"}},
+      {"gate_hits", {"(int)below[m][f] >= 0", "(int)below[m][f] > 0"}},
+  };
+  for (const auto& [entry, edit] : mistakes) {
+    const std::string noticed = wrong(*compiler, *device(true), entry, c, edit);
+    INFO(edit.from << " -> " << edit.to << ": " << noticed);
+    CHECK(noticed != "");
   }
 }
