@@ -16,14 +16,14 @@ Cell& Cells::paged(std::uint64_t index) {
 }
 
 Cell* Cells::split(Cell& cell) {
-  auto bytes = std::make_unique<std::array<Cell, 4>>();
-  for (Cell& byte : *bytes) {
-    byte = cell;
-    byte.many = nullptr;
-    if (cell.many != nullptr) std::copy_n(cell.many, warps_, grow(byte));
+  auto quarters = std::make_unique<std::array<Cell, 4>>();
+  for (Cell& quarter : *quarters) {
+    quarter = cell;
+    quarter.many = nullptr;
+    if (cell.many != nullptr) std::copy_n(cell.many, warps_, grow(quarter));
   }
-  bytes_.push_back(std::move(bytes));
-  return cell.split = bytes_.back()->data();
+  quarters_.push_back(std::move(quarters));
+  return cell.quarters = quarters_.back()->data();
 }
 
 Visit* Cells::grow(Cell& cell) {

@@ -1,4 +1,5 @@
-// The shadow of memory: for every four bytes, who wrote them last and who has read them since.
+// The shadow of memory: who wrote last and who has read since, for every 16 bytes, or for fewer
+// where those have been accessed in part.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -20,26 +21,28 @@ struct Visit {
 constexpr std::uint8_t plain = 1, strong = 2, updating = 4;
 
 struct Cell {
-  Visit write, read;        ///< `read` holds updates by atomics, too
-  std::uint32_t stamp = 0;  ///< of the step that wrote
-  bool updated = false;     ///< an atomic is among the visits
-  Visit* many = nullptr;    ///< by warp, where others than that of `read` have come
-  Cell* split = nullptr;    ///< of each byte, where it has been accessed in part
+  Visit write, read;         ///< `read` holds updates by atomics, too
+  std::uint32_t stamp = 0;   ///< of the step that wrote
+  bool updated = false;      ///< an atomic is among the visits
+  Visit* many = nullptr;     ///< by warp, where others than that of `read` have come
+  Cell* quarters = nullptr;  ///< in its stead, once it has been accessed in part
 };
+
+constexpr std::uint32_t cell_bytes = 16;
 
 /// Cells of one state space: a window that begins at 0, or pages of global memory.
 class Cells {
  public:
   /// `bytes` 0: made as they are visited.
   Cells(std::uint64_t bytes, int warps)
-      : warps_(static_cast<std::size_t>(warps)), window_((bytes + 3) / 4) {}
+      : warps_(static_cast<std::size_t>(warps)), window_((bytes + cell_bytes - 1) / cell_bytes) {}
 
-  /// By address / 4.
+  /// By address / cell_bytes.
   Cell& operator[](std::uint64_t index) {
     if (index < window_.size()) return window_[index];
     return paged(index);
   }
-  Cell* bytes_of(Cell& cell) { return cell.split != nullptr ? cell.split : split(cell); }
+  Cell* quarters_of(Cell& cell) { return cell.quarters != nullptr ? cell.quarters : split(cell); }
   /// Where a warp's visit is written down.
   Visit& visit_of(Cell& cell, std::uint8_t warp) {
     if (cell.read.clock == 0 || cell.read.warp == warp) return cell.read;
@@ -61,7 +64,7 @@ class Cells {
   std::unordered_map<std::uint64_t, std::unique_ptr<Page>> pages_;
   std::uint64_t last_page_ = ~std::uint64_t{0};
   Page* last_ = nullptr;
-  std::vector<std::unique_ptr<std::array<Cell, 4>>> bytes_;
+  std::vector<std::unique_ptr<std::array<Cell, 4>>> quarters_;
   std::vector<std::unique_ptr<Visit[]>> visits_;
 };
 

@@ -139,7 +139,7 @@ class Checker final : public Observer {
   void land(const std::vector<Copies::Copy>& copies) {
     if (races_)
       for (const Copies::Copy& copy : copies)
-        races_->arrive(copy.warp, copy.lane, copy.at, copy.to, copy.bytes);
+        races_->land(copy.warp, copy.lane, copy.at, copy.to, copy.bytes);
   }
 
   Checks checks_;

@@ -135,33 +135,43 @@ void Races::touch(const Step& step, const Touch& touch) {
       rest &= rest - 1;
     }
     if (access.collective) now.lanes = step.lanes;
-    for (std::uint64_t at = begin; at < end; at = (at | 3) + 1) {
-      Cell& cell = cells[at / 4];
-      if (cell.split == nullptr && at % 4 == 0 && end - at >= 4) {
-        now.bytes = 4;
-        visit(cells, cell, now, at);
-        continue;
-      }
-      now.bytes = 1;
-      Cell* each = cells.bytes_of(cell);
-      for (std::uint64_t b = at; b < end && b / 4 == at / 4; ++b) visit(cells, each[b % 4], now, b);
-    }
+    now.begin = begin;
+    now.end = end;
+    for (std::uint64_t cell = begin / cell_bytes; cell * cell_bytes < end; ++cell)
+      enter(cells, cells[cell], now, cell * cell_bytes, cell_bytes);
   }
 }
 
-void Races::arrive(int warp, int lane, std::uint32_t instruction, std::uint64_t at,
-                   std::uint32_t bytes) {
+void Races::enter(Cells& cells, Cell& cell, Now& now, std::uint64_t address, std::uint32_t bytes) {
+  if (cell.quarters == nullptr && now.begin <= address && address + bytes <= now.end) {
+    now.bytes = bytes;
+    return visit(cells, cell, now, address);
+  }
+  Cell* quarters = cells.quarters_of(cell);
+  const std::uint32_t size = bytes / 4;
+  for (int k = 0; k < 4; ++k, address += size)
+    if (address < now.end && now.begin < address + size)
+      enter(cells, quarters[k], now, address, size);
+}
+
+void Races::settle(Cell& cell, const Visit& write, std::uint64_t address, std::uint32_t size,
+                   std::uint64_t begin, std::uint64_t end) {
+  if (address >= end || begin >= address + size) return;
+  if (cell.quarters == nullptr && begin <= address && address + size <= end) {
+    cell.write = write;
+    return shared.forget(cell);
+  }
+  Cell* quarters = shared.quarters_of(cell);
+  for (std::uint32_t k = 0; k < 4; ++k)
+    settle(quarters[k], write, address + k * (size / 4), size / 4, begin, end);
+}
+
+void Races::land(int warp, int lane, std::uint32_t instruction, std::uint64_t at,
+                 std::uint32_t bytes) {
   const Visit write{clocks.now(warp), 1u << lane, instruction, static_cast<std::uint8_t>(warp),
                     plain};
-  const auto settle = [&](Cell& cell) {
-    cell.write = write;
-    shared.forget(cell);
-  };
-  for (std::uint64_t index = at / 4; index < (at + bytes) / 4; ++index) {
-    Cell& cell = shared[index];
-    settle(cell);
-    for (int k = 0; k < 4 && cell.split != nullptr; ++k) settle(cell.split[k]);
-  }
+  const std::uint64_t first = at / cell_bytes * cell_bytes;  // a copy lies in one cell
+  settle(shared[at / cell_bytes], write, first, cell_bytes, at, at + bytes);
 }
 
 }  // namespace lacuna::runtime::host

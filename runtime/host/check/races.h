@@ -21,7 +21,7 @@ class Races {
 
   void touch(const Step& step, const Touch& touch);
   /// A copy's bytes arrive: a write by the lane that waited for it.
-  void arrive(int warp, int lane, std::uint32_t instruction, std::uint64_t at, std::uint32_t bytes);
+  void land(int warp, int lane, std::uint32_t instruction, std::uint64_t at, std::uint32_t bytes);
 
   Clocks clocks;
   Cells shared;
@@ -34,12 +34,17 @@ class Races {
     int lane = 0;             ///< for the report, and for values
     std::uint32_t lanes = 0;  ///< that do it together
     std::uint32_t clock = 0, at = 0;
-    std::uint32_t bytes = 4;  ///< of the cell
+    std::uint64_t begin = 0, end = 0;
+    std::uint32_t bytes = 0;  ///< of the cell
     std::uint8_t kind = plain;
     bool reads = false, writes = false;
   };
 
+  /// The parts of a cell of `bytes` from `address` that the access covers.
+  void enter(Cells& cells, Cell& cell, Now& now, std::uint64_t address, std::uint32_t bytes);
   void visit(Cells& cells, Cell& cell, const Now& now, std::uint64_t address);
+  void settle(Cell& cell, const Visit& write, std::uint64_t address, std::uint32_t size,
+              std::uint64_t begin, std::uint64_t end);
   void check_write(const Cell& cell, const Now& now, std::uint64_t address);
   void check_visits(const Cells& cells, const Cell& cell, const Now& now, std::uint64_t address,
                     std::uint8_t kinds);

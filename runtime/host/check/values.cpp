@@ -91,7 +91,7 @@ Values::Parts Values::parts_of(const File& file, NamedOperand operand) const {
   return parts;
 }
 
-std::uint32_t Values::undefined(const File& file, NamedOperand operand) const {
+inline std::uint32_t Values::undefined(const File& file, NamedOperand operand) const {
   if (operand.kind == Kind::pred) return file.predicates[operand.index & ~negated_bit];
   const std::uint32_t* parts = file.parts.data() + std::size_t{operand.index} * 2;
   std::uint32_t lanes = parts[0];
@@ -109,9 +109,13 @@ void Values::check_guard(const Warp& warp, const Instruction& at) const {
 }
 
 void Values::check_read(const Step& step, int operand) const {
+  const std::uint32_t lanes =
+      undefined(files_[step.warp.index], step.what.reads[operand]) & step.lanes;
+  if (lanes != 0) report(step, operand, lanes);
+}
+
+void Values::report(const Step& step, int operand, std::uint32_t lanes) const {
   const NamedOperand& read = step.what.reads[operand];
-  const std::uint32_t lanes = undefined(files_[step.warp.index], read) & step.lanes;
-  if (lanes == 0) return;
   report_fault(step.warp, step.at, std::countr_zero(lanes),
                is_address(step, operand) ? "uninitialised address: its register has no value"
                : read.kind == Kind::pred

@@ -34,6 +34,7 @@ class Values {
   std::uint32_t undefined(const File& file, NamedOperand operand) const;
   void check_guard(const Warp& warp, const Instruction& at) const;
   void check_read(const Step& step, int operand) const;
+  [[noreturn]] void report(const Step& step, int operand, std::uint32_t lanes) const;
   void shuffle(const Step& step);
   void combine(const Step& step);
   void load(const Step& step, const Touch& touch, int lane);
