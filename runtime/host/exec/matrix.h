@@ -37,17 +37,24 @@ template <class E>
 struct Halves {
   __m512 part[parts<E>];
 };
-/// The first and the second element of each of 16 registers.
+/// The first and the second element of each of 16 lanes' registers.
 template <class E>
-LACUNA_INLINE Halves<E> expand(__m512i x) {
-  if constexpr (std::is_same_v<E, tf32>) {
-    return {{_mm512_castsi512_ps(_mm512_and_si512(x, _mm512_set1_epi32(-0x2000)))}};
-  } else if constexpr (std::is_same_v<E, bf16>) {
-    return {{_mm512_castsi512_ps(_mm512_slli_epi32(x, 16)),
-             _mm512_castsi512_ps(_mm512_and_si512(x, _mm512_set1_epi32(-0x10000)))}};
+LACUNA_INLINE Halves<E> expand(const u32* from) {
+  if constexpr (std::is_same_v<E, f16>) {
+    const auto* halves = reinterpret_cast<const __m256i*>(from);
+    const __m512 low = _mm512_cvtph_ps(_mm256_load_si256(halves));
+    const __m512 high = _mm512_cvtph_ps(_mm256_load_si256(halves + 1));
+    const __m512i first =
+        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const __m512i second = _mm512_add_epi32(first, _mm512_set1_epi32(1));
+    return {{_mm512_permutex2var_ps(low, first, high), _mm512_permutex2var_ps(low, second, high)}};
   } else {
-    return {{_mm512_cvtph_ps(_mm512_cvtepi32_epi16(x)),
-             _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(x, 16)))}};
+    const __m512i x = _mm512_load_si512(from);
+    if constexpr (std::is_same_v<E, tf32>)
+      return {{_mm512_castsi512_ps(_mm512_and_si512(x, _mm512_set1_epi32(-0x2000)))}};
+    else
+      return {{_mm512_castsi512_ps(_mm512_slli_epi32(x, 16)),
+               _mm512_castsi512_ps(_mm512_and_si512(x, _mm512_set1_epi32(-0x10000)))}};
   }
 }
 
@@ -80,9 +87,8 @@ LACUNA_INLINE void multiply_add(const Fragments<E, blocks>& f) {
   for (int block = 0; block < blocks; ++block) {
     Halves<E> a[2][2], b[2];
     for (int h = 0; h < 2; ++h) {
-      b[h] = expand<E>(_mm512_load_si512(f.b[block] + 16 * h));
-      for (int half = 0; half < 2; ++half)
-        a[half][h] = expand<E>(_mm512_load_si512(f.a[2 * block + half] + 16 * h));
+      b[h] = expand<E>(f.b[block] + 16 * h);
+      for (int half = 0; half < 2; ++half) a[half][h] = expand<E>(f.a[2 * block + half] + 16 * h);
     }
     multiply_column<E, 0>(a, b, c);
     multiply_column<E, 1>(a, b, c);
