@@ -77,7 +77,7 @@ def forward_row(backend, engine, case, problems):
     qkv = tensors(backend, case)
     program = program_of(engine, backend, case)
     functions = {"lacuna": lambda: program.forward(*qkv), **backend.peers(*qkv, case["causal"])}
-    row = dict(case, times=timing.race(backend.clock, functions))
+    row = dict(case, plan=program.explain(), times=timing.race(backend.clock, functions))
     reference = Reference(backend, case, qkv)
     for name, times in row["times"].items():
         if "median_ms" in times:
