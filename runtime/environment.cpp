@@ -107,6 +107,7 @@ EngineOptions EngineOptions::from_environment() {
   options.shared_cache_dirs = split(value_of("LACUNA_CACHE_PATH"));
   read_bytes("LACUNA_CACHE_BYTES", options.cache_bytes);
   read_number("LACUNA_THREADS", "a number of threads, 0 for all cores", options.threads);
+  options.schedule = value_of("LACUNA_SCHEDULE");
   read_choice("LACUNA_VALIDATE", switches, options.validate);
   read_choice("LACUNA_CHECK_MEMORY", switches, options.check_memory);
   bool log = false;

@@ -85,6 +85,9 @@ struct EngineOptions {
   std::filesystem::path cache_dir;            ///< empty: no disk cache
   std::vector<std::filesystem::path> shared_cache_dirs;  ///< read-only, after cache_dir
   std::uint64_t cache_bytes = std::uint64_t{1} << 30;
+  /// Tiles of every pass by name, "128x64w4s2" (queries x keys, warps, stages), instead of the model's choice; what is
+  /// not legal for a spec is an Error{unsupported} that names the limit. Empty: the model chooses.
+  std::string schedule;
   int threads = 0;                            ///< of the host device; 0: all cores
   bool validate = false;                      ///< check values in device memory before a launch (always on for the host device)
   /// The host device looks for uninitialised values, races and missing waits in every kernel: it runs each launch four
@@ -93,7 +96,7 @@ struct EngineOptions {
   std::function<void(std::string_view)> log;  ///< one line per event, from the thread that caused it; empty: silent
 
   /// The defaults, with LACUNA_DEVICE, LACUNA_COMPILER, LACUNA_NVRTC, LACUNA_LLVM, LACUNA_CACHE_DIR (empty: off),
-  /// LACUNA_CACHE_PATH (shared, ':'-separated), LACUNA_CACHE_BYTES, LACUNA_THREADS, LACUNA_VALIDATE, LACUNA_CHECK_MEMORY,
+  /// LACUNA_CACHE_PATH (shared, ':'-separated), LACUNA_CACHE_BYTES, LACUNA_SCHEDULE, LACUNA_THREADS, LACUNA_VALIDATE, LACUNA_CHECK_MEMORY,
   /// LACUNA_LOG=1 applied.
   /// The only reader of the environment. cache_dir defaults to $XDG_CACHE_HOME/lacuna, then ~/.cache/lacuna.
   static EngineOptions from_environment();

@@ -62,14 +62,19 @@ void EngineFlags::add_to(CLI::App& command) {
             "where to run (default: LACUNA_DEVICE, then a GPU if any)");
   add_value(command, "--compiler", compiler, "auto|nvrtc|llvm",
             "what compiles (default: LACUNA_COMPILER, then nvrtc on cuda and llvm on host)");
-  command.add_flag("--check-memory", check_memory,
-                   "report uninitialised values, races and missing waits; on the host device, slow");
+  add_value(
+      command, "--schedule", schedule, "128x64w4s2",
+      "tiles of queries x keys, warps, stages (default: what a model of the GPU ranks first)");
+  command.add_flag(
+      "--check-memory", check_memory,
+      "report uninitialised values, races and missing waits; on the host device, slow");
 }
 
 EngineOptions EngineFlags::options() const {
   EngineOptions options = EngineOptions::from_environment();
   if (!device.empty()) options.device = parse_device(device);
   if (!compiler.empty()) options.compiler = parse_compiler(compiler);
+  if (!schedule.empty()) options.schedule = schedule;
   options.check_memory |= check_memory;
   // A cache that does not work costs every later run its compile time; nothing else says so.
   options.log = [](std::string_view event) {

@@ -20,9 +20,9 @@ struct PatternFlags {
   Pattern parse(std::string_view text) const;
 };
 
-/// --device, --compiler and --check-memory over what the environment says.
+/// --device, --compiler, --schedule and --check-memory over what the environment says.
 struct EngineFlags {
-  std::string device, compiler;
+  std::string device, compiler, schedule;
   bool check_memory = false;
 
   void add_to(CLI::App& command);

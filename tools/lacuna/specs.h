@@ -10,7 +10,7 @@ namespace lacuna::tool {
 
 /// The flags of a plan that is made for no call in particular, and on no device.
 struct SpecFlags {
-  std::string shape, dtype = "bf16", output, arch = "sm_90", lengths = "uniform";
+  std::string shape, dtype = "bf16", output, arch = "sm_90", lengths = "uniform", schedule;
   std::vector<std::string> storage;
   bool lse = false, checked = false;
 
