@@ -74,7 +74,8 @@ Values::Values(const Cta& cta)
              std::vector<std::uint8_t>(std::size_t{cta.local_bytes} * warp_size, 1)) {
   const Program& program = *cta.program;
   File file{.parts = std::vector<std::uint32_t>(std::size_t{program.slots} * 2 + 4, ~0u),
-            .predicates = std::vector<std::uint32_t>(program.predicates + std::size_t{1}, ~0u)};
+            .predicates = std::vector<std::uint32_t>(program.predicates + std::size_t{1}, ~0u),
+            .settled = std::vector<Settled>(program.code.size())};
   for (const Constant& constant : program.constants)
     std::fill_n(file.parts.begin() + std::ptrdiff_t{constant.slot} * 2, constant.wide ? 4 : 2, 0u);
   for (const SpecialSlot& special : program.specials)
@@ -146,10 +147,14 @@ void Values::combine(const Step& step) {
 
 void Values::before(const Step& step) {
   check_guard(step.warp, step.at);
-  carries_ = step.what.flow != Flow::computes || step.what.access_count != 0;
-  if (carries_) next_ = {};
   const Watched& what = step.what;
-  const File& file = files_[step.warp.index];
+  File& file = files_[step.warp.index];
+  const Window window = what.access_count == 0 ? Window::global : what.accesses[0].window;
+  carries_ = what.flow != Flow::computes || window == Window::local || window == Window::generic;
+  settled_ = &file.settled[static_cast<std::size_t>(&step.at - cta_.program->code.data())];
+  is_settled_ = settled_->age == file.age && (step.lanes & ~settled_->lanes) == 0;
+  if (carries_) next_ = {};
+  if (is_settled_) return;
   switch (what.flow) {
     case Flow::computes: {
       const bool spills = what.access_count == 1 && what.accesses[0].window == Window::local &&
@@ -196,11 +201,14 @@ void Values::before(const Step& step) {
 }
 
 void Values::after(const Step& step) {
+  if (is_settled_ && !carries_) return;
   File& file = files_[step.warp.index];
+  std::uint32_t undefined = 0;
   for (int k = 0; k < step.what.write_count; ++k) {
     const NamedOperand& write = step.what.writes[k];
-    const auto set = [&](std::uint32_t& lanes, std::uint32_t undefined) {
-      lanes = (lanes & ~step.lanes) | (undefined & step.lanes);
+    const auto set = [&](std::uint32_t& lanes, std::uint32_t next) {
+      lanes = (lanes & ~step.lanes) | (next & step.lanes);
+      undefined |= next & step.lanes;
     };
     if (write.kind == Kind::pred) {
       set(file.predicates[write.index], carries_ ? next_[k][0] : 0);
@@ -210,6 +218,12 @@ void Values::after(const Step& step) {
     for (int p = 0; p < (write.kind == Kind::b64 ? 4 : 2); ++p)
       set(parts[p], carries_ ? next_[k][p] : 0);
   }
+  // One of two operands may be undefined, and another be taken next time.
+  const bool lasts = step.what.flow == Flow::computes || step.what.flow == Flow::copies;
+  if (undefined != 0)
+    ++file.age;
+  else if (lasts)
+    *settled_ = {file.age, (settled_->age == file.age ? settled_->lanes : 0) | step.lanes};
 }
 
 void Values::define_shared(std::uint64_t at, std::uint32_t bytes) {
@@ -250,8 +264,13 @@ void Values::store(const Step& step, const Touch& touch, int lane) {
 
 void Values::touch(const Step& step, const Touch& touch) {
   if (touch.window != Window::shared && touch.window != Window::local) return;
-  if (touch.access.use != Use::write)
-    each_lane(touch.lanes, [&](int lane) { load(step, touch, lane); });
+  if (touch.access.use != Use::write) {
+    std::uint64_t last = ~std::uint64_t{0};
+    each_lane(touch.lanes, [&](int lane) {
+      if (touch.window == Window::local || touch.at[lane] != last) load(step, touch, lane);
+      last = touch.at[lane];
+    });
+  }
   if (touch.access.use != Use::read)
     each_lane(touch.lanes, [&](int lane) { store(step, touch, lane); });
 }

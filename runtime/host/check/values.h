@@ -26,8 +26,15 @@ class Values {
  private:
   /// Lanes in which 16 bits of a register are undefined: a 32-bit slot has two such parts.
   using Parts = std::array<std::uint32_t, 4>;
+  /// Lanes for which an instruction has been seen to read and write defined values alone, since the
+  /// last time that its warp wrote an undefined one.
+  struct Settled {
+    std::uint32_t age = 0, lanes = 0;
+  };
   struct File {
     std::vector<std::uint32_t> parts, predicates;
+    std::vector<Settled> settled;  ///< by instruction
+    std::uint32_t age = 1;         ///< counts what made an undefined value
   };
 
   Parts parts_of(const File& file, NamedOperand operand) const;
@@ -44,7 +51,9 @@ class Values {
   std::vector<File> files_;                       ///< by warp
   std::vector<std::uint8_t> shared_;              ///< by byte; 1: undefined
   std::vector<std::vector<std::uint8_t>> local_;  ///< by warp, each lane's bytes
-  bool carries_ = false;         ///< the step may write what is undefined: next_ says
+  bool carries_ = false;        ///< the step may write what is undefined: next_ says
+  Settled* settled_ = nullptr;  ///< of the step
+  bool is_settled_ = false;
   std::array<Parts, 4> next_{};  ///< what the registers that the step writes will be
 };
 

@@ -84,6 +84,21 @@ TEST_CASE("an undefined value may be carried on, selected away and packed") {
   }
 }
 
+TEST_CASE("a register that loses its value is noticed however often it had one") {
+  // %r2 has a value in three rounds and not in the fourth, but where lanes keep theirs.
+  const auto kernel = [](std::string_view guard) {
+    return checked(fmt::format(R"(
+      mov.u32 %r2, 1; mov.u32 %r3, 0; setp.lt.u32 %p5, %r0, 16;
+    $L: add.u32 %r4, %r2, 1; setp.eq.u32 %p1, %r3, 2; and.pred %p1, %p1, %p5; @%p1 mov.u32 %r2, %r51;
+      add.u32 %r3, %r3, 1; setp.lt.u32 %p2, %r3, 4; {}@%p2 bra $L;)",
+                               guard),
+                   32);
+  };
+  CHECK(kernel("").find("device: uninitialised register: source 1 has no value (kernel 'k', CTA 0, "
+                        "warp 0, lane 0, ptx line 18: add.u32 %r4, %r2, 1)") == 0);
+  CHECK(kernel("@%p1 mov.u32 %r2, 5; ") == "");
+}
+
 TEST_CASE("a byte of shared memory that was never written is reported where it is read") {
   CHECK(checked("st.shared.u32 [%r1], 3; ld.shared.u32 %r2, [%r1];", 1) == "");
   CHECK(checked("cvt.u16.u32 %h1, %r0; st.shared.u16 [%r1+4], %h1;\nld.shared.u32 %r2, [%r1+4];",
