@@ -23,6 +23,9 @@ constexpr int max_threads_per_cta = 1024;
 constexpr int max_dynamic_shared = 1 << 24;
 constexpr std::uint64_t max_blocks = 0x7fffffff;
 constexpr std::size_t allocation_alignment = 256;  // as cudaMalloc's
+// The same on every machine, so that the same call takes the same route; few, so that small calls
+// are split.
+constexpr int usual_multiprocessors = 16;
 
 class HostKernel final : public Kernel {
  public:
@@ -151,6 +154,7 @@ class HostDevice final : public Device {
                        options_.checks.any() ? ", checking memory" : "");
   }
   plan::Arch arch() const override { return {}; }
+  int multiprocessors() const override { return usual_multiprocessors; }
   Format format() const override { return Format::ptx; }
 
   std::shared_ptr<const Kernel> load(const Artifact& artifact) const override {
@@ -162,7 +166,8 @@ class HostDevice final : public Device {
     const ptx::Function& entry = find_entry(*module, artifact.entry);
     Program program = decode(module, entry, table(options_.isa), options_.contract);
     check_facts(artifact, entry, program);
-    if (options_.observe || options_.seed != 0) watch(program, table(options_.isa));
+    if (options_.observe || options_.seed != 0 || options_.every_order)
+      watch(program, table(options_.isa));
     return std::make_shared<HostKernel>(std::move(program), artifact, options_);
   }
 

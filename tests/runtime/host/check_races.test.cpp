@@ -83,6 +83,24 @@ TEST_CASE("lanes of one warp want a bar.warp.sync between") {
   CHECK(checked(halves(16), 32).find("no bar.warp.sync orders them") != std::string::npos);
 }
 
+TEST_CASE(
+    "lanes that went apart are in order when they have met again, not when they run together") {
+  const auto kernel = [](std::string_view meet) {
+    return fmt::format(R"(
+      mad.lo.u32 %r2, %r0, 4, %r1; setp.lt.u32 %p1, %r0, 16; @%p1 bra $LOW;
+      st.shared.u32 [%r2], %r0; bra.uni $MEET;
+    $LOW: mov.u32 %r5, 3;
+    $MEET: {}
+      @%p1 ld.shared.u32 %r4, [%r2+64];)",
+                       meet);
+  };
+  Checked scene{.threads = 32};
+  scene.checks.values = false;  // the lower lanes may come first
+  CHECK(scene.report(kernel("")).find("no bar.warp.sync orders them") != std::string::npos);
+  CHECK(scene.report(kernel("bar.warp.sync -1;")) == "");
+  CHECK(checked(kernel("bar.warp.sync -1;"), 32) == "");
+}
+
 TEST_CASE("lanes of one instruction may write one word if they write one value") {
   CHECK(checked("mov.u32 %r2, 5; st.shared.u32 [%r1], %r2;", 32) == "");
   CHECK(checked("st.shared.u32 [%r1], %r0;", 32) ==
