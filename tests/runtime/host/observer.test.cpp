@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <map>
 #include <set>
 
 namespace lacuna::runtime::host::test {
@@ -50,6 +51,45 @@ std::vector<std::string> diary_of(std::string_view body, int threads) {
 }
 
 }  // namespace
+
+TEST_CASE("every row names what it reads, writes and touches") {
+  for (Isa isa : present_isas()) {
+    std::map<std::pair<Handler, std::uint8_t>, const Row*> first;
+    for (const Row* row : table(isa).rows()) {
+      INFO(row->name);
+      const Row& same = *first.emplace(std::pair(row->run, row->code), row).first->second;
+      // Decoding adds instructions of which only handler and code are known.
+      if (same.shape == row->shape)
+        for (int k = 0; k < 4; ++k)
+          if (row->src[k] != Kind::immediate) CHECK(same.src[k] == row->src[k]);
+      Instruction at;
+      at.count = row->count;
+      at.run = row->run;
+      at.code = row->code;
+      for (std::uint16_t k = 0; k < 10; ++k) at.src[k] = static_cast<std::uint16_t>(100 + k);
+      for (std::uint16_t k = 0; k < 4; ++k) at.dst[k] = static_cast<std::uint16_t>(200 + k);
+      const Watched what = name_operands(*row, at, row->name);
+      CHECK(what.row == row);
+      const std::string_view name = row->name;
+      const bool touches = name.starts_with("ld") || name.starts_with("st.") ||
+                           name.starts_with("stmatrix") || name.starts_with("atom.") ||
+                           name.starts_with("red.") || name.find(".shared.global") != name.npos;
+      if (touches) CHECK(what.access_count == (name.starts_with("cp.") ? 2 : 1));
+      for (int k = 0; k < what.access_count; ++k) {
+        const Access& access = what.accesses[k];
+        CHECK(access.bytes() >= 1);
+        CHECK(access.bytes() <= 16);
+        if (name.find(".shared") != name.npos && !access.asynchronous)
+          CHECK(access.window == Window::shared);
+        if (name.find(".v4.f32") != name.npos) CHECK(access.bytes() == 16);
+      }
+      for (int k = 0; k < what.write_count; ++k) CHECK(what.writes[k].index >= 200);
+      for (int k = 0; k < what.read_count; ++k) CHECK(what.reads[k].index < 200);
+      if (name.starts_with("mma.")) CHECK(what.read_count + what.write_count >= 7);
+      if (name.starts_with("ld")) CHECK(what.write_count == row->count);
+    }
+  }
+}
 
 TEST_CASE("an observer is told of every access with its lanes' addresses") {
   CHECK(diary_of(R"(
