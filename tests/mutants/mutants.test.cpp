@@ -1,0 +1,131 @@
+// Bugs seeded into the real kernels, one at a time: each is noticed, by its results or by a check
+// of the host device. The kernels as they are pass both.
+#include "tests/mutants/mutants.h"
+
+#include "runtime/engine.h"
+#include "runtime/host/host_device.h"
+#include "tests/catch.h"
+#include "tests/conformance/compare.h"
+#include "tests/fuzz/random.h"
+#include "tests/mutants/cases.h"
+#include "tests/mutants/seeded.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <iostream>
+
+namespace {
+
+using namespace lacuna;
+using runtime::host::HostOptions;
+
+/// How reports begin, and what the table of mutants calls them.
+constexpr std::array<std::array<std::string_view, 2>, 10> reports = {{
+    {"race: ", "race"},
+    {"copy in flight: ", "copy in flight"},
+    {"uninitialised ", "uninitialised"},
+    {"out-of-bounds ", "out-of-bounds"},
+    {"misaligned ", "misaligned"},
+    {"divergent barrier: ", "divergent barrier"},
+    {"warp synchronisation that cannot complete: ", "absent lanes"},
+    {"the instruction needs all lanes ", "absent lanes"},
+    {"deadlock: ", "deadlock"},
+    {"order: ", "order"},
+}};
+
+/// What a run ended with: "" where its results agree with the reference; "value"; or a check.
+struct Outcome {
+  std::string caught, text;
+};
+
+std::shared_ptr<const runtime::Device> device(bool checking) {
+  HostOptions options;
+  options.instruction_limit = 20'000'000;  // a loop without an end is a report, too
+  if (checking) options.checks = runtime::host::Checks::all();
+  options.every_order = checking;
+  return runtime::host::open_host(options);
+}
+
+std::shared_ptr<const runtime::Planned> planned(const tests::Case& which, plan::Arch arch) {
+  const plan::Facts facts{.arch = arch, .schedule = plan::parse_schedule(which.schedule)};
+  return std::make_shared<const runtime::Planned>(runtime::Planned{
+      plan::plan(which.spec, facts), codegen::param_layout(which.spec.pattern.tree())});
+}
+
+Outcome run(const tests::Case& which, bool checking,
+            const std::shared_ptr<const runtime::Compiler>& compiler, fuzz::Random& random) {
+  const auto engine = runtime::make_engine({}, device(checking), compiler, {}, /*unchecked=*/true);
+  engine->plans.insert(planned(which, engine->device->arch()));
+  fuzz::OwnedCall call = tests::call_of(which, random);
+  try {
+    const std::string wrong = tests::run_and_compare(*engine, which.spec, call);
+    return {wrong.empty() ? "" : "value", wrong};
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::device)
+      throw std::runtime_error(std::string(error.what()) + error.log());
+    for (const auto& [begin, name] : reports)
+      if (std::string_view(error.what()).starts_with(begin))
+        return {std::string(name), error.what()};
+    return {"another report", error.what()};
+  }
+}
+
+/// clang, and NVRTC where it is found.
+std::vector<std::shared_ptr<const runtime::Compiler>> open_compilers() {
+  const EngineOptions named = EngineOptions::from_environment();
+  std::vector<std::shared_ptr<const runtime::Compiler>> all = {
+      runtime::open_llvm(named.llvm_library)};
+  try {
+    all.push_back(runtime::open_nvrtc(named.nvrtc_library));
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::unavailable) throw;
+    std::cerr << "mutants without nvrtc: " << error.what() << '\n';
+  }
+  return all;
+}
+const std::vector<std::shared_ptr<const runtime::Compiler>>& compilers() {
+  static const auto all = open_compilers();
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("the kernels that mutants are made of are right, and the checks are silent") {
+  const std::uint64_t seed = fuzz::fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  fuzz::Random random(seed);
+  for (const auto& inner : compilers())
+    for (const tests::Case& which : tests::cases()) {
+      const auto compiler = std::make_shared<tests::Seeded>(inner, nullptr);
+      for (const bool checking : {false, true}) {
+        INFO(inner->name() << ", " << which.name);
+        CHECK(run(which, checking, compiler, random).text == "");
+      }
+    }
+}
+
+TEST_CASE("every mutant is caught by value or by a check") {
+  const std::uint64_t seed = fuzz::fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  fuzz::Random random(seed);
+  constexpr int nvrtc_each = 4;  // of clang's mutants so many, to one of NVRTC
+  int number = 0;
+  fmt::print("{:<52} {:<10} {:<6} {:<18} {}\n", "mutant", "case", "by", "results", "checks");
+  for (const tests::Mutant& mutant : tests::mutants()) {
+    const std::size_t count = number++ % nvrtc_each == 0 ? compilers().size() : 1;
+    for (std::size_t c = 0; c < count; ++c) {
+      const auto compiler = std::make_shared<tests::Seeded>(compilers()[c], &mutant);
+      const tests::Case& which = tests::case_named(mutant.shape);
+      const Outcome plain = run(which, false, compiler, random);
+      const Outcome checked = run(which, true, compiler, random);
+      fmt::print("{:<52} {:<10} {:<6} {:<18} {}\n", mutant.name, mutant.shape, compiler->name(),
+                 plain.caught, checked.caught);
+      INFO(mutant.name << ", " << compiler->name() << "\nresults: " << plain.text
+                       << "\nchecks: " << checked.text);
+      // Without the checks, too, the host device reports some bugs.
+      CHECK((plain.caught == mutant.catcher ||
+             (checked.caught == mutant.catcher && mutant.catcher != "value")));
+    }
+  }
+}
