@@ -51,6 +51,7 @@ class Device {
   virtual DeviceKind kind() const = 0;
   virtual std::string description() const = 0;  ///< "cuda:0 NVIDIA H200 sm_90, driver 13.0" or "host: 2 threads, PTX executor"
   virtual plan::Arch arch() const = 0;          ///< what to compile for
+  virtual int multiprocessors() const { return 0; }  ///< that CTAs are spread over; 0: as many as its architecture's usual GPU
   virtual Format format() const = 0;            ///< what load prefers: cubin on cuda, ptx on host
   virtual int driver_version() const { return 0; }  ///< newest CUDA it runs, 13000 for 13.0; 0: no driver
   /// Throws Error{device}, "not warmed up", while the stream records a graph: to be asked before anything is compiled,
@@ -62,6 +63,10 @@ class Device {
   /// Memory for the command, the tests and checks; never used on a caller's launch path.
   virtual void* allocate(std::size_t bytes) const = 0;
   virtual void release(void* memory) const noexcept = 0;
+  /// Memory of a call, on its launch path: taken and given back in the order of the stream, also while that records a
+  /// graph. Nothing waits.
+  virtual void* allocate_ordered(std::size_t bytes, Stream) const { return allocate(bytes); }
+  virtual void release_ordered(void* memory, Stream) const noexcept { release(memory); }
   virtual void upload(void* to, const void* from, std::size_t bytes) const = 0;
   virtual void download(void* to, const void* from, std::size_t bytes) const = 0;
   virtual void synchronize(Stream stream) const = 0;

@@ -18,7 +18,9 @@ std::uint64_t number(std::string_view hex) {
 }
 
 std::shared_ptr<const Planned> make_plan(const EngineState& engine, const Spec& spec) {
-  const plan::Facts facts{.arch = engine.device->arch(), .checked = engine.checked};
+  const plan::Facts facts{.arch = engine.device->arch(),
+                    .multiprocessors = engine.device->multiprocessors(),
+                    .checked = engine.checked};
   plan::Plan plan = plan::plan(spec, facts);
   std::string_view digest = plan.digest;
   std::array numbers{number(digest.substr(0, 16)), number(digest.substr(16))};

@@ -3,38 +3,59 @@
 #include "compiler/plan/explain.h"
 #include "runtime/clock.h"
 #include "runtime/program_check.h"
+#include "runtime/workspace.h"
 
 namespace lacuna {
 namespace runtime {
 namespace {
 
-void launch(EngineState& engine, const Planned& planned, const Args& args, const ir::Call& call,
-            std::size_t pass, const plan::Grid& grid, Stream stream, Stages* stages) {
-  std::shared_ptr<const Kernel> kernel =
-      kernel_for(engine, planned, pass, variant_of(args), stream, stages);
+void launch(EngineState& engine, const Planned& planned, const plan::Pass& pass,
+            const Kernel& kernel, const Args& args, const ir::Call& call, const Splits& splits,
+            Stream stream, Stages* stages) {
+  const plan::Grid grid = plan::grid(pass, planned.plan.spec, call.shape, splits.count);
   std::optional<ReportBuffer> report;
   if (planned.plan.facts.checked) report.emplace(*engine.device);
-  Packed packed = pack(planned, args, call, grid.q_tiles, report ? report->memory() : nullptr);
+  Packed packed =
+      pack(planned, args, call, grid.q_tiles, report ? report->memory() : nullptr, splits);
   Clock clock;
-  kernel->launch({grid.blocks, packed.params, packed.slots, packed.regions, stream});
+  kernel.launch({grid.blocks, packed.params, packed.slots, packed.regions, stream});
   if (report) report->raise(planned.plan.spec.pattern.tree(), stream);
   if (stages) stages->launch += clock.milliseconds();
+}
+
+/// The kernels of a route, all of them before any is launched.
+std::vector<std::shared_ptr<const Kernel>> kernels_of(EngineState& engine, const Planned& planned,
+                                                      plan::Route route, plan::Variant variant,
+                                                      Stream stream, Stages* stages) {
+  std::vector<std::shared_ptr<const Kernel>> kernels;
+  for (const plan::Pass& pass : plan::passes_of(planned.plan, route)) {
+    const auto index = static_cast<std::size_t>(&pass - planned.plan.passes.data());
+    kernels.push_back(kernel_for(engine, planned, index, pass.varies() ? variant : plan::Variant{},
+                                 stream, stages));
+  }
+  return kernels;
 }
 
 }  // namespace
 
 void forward(EngineState& engine, const Planned& planned, const Args& args, Stream stream,
-             Stages* stages) {
+             Stages* stages, std::optional<plan::Route> wanted) {
   const plan::Plan& plan = planned.plan;
   ir::Call call = ir::bind(plan.spec, args);
   if (plan.facts.checked) {
     engine.device->require_no_capture(stream);
     check_values(*engine.device, plan.spec, args, call, stream);
   }
-  for (std::size_t pass = 0; pass < plan.passes.size(); ++pass) {
-    plan::Grid grid = plan::grid(plan.passes[pass], plan.spec, call.shape);
-    if (grid.blocks > 0) launch(engine, planned, args, call, pass, grid, stream, stages);
-  }
+  const plan::Route route = wanted ? *wanted : plan::route(plan, call.shape);
+  const plan::Pass& first = plan::passes_of(plan, route).front();
+  if (plan::grid(first, plan.spec, call.shape, route.splits).blocks == 0) return;
+  const auto kernels = kernels_of(engine, planned, route, variant_of(args), stream, stages);
+  const Workspace workspace(*engine.device, args.workspace,
+                            plan::workspace_bytes(plan, call.shape, route), stream);
+  const Splits splits{route.splits, workspace.view()};
+  for (std::size_t i = 0; i < kernels.size(); ++i)
+    launch(engine, planned, plan::passes_of(plan, route)[i], *kernels[i], args, call, splits, stream,
+           stages);
 }
 
 }  // namespace runtime
@@ -45,14 +66,15 @@ void Program::prepare() const {
   const plan::Plan& plan = state_->planned->plan;
   for (std::size_t pass = 0; pass < plan.passes.size(); ++pass) {
     for (plan::Variant variant : plan.variants) {
+      if (variant != plan::Variant{} && !plan.passes[pass].varies()) continue;
       runtime::kernel_for(*state_->engine, *state_->planned, pass, variant);
     }
   }
 }
 
-/// The forward passes there are keep everything in registers and shared memory.
-std::size_t Program::workspace(const Shape&) const {
-  return 0;
+std::size_t Program::workspace(const Shape& shape) const {
+  const plan::Plan& plan = state_->planned->plan;
+  return plan::workspace_bytes(plan, shape, plan::route(plan, shape));
 }
 
 void Program::forward(const Args& args, Stream stream) const {

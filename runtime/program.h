@@ -1,8 +1,10 @@
 #pragma once
 #include "compiler/ir/call.h"
+#include "compiler/plan/route.h"
 #include "runtime/engine.h"
 
 #include <cstddef>
+#include <optional>
 #include <vector>
 
 namespace lacuna {
@@ -15,17 +17,23 @@ struct Packed {
   std::vector<AddressSlot> slots;
   std::vector<Region> regions;
 };
+/// What the splits of the decode route leave for each other.
+struct Splits {
+  int count = 1;
+  TensorView parts = {};
+};
 /// `report` is the address of a Report, or null where the plan has no checks.
 Packed pack(const Planned& planned, const Args& args, const ir::Call& call, std::int32_t q_tiles,
-            void* report);
+            void* report, const Splits& splits = {});
 
 /// The kernel that this call may take: aligned where every row of Q, K, V and O starts on 16 bytes.
 plan::Variant variant_of(const Args& args);
 
-/// One call through all passes of the plan. Throws Error{argument} before anything is written, and
-/// after the launch where checks found a read outside a tensor.
+/// One call through the passes of its route, which the shape decides where none is given. Throws
+/// Error{argument} before anything is written, and after the launch where checks found a read
+/// outside a tensor.
 void forward(EngineState& engine, const Planned& planned, const Args& args, Stream stream,
-             Stages* stages = nullptr);
+             Stages* stages = nullptr, std::optional<plan::Route> route = {});
 
 }  // namespace runtime
 

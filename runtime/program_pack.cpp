@@ -44,7 +44,8 @@ IndexArg index(const TensorView& view) {
   return {0, view.strides[0]};
 }
 
-CallArg call_arg(const Spec& spec, const Args& args, const ir::Call& call, std::int32_t q_tiles) {
+CallArg call_arg(const Spec& spec, const Args& args, const ir::Call& call, std::int32_t q_tiles,
+                 int splits) {
   bool packed = spec.lengths == Lengths::packed;
   CallArg arg{};
   arg.q = matrix(args.q);
@@ -64,6 +65,7 @@ CallArg call_arg(const Spec& spec, const Args& args, const ir::Call& call, std::
   arg.offset = call.offset;
   arg.has_offset = call.has_offset;
   arg.scale = call.scale;
+  arg.splits = splits;
   return arg;
 }
 
@@ -112,17 +114,18 @@ bool rows_aligned(const TensorView& view) {
 }  // namespace
 
 Packed pack(const Planned& planned, const Args& args, const ir::Call& call, std::int32_t q_tiles,
-            void* report) {
+            void* report, const Splits& splits) {
   const Spec& spec = planned.plan.spec;
   const ir::Pattern& pattern = spec.pattern.tree();
   Packed packed;
   packed.params.resize(static_cast<std::size_t>(planned.layout.bytes));
-  packed.slots.reserve(9 + pattern.tensors.size());
-  packed.regions.reserve(9 + pattern.tensors.size());
+  packed.slots.reserve(10 + pattern.tensors.size());
+  packed.regions.reserve(10 + pattern.tensors.size());
   Packer packer(packed);
-  packer.write(0, call_arg(spec, args, call, q_tiles));
+  packer.write(0, call_arg(spec, args, call, q_tiles, splits.count));
   pack_addresses(packer, spec, args);
   if (report) packer.address(offsetof(CallArg, report), "report", view_of_report(report), true);
+  packer.address(offsetof(CallArg, parts), "workspace", splits.parts, true);
   std::size_t byte = static_cast<std::size_t>(planned.layout.params_at);
   for (std::uint32_t bits : call.params) {
     packer.write(byte, bits);
@@ -136,8 +139,8 @@ Packed pack(const Planned& planned, const Args& args, const ir::Call& call, std:
 }
 
 plan::Variant variant_of(const Args& args) {
-  return {.aligned = rows_aligned(args.q) && rows_aligned(args.k) &&
-                     rows_aligned(args.v) && rows_aligned(args.o)};
+  return {.aligned = rows_aligned(args.q) && rows_aligned(args.k) && rows_aligned(args.v) &&
+                     rows_aligned(args.o)};
 }
 
 }  // namespace lacuna::runtime

@@ -40,6 +40,7 @@ struct CallArg {
   MatrixArg q, k, v, o;
   MatrixArg lse;              ///< f32 [B,H,Nq]; data 0: not wanted
   unsigned long long report;  ///< a Report; only read by code compiled with checks
+  unsigned long long parts;   ///< what the splits of a row leave, as templates/parts.cuh lays it out
   IndexArg offsets;  ///< one per sequence; data 0: `offset` where has_offset, else k_len - q_len
   IndexArg q_lens, k_lens;  ///< padded: i32[B]; packed: cu_seqlens i32[S+1]
   int batch, heads, kv_heads;
@@ -47,7 +48,7 @@ struct CallArg {
   int q_tiles;        ///< tiles of query rows per head: of a sequence, or of all packed ones
   int offset, has_offset;
   float scale;
-  int reserved;
+  int splits;  ///< so many CTAs share the keys of a query tile
 };
 
 }  // namespace lacuna

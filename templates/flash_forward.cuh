@@ -1,9 +1,12 @@
 // O_i = Σ_j p_ij v_j,  p_i = softmax over the keys j that attend of  z_ij = score(scale q_i . k_j),
 // lse_i = log Σ_j e^z_ij. One CTA per tile of queries; it walks the tiles of keys that the
 // pattern's bands leave, tests elements only in PARTIAL tiles, and normalises once at the end
-// (FlashAttention, Dao et al. 2022).
+// (FlashAttention, Dao et al. 2022). Where queries are few, the visited tiles are split over
+// several CTAs, and combine.cuh merges what each found; with packed heads a tile holds the rows of
+// all heads that share K and V, which are then read once.
 #pragma once
 #include "lengths.cuh"
+#include "parts.cuh"
 #include "tiles/band.cuh"
 #include "weights/softmax.cuh"
 
@@ -18,11 +21,14 @@ struct FlashForward {
   // Operands, K and V by turns, take turns in `stages` slots of shared memory: so many are on their
   // way while one is used.
   static constexpr int stages = Machine::stages, ahead = stages - 1;
+  static constexpr bool packed_heads = Config::packed_heads;
 
   const Params& p;
   Shared& shared;
+  Rows<packed_heads> tile_rows;
   Place at;
   s32 row0;    // first row of the tile, within its sequence
+  s32 split;   // which part of the visited tiles is this CTA's
   s32 key0;    // first key of the first visited tile
   s32 tiles;   // visited
   int slot;    // of K of the tile at hand
@@ -31,15 +37,22 @@ struct FlashForward {
   float o[rows][values];
   Softmax state[rows];
 
-  LACUNA_MEMBER FlashForward(const Params& params, Shared& memory) : p(params), shared(memory) {}
+  LACUNA_MEMBER FlashForward(const Params& params, Shared& memory)
+      : p(params), shared(memory), tile_rows(params.call) {}
 
   LACUNA_MEMBER void run() {
-    if (!locate<Config::lengths, Config::tile_q>(p.call, block_index(), at, row0)) return;
+    u32 block = block_index();
+    if constexpr (Config::split) {
+      split = (s32)(block % (u32)p.call.splits);
+      block /= (u32)p.call.splits;
+    }
+    if (!locate<Config::lengths, Config::tile_q, packed_heads>(p.call, block, at, row0)) return;
     start();
-    const s32 last = min_of(row0 + Config::tile_q, at.q_len) - 1;  // last row that exists
+    // The last row that exists.
+    const s32 last = min_of(row0 + Config::tile_q, tile_rows.count(at.q_len)) - 1;
     if (last >= row0 && at.k_len > 0) {
-      Tile tile = {wrap_add(row0, at.offset),
-                   wrap_add(last, at.offset),
+      Tile tile = {wrap_add(tile_rows.query(row0), at.offset),
+                   wrap_add(tile_rows.query(last), at.offset),
                    at.k_len,
                    {0, at.k_len},
                    {0, at.k_len}};
@@ -48,16 +61,26 @@ struct FlashForward {
       key0 = tile.visit.begin / Config::tile_k * Config::tile_k;
       tiles =
           tile.visit.begin < tile.visit.end ? ceil_div(tile.visit.end - key0, Config::tile_k) : 0;
+      if constexpr (Config::split) take_part();
       walk(tile.full);
     }
-    store();
+    if constexpr (Config::split)
+      store_part();
+    else
+      store();
+  }
+
+  // Keeps this split's share of the visited tiles, which may be none.
+  LACUNA_MEMBER void take_part() {
+    const s32 each = tiles / p.call.splits, more = tiles % p.call.splits;
+    key0 += (split * each + min_of(split, more)) * Config::tile_k;
+    tiles = each + (split < more);
   }
 
   LACUNA_MEMBER void start() {
-    // A scale in the usual range becomes part of the exponential; others multiply every score.
-    const float scale = p.call.scale;
-    raw = Pattern::plain_score && scale > 0x1p-60f && scale < 0x1p60f;
-    unit = 1.4426950408889634f * (raw ? scale : 1.0f);
+    const ScoreUnit score = score_unit(Pattern::plain_score, p.call.scale);
+    raw = score.raw;
+    unit = score.orders;
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
       state[i].start(unit);
@@ -116,19 +139,30 @@ struct FlashForward {
     }
   }
 
-  // The address of a row; packed sequences share a batch axis of extent 1.
   template <class Storage>
   LACUNA_MEMBER u64 address_of(const MatrixArg& m, s64 h, s64 row) const {
-    const s64 b = Config::lengths == Lengths::packed ? 0 : at.b;
-    return m.data +
-           (u64)((b * m.batch + h * m.head + row * m.row) * (s64)sizeof(typename Storage::Raw));
+    return row_address<Storage, Config::lengths>(m, at, h, row);
   }
   LACUNA_MEMBER void load_queries() {
-    const s32 first = row0, count = at.q_len;
-    Machine::template load<Config::head_dim, Config::tile_q>(
-        Machine::queries(shared),
-        address_of<typename Config::In>(p.call.q, at.h, at.q_start + first), p.call.q.row,
-        [=](int r) { return first + r < count; });
+    const s32 first = row0, count = tile_rows.count(at.q_len);
+    const auto present = [=](int r) { return first + r < count; };
+    if constexpr (packed_heads) {
+      const FlashForward& pass = *this;
+      Machine::template gather<Config::head_dim, Config::tile_q>(
+          Machine::queries(shared),
+          [&](int r) {
+            const s32 row = first + r;
+            return pass.template address_of<typename Config::In>(
+                pass.p.call.q, pass.tile_rows.head(pass.at, row),
+                pass.at.q_start + pass.tile_rows.query(row));
+          },
+          present);
+    } else {
+      Machine::template load<Config::head_dim, Config::tile_q>(
+          Machine::queries(shared),
+          address_of<typename Config::In>(p.call.q, at.h, at.q_start + first), p.call.q.row,
+          present);
+    }
   }
   template <int depth>
   LACUNA_MEMBER void load_keys(const MatrixArg& m, s32 first, int to) {
@@ -157,8 +191,19 @@ struct FlashForward {
     Machine::accumulate(o, z, shared, v_slot);
   }
 
-  LACUNA_MEMBER bool exists(int i) const { return row0 + Machine::row(i) < at.q_len; }
-  LACUNA_MEMBER s32 query(int i) const { return wrap_add(row0 + Machine::row(i), at.offset); }
+  LACUNA_MEMBER s32 row(int i) const { return row0 + Machine::row(i); }
+  LACUNA_MEMBER bool exists(int i) const { return row(i) < tile_rows.count(at.q_len); }
+  LACUNA_MEMBER s32 query(int i) const { return wrap_add(tile_rows.query(row(i)), at.offset); }
+  // The place of a row: with packed heads each has its own head.
+  LACUNA_MEMBER decltype(auto) place(int i) const {
+    if constexpr (packed_heads) {
+      Place here = at;
+      here.h = tile_rows.head(at, row(i));
+      return here;
+    } else {
+      return (at);
+    }
+  }
 
   LACUNA_MEMBER void scale(float (&z)[rows][keys]) {
     LACUNA_UNROLL
@@ -180,12 +225,12 @@ struct FlashForward {
         const bool live = full                   ? exists(i)
                           : Pattern::rolled_mask ? (row >> j & 1) != 0
                                                  : attends(i, q, k);
-        z[i][j] = live ? Pattern::score(p, at, q, k, z[i][j]) : -infinity();
+        z[i][j] = live ? Pattern::score(p, place(i), q, k, z[i][j]) : -infinity();
       }
     }
   }
   LACUNA_MEMBER bool attends(int i, s32 q, s32 k) const {
-    return exists(i) && k < at.k_len && Pattern::attends(p, at, q, k);
+    return exists(i) && k < at.k_len && Pattern::attends(p, place(i), q, k);
   }
   // One bit for each key of a lane.
   LACUNA_MEMBER u32 live_keys(int i, s32 q, s32 first) const {
@@ -220,6 +265,26 @@ struct FlashForward {
     for (int i = 0; i < rows; ++i) {
       LACUNA_UNROLL
       for (int j = 0; j < keys; ++j) z[i][j] = state[i].weight(z[i][j]);
+    }
+  }
+
+  // What this split found of its rows, for combine.cuh.
+  LACUNA_MEMBER void store_part() {
+    const Parts<Config::lengths, Config::value_dim> parts(p.call);
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      const float total = Machine::row_sum(state[i].sum);
+      if (!exists(i)) continue;
+      const s64 to = parts.row(at, place(i).h, at.q_start + tile_rows.query(row(i)));
+      LACUNA_UNROLL
+      for (int c = 0; c < values; c += Machine::run) {
+        float x[Machine::run];
+        LACUNA_UNROLL
+        for (int e = 0; e < Machine::run; ++e) x[e] = o[i][c + e];
+        store_columns<F32, true>(parts.sums(split, to) + Machine::column(c) * 4, x);
+      }
+      if ((int)lane_index() % Machine::row_lanes == 0)
+        store_global(parts.state(split, to), F2{state[i].max, total});
     }
   }
 

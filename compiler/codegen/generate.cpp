@@ -88,6 +88,7 @@ class PatternWriter {
         pattern_(plan.spec.pattern.tree()),
         pairs_(pass.schedule.tile_q * pass.schedule.tile_k / pass.threads()) {}
 
+  /// What flash forward asks of a pattern.
   void write() {
     text_.line("struct Pattern {{");
     const bool bands =
@@ -98,6 +99,13 @@ class PatternWriter {
     keeps_key();
     narrow();
     score();
+    sink();
+    text_.line("}};");
+  }
+  /// What combine asks of it.
+  void write_end() {
+    text_.line("struct Pattern {{");
+    plain_score();
     sink();
     text_.line("}};");
   }
@@ -174,9 +182,12 @@ class PatternWriter {
     text_.line("  }}");
   }
 
+  void plain_score() {
+    text_.line("  static constexpr bool plain_score = {};", pattern_.score == ir::no_node);
+  }
   void score() {
     const std::string head = fmt::format("float score({}, float score)", positions);
-    text_.line("  static constexpr bool plain_score = {};", pattern_.score == ir::no_node);
+    plain_score();
     if (pattern_.score == ir::no_node) {
       text_.line("  LACUNA_MEMBER static {} {{ return score; }}", head);
     } else {
@@ -224,18 +235,34 @@ std::string_view lengths_name(Lengths lengths) {
 void write_config(Text& text, const plan::Plan& plan, const plan::Pass& pass,
                   plan::Variant variant) {
   const Spec& spec = plan.spec;
+  const plan::Schedule& s = pass.schedule;
   text.line("struct Config {{");
   text.line("  using Pattern = lacuna::Pattern;");
-  text.line("  using Machine = {}<Config>;", pass.machine == plan::Machine::sm80 ? "Sm80" : "Fma");
-  text.line("  using In = {};", device_type(spec.dtype));
+  if (pass.kind == plan::PassKind::combine) {
+    text.line("  static constexpr int value_dim = {}, tile_q = {};", spec.value_dim, s.tile_q);
+  } else {
+    text.line("  using Machine = {}<Config>;",
+              pass.machine == plan::Machine::sm80 ? "Sm80" : "Fma");
+    text.line("  using In = {};", device_type(spec.dtype));
+    text.line("  static constexpr int head_dim = {}, value_dim = {};", spec.head_dim,
+              spec.value_dim);
+    text.line("  static constexpr int tile_q = {}, tile_k = {}, warps = {}, stages = {};", s.tile_q,
+              s.tile_k, s.warps, s.stages);
+    text.line("  static constexpr bool aligned = {}, split = {}, packed_heads = {};",
+              variant.aligned, pass.split, pass.packed_heads);
+  }
   text.line("  using Out = {};", device_type(spec.output.value_or(spec.dtype)));
-  text.line("  static constexpr int head_dim = {}, value_dim = {};", spec.head_dim, spec.value_dim);
-  text.line("  static constexpr int tile_q = {}, tile_k = {}, warps = {}, stages = {};",
-            pass.schedule.tile_q, pass.schedule.tile_k, pass.schedule.warps, pass.schedule.stages);
-  text.line("  static constexpr bool aligned = {}, statistic = {};", variant.aligned,
-            spec.statistic);
+  text.line("  static constexpr bool statistic = {};", spec.statistic);
   text.line("  static constexpr Lengths lengths = Lengths::{};", lengths_name(spec.lengths));
   text.line("}};");
+}
+
+/// Of the kernel: plan, route and variant.
+std::string entry_of(const plan::Plan& plan, const plan::Pass& pass, plan::Variant variant) {
+  const std::string of_plan = fmt::format("lacuna_{}_", plan.digest.substr(0, 16));
+  if (!pass.varies()) return of_plan + std::string(plan::name_of(pass.kind));
+  return fmt::format("{}{}{}", of_plan, pass.split ? "split_" : "",
+                     variant.aligned ? "aligned" : "unaligned");
 }
 
 }  // namespace
@@ -253,30 +280,32 @@ Source generate(const plan::Plan& plan, const plan::Pass& pass, plan::Variant va
   const ir::Pattern& pattern = spec.pattern.tree();
   Source source;
   source.name = pattern.name + ".cu";
-  source.entry = fmt::format("lacuna_{}_{}", plan.digest.substr(0, 16),
-                             variant.aligned ? "aligned" : "unaligned");
+  source.entry = entry_of(plan, pass, variant);
   source.threads = pass.threads();
   source.shared_bytes = pass.shared_bytes;
   source.param_bytes = param_layout(pattern).bytes;
 
   Text text(source.name);
+  const bool combine = pass.kind == plan::PassKind::combine;
   text.line("// lacuna {}: attention {}, {} on machine/{}", LACUNA_VERSION, pattern.name,
             plan::name_of(pass.kind), plan::name_of(pass.machine));
   text.line("#include \"{}.cuh\"", plan::name_of(pass.kind));
-  text.line("#include \"machine/{}.cuh\"", plan::name_of(pass.machine));
+  if (!combine) text.line("#include \"machine/{}.cuh\"", plan::name_of(pass.machine));
   text.line("#include \"ops.cuh\"");
   text.line("namespace lacuna {{");
   write_params(text, pattern);
-  PatternWriter(text, plan, pass).write();
+  PatternWriter writer(text, plan, pass);
+  combine ? writer.write_end() : writer.write();
   write_config(text, plan, pass, variant);
   text.line(
       "static_assert(sizeof(Params) == {}, \"host and device disagree about the parameters\");",
       source.param_bytes);
-  text.line(
-      "static_assert(sizeof(FlashForward<Config, Params>::Shared) == {}, \"host and device "
-      "disagree about shared "
-      "memory\");",
-      source.shared_bytes);
+  if (!combine)
+    text.line(
+        "static_assert(sizeof(FlashForward<Config, Params>::Shared) == {}, \"host and device "
+        "disagree about shared "
+        "memory\");",
+        source.shared_bytes);
   text.line("}}  // namespace lacuna");
   text.line("LACUNA_KERNEL void LACUNA_BOUNDS({}, 1) {}(LACUNA_GRID_CONST lacuna::Params p) {{",
             source.threads, source.entry);

@@ -13,19 +13,19 @@ namespace {
 // programming guide, compute capabilities). Cycles of a product: from the published dense f16
 // rates; sm_90 and later reach less with mma.sync than with their own instructions. PTX: the
 // version that introduced the target, raised to what the generated code needs and no further: the
-// driver must know it (7.8 is that of CUDA 11.8).
+// driver must know it (7.8 is that of CUDA 11.8). SMs: of the largest product sold.
 constexpr int KiB = 1024;
 constexpr ArchRow rows[] = {
-    {80, 163 * KiB, 164 * KiB, 65536, 2048, 8, "ptx78"},
-    {86, 99 * KiB, 100 * KiB, 65536, 1536, 16, "ptx78"},
-    {87, 163 * KiB, 164 * KiB, 65536, 1536, 16, "ptx78"},
-    {89, 99 * KiB, 100 * KiB, 65536, 1536, 16, "ptx78"},
-    {90, 227 * KiB, 228 * KiB, 65536, 2048, 6, "ptx78"},
-    {100, 227 * KiB, 228 * KiB, 65536, 2048, 6, "ptx86"},
-    {103, 227 * KiB, 228 * KiB, 65536, 2048, 6, "ptx88"},
-    {110, 227 * KiB, 228 * KiB, 65536, 1536, 6, "ptx90"},
-    {120, 99 * KiB, 100 * KiB, 65536, 1536, 16, "ptx87"},
-    {121, 99 * KiB, 100 * KiB, 65536, 1536, 16, "ptx88"},
+    {80, 163 * KiB, 164 * KiB, 65536, 2048, 8, 108, "ptx78"},
+    {86, 99 * KiB, 100 * KiB, 65536, 1536, 16, 84, "ptx78"},
+    {87, 163 * KiB, 164 * KiB, 65536, 1536, 16, 16, "ptx78"},
+    {89, 99 * KiB, 100 * KiB, 65536, 1536, 16, 142, "ptx78"},
+    {90, 227 * KiB, 228 * KiB, 65536, 2048, 6, 132, "ptx78"},
+    {100, 227 * KiB, 228 * KiB, 65536, 2048, 6, 148, "ptx86"},
+    {103, 227 * KiB, 228 * KiB, 65536, 2048, 6, 160, "ptx88"},
+    {110, 227 * KiB, 228 * KiB, 65536, 1536, 6, 20, "ptx90"},
+    {120, 99 * KiB, 100 * KiB, 65536, 1536, 16, 188, "ptx87"},
+    {121, 99 * KiB, 100 * KiB, 65536, 1536, 16, 48, "ptx88"},
 };
 
 }  // namespace

@@ -21,6 +21,7 @@ struct ArchRow {
   int shared_per_block;  ///< bytes, with opt-in
   int shared_per_sm, registers_per_sm, threads_per_sm;
   double product_cycles;  ///< of an m16n8k16 mma.sync on a quarter of an SM
+  int multiprocessors;    ///< of its largest GPU: what a plan without a device counts with
   std::string_view ptx;   ///< the lowest PTX version that knows it, as clang spells it: "ptx83"
   int shared_reserved = 1024;  ///< bytes that the system takes of each block
 };

@@ -1,6 +1,7 @@
 #include "compiler/plan/explain.h"
 
 #include "compiler/ir/print.h"
+#include "compiler/plan/route.h"
 #include "compiler/plan/tile_map.h"
 
 #include <fmt/format.h>
@@ -45,11 +46,20 @@ void explain_score(std::string& out, const Plan& plan) {
                      pattern.weights.sink != ir::no_node ? " with a sink" : "");
 }
 
+/// "flash_forward", "flash_forward over splits of the keys", "combine".
+std::string title(const Pass& pass) {
+  return fmt::format("{}{}", name_of(pass.kind), pass.split ? " over splits of the keys" : "");
+}
+
 void explain_passes(std::string& out, const Plan& plan) {
   const Spec& spec = plan.spec;
   for (const Pass& pass : plan.passes) {
     const Schedule& s = pass.schedule;
-    out += fmt::format("pass      {} on machine/{}, {} {} D={} Dv={} -> {}\n", name_of(pass.kind),
+    if (pass.kind == PassKind::combine) {
+      out += fmt::format("pass      combine, {} warps, each a row\n", s.warps);
+      continue;
+    }
+    out += fmt::format("pass      {} on machine/{}, {} {} D={} Dv={} -> {}\n", title(pass),
                        name_of(pass.machine), plan.facts.arch.name(), name_of(spec.dtype),
                        spec.head_dim, spec.value_dim, name_of(spec.output.value_or(spec.dtype)));
     out +=
@@ -57,6 +67,23 @@ void explain_passes(std::string& out, const Plan& plan) {
                     s.tile_q, s.tile_k, s.warps, s.stages, s.stages == 1 ? "stage" : "stages",
                     pass.shared_bytes, row(plan.facts.arch).shared_per_block);
   }
+}
+
+void explain_routes(std::string& out, const Plan& plan) {
+  const Schedule& s = plan.passes[1].schedule;
+  const std::string tile =
+      plan.unpacked_by.empty()
+          ? "heads that share K and V share a tile"
+          : fmt::format("each head has tiles of its own, for '{}' reads the head",
+                        plan.unpacked_by);
+  out += fmt::format(
+      "routes\n"
+      "  plain     flash_forward\n"
+      "  decode    flash_forward over splits of the keys, then combine; {}\n"
+      "            taken where at most {} rows share K and V, the plain grid has fewer CTAs than "
+      "the {} SMs,\n"
+      "            and two splits or more get {} keys each\n",
+      tile, most_row_tiles * s.tile_q, multiprocessors(plan.facts), least_key_tiles * s.tile_k);
 }
 
 void explain_variants(std::string& out, const Plan& plan) {
@@ -136,14 +163,17 @@ void explain_shape(std::string& out, const Plan& plan, const Shape& shape) {
   const double o = rows * spec.value_dim * size_of(spec.output.value_or(spec.dtype));
   out += fmt::format("shape     B={} H={} G={} Nq={} Nk={}\n", shape.batch, shape.heads,
                      shape.kv_heads, shape.queries, shape.keys);
-  for (const Pass& pass : plan.passes) {
-    out += fmt::format("            {}: {} CTAs\n", name_of(pass.kind),
-                       grid(pass, spec, shape).blocks);
-    explain_tiles(out, plan, pass, shape);
+  const Route taken = route(plan, shape);
+  out += taken.decode ? fmt::format("            route decode, {} splits\n", taken.splits)
+                      : "            route plain\n";
+  for (const Pass& pass : passes_of(plan, taken)) {
+    out += fmt::format("            {}: {} CTAs\n", title(pass),
+                       grid(pass, spec, shape, taken.splits).blocks);
+    if (!taken.decode) explain_tiles(out, plan, pass, shape);
   }
   out += fmt::format(
-      "            dense work {:.3g} flops, {:.3g} bytes of Q, K, V and O, workspace 0 bytes\n",
-      flops, q + kv + o);
+      "            dense work {:.3g} flops, {:.3g} bytes of Q, K, V and O, workspace {} bytes\n",
+      flops, q + kv + o, workspace_bytes(plan, shape, taken));
 }
 
 }  // namespace
@@ -153,6 +183,7 @@ std::string explain(const Plan& plan, const std::optional<Shape>& shape) {
   explain_conjuncts(out, plan);
   explain_score(out, plan);
   explain_passes(out, plan);
+  explain_routes(out, plan);
   explain_variants(out, plan);
   if (shape) explain_shape(out, plan, *shape);
   return out;

@@ -30,6 +30,41 @@ Pass flash_forward(const Spec& spec, const Facts& facts) {
   return pass;
 }
 
+/// The conjunct that keeps the heads of a group from sharing a tile: one that reads the head before
+/// elements are tested, as the range of keys or as a choice of the rows of K and V. Or "".
+std::string unpacked_by(const Plan& plan) {
+  const ir::Graph& graph = plan.spec.pattern.tree().graph;
+  const auto reads_head = [&](ir::NodeId id) {
+    return (graph.dependence(id) & ir::on(ir::Variable::h)) != 0;
+  };
+  for (const Conjunct& c : plan.conjuncts) {
+    if (c.key_only && reads_head(c.expr)) return c.text;
+    for (const Band& band : c.bands)
+      for (const Affine* side : {&band.left, &band.right})
+        for (const auto& [atom, factor] : side->atoms)
+          if (reads_head(atom)) return c.text;
+  }
+  return "";
+}
+
+/// Flash forward over parts of the keys, in small tiles of rows, and what combines the parts.
+void add_decode(Plan& plan) {
+  const Spec& spec = plan.spec;
+  Pass pass{.machine = machine_of(spec.dtype)};
+  pass.others = decode_schedules(pass.machine, spec, plan.facts.arch);
+  pass.schedule = pass.others.front();
+  pass.others.erase(pass.others.begin());
+  pass.split = true;
+  pass.packed_heads = plan.unpacked_by.empty();
+  pass.shared_bytes = needs(pass.machine, spec, pass.schedule).shared_bytes;
+  pass.ctas_per_sm = decode_ctas_per_sm(pass.machine, spec, pass.schedule, plan.facts.arch);
+  plan.passes.push_back(pass);
+  // A warp to a row: combine has no keys of its own, nor anything in shared memory.
+  plan.passes.push_back({.kind = PassKind::combine,
+                         .machine = pass.machine,
+                         .schedule = {.tile_q = 4, .tile_k = 1, .warps = 4, .stages = 1}});
+}
+
 void check_weights(const ir::Pattern& pattern) {
   const ir::Weights& weights = pattern.weights;
   if (weights.kind == ir::WeightsKind::softmax) return;
@@ -73,7 +108,9 @@ std::string digest_of(const Plan& plan) {
     digest.add("tile_q", s.tile_q)
         .add("tile_k", s.tile_k)
         .add("warps", s.warps)
-        .add("stages", s.stages);
+        .add("stages", s.stages)
+        .add("split", pass.split)
+        .add("packed heads", pass.packed_heads);
   }
   return digest.hex();
 }
@@ -87,7 +124,7 @@ std::string_view name_of(Strategy strategy) {
 }
 
 std::string_view name_of(PassKind kind) {
-  constexpr std::string_view names[] = {"flash_forward"};
+  constexpr std::string_view names[] = {"flash_forward", "combine"};
   return names[static_cast<int>(kind)];
 }
 
@@ -101,20 +138,31 @@ Plan plan(const Spec& spec, const Facts& facts) {
             .passes = {},
             .variants = {},
             .digest = {}};
+  plan.unpacked_by = unpacked_by(plan);
   plan.passes.push_back(flash_forward(spec, facts));
+  add_decode(plan);
   plan.variants = {Variant{true}, Variant{false}};
   plan.digest = digest_of(plan);
   return plan;
 }
 
-Grid grid(const Pass& pass, const Spec& spec, const Shape& shape) {
+Pass with_schedule(const Plan& plan, const Pass& pass, const Schedule& schedule) {
+  Pass changed = pass;
+  changed.schedule = schedule;
+  changed.shared_bytes = needs(pass.machine, plan.spec, schedule).shared_bytes;
+  return changed;
+}
+
+Grid grid(const Pass& pass, const Spec& spec, const Shape& shape, int splits) {
   const std::int64_t tile = pass.schedule.tile_q;
   const bool packed = spec.lengths == Lengths::packed;
+  if (shape.queries == 0 || shape.heads == 0 || shape.batch == 0) return {};
+  const std::int64_t group = pass.packed_heads ? shape.heads / shape.kv_heads : 1;
+  const std::int64_t rows = shape.queries * group;
   // Packed: sequence s owns the slots from cu[s] / tile + s on (templates/lengths.cuh).
-  const std::int64_t tiles =
-      packed ? shape.queries / tile + shape.batch : (shape.queries + tile - 1) / tile;
-  const std::int64_t heads = shape.heads * (packed ? 1 : shape.batch);
-  if (shape.queries == 0 || heads == 0 || shape.batch == 0) return {};
+  const std::int64_t tiles = packed ? rows / tile + shape.batch : (rows + tile - 1) / tile;
+  const std::int64_t heads =
+      shape.heads / group * (packed ? 1 : shape.batch) * (pass.split ? splits : 1);
   const std::int64_t limit = 0x7fffffff;
   if (tiles > limit / heads)
     throw Error(

@@ -39,7 +39,7 @@ struct Conjunct {
       false;  ///< depends on the key but not on the query: rows of K and V are zero-filled by it
 };
 
-enum class PassKind : std::uint8_t { flash_forward };
+enum class PassKind : std::uint8_t { flash_forward, combine };
 std::string_view name_of(PassKind kind);
 
 struct Pass {
@@ -48,7 +48,12 @@ struct Pass {
   Schedule schedule;
   std::vector<Schedule> others =
       {};  ///< legal too, best first: taken where a compiler's log shows spills
+  bool split = false;         ///< CTAs share the keys of a query tile, and leave parts of a result
+  bool packed_heads = false;  ///< the rows of a tile are (query, head of the group) pairs
   int shared_bytes = 0;
+  int ctas_per_sm = 1;  ///< of a split pass: with so many the SMs count as filled
+  /// Whether its code depends on Variant::aligned.
+  bool varies() const { return kind != PassKind::combine; }
   int threads() const { return schedule.warps * 32; }
 };
 
@@ -61,6 +66,7 @@ struct Variant {
 /// What planning may know about the world.
 struct Facts {
   Arch arch;
+  int multiprocessors = 0;  ///< of the GPU; 0: the architecture's
   bool checked = false;  ///< generated code reports needed reads outside their tensor
   std::optional<Schedule> schedule = {};  ///< asked for by name; else the model's choice
 };
@@ -69,7 +75,8 @@ struct Plan {
   Spec spec;
   Facts facts;
   std::vector<Conjunct> conjuncts;
-  std::vector<Pass> passes;
+  std::vector<Pass> passes;  ///< the plain route's, then those of decode (route.h)
+  std::string unpacked_by = {};  ///< the conjunct for which decode does not pack heads; "": it does
   std::vector<Variant> variants;
   std::string digest;  ///< 32 hex digits of everything above
 };
@@ -78,12 +85,15 @@ struct Plan {
 /// limits or a schedule that is not legal here.
 Plan plan(const Spec& spec, const Facts& facts);
 
-/// The grid of a pass: CTAs over query tiles, heads and sequences. Throws Error{argument} above
+/// The pass with one of its other schedules.
+Pass with_schedule(const Plan& plan, const Pass& pass, const Schedule& schedule);
+
+/// The grid of a pass: CTAs over splits of the keys, query tiles, heads and sequences. Throws Error{argument} above
 /// 2^31 - 1 CTAs.
 struct Grid {
   std::int32_t q_tiles = 0;  ///< per head; see CallArg::q_tiles
   std::uint64_t blocks = 0;  ///< 0: nothing to do
 };
-Grid grid(const Pass& pass, const Spec& spec, const Shape& shape);
+Grid grid(const Pass& pass, const Spec& spec, const Shape& shape, int splits = 1);
 
 }  // namespace lacuna::plan

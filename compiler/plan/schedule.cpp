@@ -37,9 +37,11 @@ Needs fma_needs(const Spec& spec, const Schedule& s) {
   return {fma_shared_bytes(spec, s), rows * (spec.value_dim / 8 + keys + 8) + 4 * keys + 48};
 }
 Needs sm80_needs(const Spec& spec, const Schedule& s) {
-  // Sums of O, scores, the state of rows, fragments of Q, and what addresses take.
-  const int of_m_tile = spec.value_dim / 2 + s.tile_k / 2 + 8 + 4;
-  return {sm80_shared_bytes(spec, s), m_tiles(s) * of_m_tile + 52};
+  // Sums of O, scores, fragments and the state of rows; what every kernel needs; and an address of
+  // each copy of 16 bytes, which stand unrolled. As ptxas counts them, within 10 %.
+  const int of_m_tile = spec.value_dim / 2 + s.tile_k / 2 + 14;
+  const int copies = s.tile_k * padded(spec.head_dim) / 8 / (s.warps * warp_size);
+  return {sm80_shared_bytes(spec, s), m_tiles(s) * of_m_tile + 62 + copies * 4 / 3};
 }
 
 /// Whether tiles are divided as the machine divides them; "" or what is wrong.
@@ -77,12 +79,32 @@ std::vector<Schedule> candidates(Machine machine) {
   return all;
 }
 
-/// How many CTAs an SM holds.
-int occupancy(const Needs& needs, const Schedule& s, const ArchRow& sm) {
-  const int threads = s.warps * warp_size;
-  const int registers = (needs.registers + 7) / 8 * 8 * threads;
-  return std::min({sm.shared_per_sm / (needs.shared_bytes + sm.shared_reserved),
-                   sm.registers_per_sm / registers, sm.threads_per_sm / threads});
+constexpr int decode_rows = 16;
+
+std::vector<Schedule> decode_candidates(Machine machine) {
+  std::vector<Schedule> all;
+  if (machine == Machine::fma) {
+    for (const int tile_k : {32, 16, 8})
+      for (const int warps : {4, 2, 1}) all.push_back({decode_rows, tile_k, warps, 1});
+    return all;
+  }
+  for (const int tile_k : {64, 32, 16, 128})
+    for (const int stages : {4, 6, 8, 3, 2}) all.push_back({decode_rows, tile_k, 1, stages});
+  return all;
+}
+
+std::vector<Schedule> cheapest_first(std::vector<std::pair<double, Schedule>> ranked) {
+  std::stable_sort(ranked.begin(), ranked.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<Schedule> all;
+  for (const auto& [cost, schedule] : ranked) all.push_back(schedule);
+  return all;
+}
+
+[[noreturn]] void reject_all(Machine machine, const Spec& spec, const Arch& arch) {
+  throw Error(ErrorKind::unsupported,
+              fmt::format("no schedule of machine/{} fits head_dim {} and value_dim {} on {}",
+                          name_of(machine), spec.head_dim, spec.value_dim, arch.name()));
 }
 
 /// Cycles that one warp keeps each unit of its quarter of an SM busy with a FULL tile.
@@ -163,12 +185,12 @@ std::string illegal(Machine machine, const Spec& spec, const Schedule& schedule,
   return "";
 }
 
+namespace {
+
 double cycles_per_score(Machine machine, const Spec& spec, const Schedule& schedule,
-                        const Arch& arch) {
-  const ArchRow& sm = row(arch);
+                        const ArchRow& sm, int ctas) {
   const Busy busy =
       machine == Machine::fma ? busy_fma(spec, schedule) : busy_sm80(spec, schedule, sm);
-  const int ctas = std::max(1, occupancy(needs(machine, spec, schedule), schedule, sm));
   // Warps that share a quarter of an SM hide each other's waiting: with one alone the units take
   // turns, with many the busiest sets the pace. Two barriers a tile, and the copies that were asked
   // for late, cost latency.
@@ -181,20 +203,53 @@ double cycles_per_score(Machine machine, const Spec& spec, const Schedule& sched
   return few * cycles * schedule.warps / 4.0 / (double(schedule.tile_q) * schedule.tile_k);
 }
 
+}  // namespace
+
+double cycles_per_score(Machine machine, const Spec& spec, const Schedule& schedule,
+                        const Arch& arch) {
+  return cycles_per_score(machine, spec, schedule, row(arch),
+                          occupancy(machine, spec, schedule, arch));
+}
+
 std::vector<Schedule> schedules(Machine machine, const Spec& spec, const Arch& arch) {
   std::vector<std::pair<double, Schedule>> ranked;
   for (const Schedule& s : candidates(machine))
     if (illegal(machine, spec, s, arch).empty())
       ranked.emplace_back(cycles_per_score(machine, spec, s, arch), s);
-  std::stable_sort(ranked.begin(), ranked.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
-  std::vector<Schedule> all;
-  for (const auto& [cost, schedule] : ranked) all.push_back(schedule);
-  if (all.empty())
-    throw Error(ErrorKind::unsupported,
-                fmt::format("no schedule of machine/{} fits head_dim {} and value_dim {} on {}",
-                            name_of(machine), spec.head_dim, spec.value_dim, arch.name()));
-  return all;
+  if (ranked.empty()) reject_all(machine, spec, arch);
+  return cheapest_first(std::move(ranked));
+}
+
+std::vector<Schedule> decode_schedules(Machine machine, const Spec& spec, const Arch& arch) {
+  // Decode waits for memory: an SM needs about this much on its way to have its share of the
+  // bandwidth at its latency (the published 3.35 TB/s over 132 SMs, for two microseconds).
+  constexpr double enough = 48 * 1024;
+  std::vector<std::pair<double, Schedule>> ranked;
+  for (const Schedule& s : decode_candidates(machine)) {
+    if (!illegal(machine, spec, s, arch).empty()) continue;
+    const double slot = 2.0 * s.tile_k * std::max(padded(spec.head_dim), padded(spec.value_dim));
+    const int ctas = decode_ctas_per_sm(machine, spec, s, arch);
+    const double on_their_way = (s.stages - 1) * slot * ctas;
+    const double waiting = s.stages == 1 ? 1 : std::max(1.0, enough / on_their_way);
+    ranked.emplace_back(waiting * cycles_per_score(machine, spec, s, row(arch), ctas), s);
+  }
+  if (ranked.empty()) reject_all(machine, spec, arch);
+  return cheapest_first(std::move(ranked));
+}
+
+int decode_ctas_per_sm(Machine machine, const Spec& spec, const Schedule& schedule,
+                       const Arch& arch) {
+  constexpr int most = 4;  // more only wait for the same memory, and leave more parts to combine
+  return std::min(most, occupancy(machine, spec, schedule, arch));
+}
+
+int occupancy(Machine machine, const Spec& spec, const Schedule& schedule, const Arch& arch) {
+  const ArchRow& sm = row(arch);
+  const Needs need = needs(machine, spec, schedule);
+  const int threads = schedule.warps * warp_size;
+  const int registers = (need.registers + 7) / 8 * 8 * threads;
+  return std::max(1, std::min({sm.shared_per_sm / (need.shared_bytes + sm.shared_reserved),
+                               sm.registers_per_sm / registers, sm.threads_per_sm / threads}));
 }
 
 }  // namespace lacuna::plan

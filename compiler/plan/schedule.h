@@ -44,6 +44,17 @@ std::string illegal(Machine machine, const Spec& spec, const Schedule& schedule,
 /// Every legal schedule, the one that a model of the SM thinks fastest first. Never empty.
 std::vector<Schedule> schedules(Machine machine, const Spec& spec, const Arch& arch);
 
+/// The same for decode: tiles of 16 rows, and enough copies of K and V on their way at once before
+/// all else.
+std::vector<Schedule> decode_schedules(Machine machine, const Spec& spec, const Arch& arch);
+
+/// How many of its CTAs are spread over an SM: as many as fit, up to four.
+int decode_ctas_per_sm(Machine machine, const Spec& spec, const Schedule& schedule,
+                       const Arch& arch);
+
+/// How many CTAs an SM holds.
+int occupancy(Machine machine, const Spec& spec, const Schedule& schedule, const Arch& arch);
+
 /// The model's cost: cycles of an SM for one score of a FULL tile.
 double cycles_per_score(Machine machine, const Spec& spec, const Schedule& schedule,
                         const Arch& arch);

@@ -44,6 +44,7 @@ class CudaDevice : public Device {
   DeviceKind kind() const override { return DeviceKind::cuda; }
   std::string description() const override { return gpu_->description(); }
   plan::Arch arch() const override { return gpu_->arch(); }
+  int multiprocessors() const override { return gpu_->multiprocessors(); }
   Format format() const override { return Format::cubin; }
   int driver_version() const override { return driver().version(); }
   std::shared_ptr<const Kernel> load(const Artifact& artifact) const override {
@@ -79,6 +80,23 @@ class CudaDevice : public Device {
       driver().cuMemFree(address(memory));
     } catch (const Error&) {
       // The context is gone, and the memory with it.
+    }
+  }
+  void* allocate_ordered(std::size_t bytes, Stream stream) const override {
+    const CurrentContext current(*gpu_);
+    Address memory = 0;
+    const auto& entry = driver().cuMemAllocAsync;
+    const Result result = entry(&memory, std::max<std::size_t>(bytes, 1), handle(stream));
+    if (result != Result::success)
+      gpu_->fail(entry.name, result, fmt::format(" ({} bytes of workspace)", bytes));
+    return reinterpret_cast<void*>(memory);
+  }
+  void release_ordered(void* memory, Stream stream) const noexcept override {
+    try {
+      const CurrentContext current(*gpu_);
+      driver().cuMemFreeAsync(address(memory), handle(stream));
+    } catch (const Error&) {
+      // As in release.
     }
   }
   void upload(void* to, const void* from, std::size_t bytes) const override {

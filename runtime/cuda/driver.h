@@ -20,6 +20,7 @@ enum class Result : int {
   stream_capture_implicit = 906,
 };
 enum class DeviceAttribute : int {
+  multiprocessor_count = 16,
   compute_capability_major = 75,
   compute_capability_minor = 76,
   max_shared_memory_per_block_optin = 97,

@@ -23,6 +23,7 @@ Gpu::Gpu(std::shared_ptr<const Driver> driver, int ordinal)
   arch_.sm = read(DeviceAttribute::compute_capability_major) * 10 +
              read(DeviceAttribute::compute_capability_minor);
   shared_per_block_ = read(DeviceAttribute::max_shared_memory_per_block_optin);
+  multiprocessors_ = read(DeviceAttribute::multiprocessor_count);
   std::size_t bytes = 0;
   call(driver_->cuDeviceTotalMem, &bytes, number_);
   memory_ = bytes;

@@ -27,6 +27,7 @@ class Gpu {
   plan::Arch arch() const noexcept { return arch_; }
   std::uint64_t memory() const noexcept { return memory_; }
   int shared_per_block() const noexcept { return shared_per_block_; }
+  int multiprocessors() const noexcept { return multiprocessors_; }
   /// "cuda:0 NVIDIA H200 sm_90, driver 13.0"
   std::string description() const;
 
@@ -51,7 +52,7 @@ class Gpu {
   std::string name_;
   plan::Arch arch_;
   std::uint64_t memory_ = 0;
-  int shared_per_block_ = 0;
+  int shared_per_block_ = 0, multiprocessors_ = 0;
   int process_;  ///< that opened it: CUDA does not survive a fork
   mutable std::mutex mutex_;
   mutable Context primary_ = nullptr;

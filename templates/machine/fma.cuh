@@ -49,14 +49,21 @@ struct Fma {
   // `present` denies become 0 and are never read, whatever they hold.
   template <int depth, int count, class Present>
   LACUNA_MEMBER static void load(float* to, u64 head, s64 row_stride, const Present& present) {
+    gather<depth, count>(
+        to,
+        [&](int r) { return head + (u64)(r * row_stride * (s64)sizeof(typename Config::In::Raw)); },
+        present);
+  }
+  // The same for rows that lie anywhere: row r at address(r).
+  template <int depth, int count, class Address, class Present>
+  LACUNA_MEMBER static void gather(float* to, const Address& address, const Present& present) {
     using In = typename Config::In;
     constexpr int pieces = depth / 8, total = count * pieces;
     LACUNA_NOUNROLL
     for (int i = (int)thread_index(); i < total; i += threads) {
       const int r = i / pieces, d = i % pieces * 8;
       float x[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-      if (present(r))
-        load8<In>(x, head + (u64)((r * row_stride + d) * (s64)sizeof(typename In::Raw)));
+      if (present(r)) load8<In>(x, address(r) + (u64)(d * (int)sizeof(typename In::Raw)));
       F4* out = (F4*)(to + r * stride + d);
       out[0] = {x[0], x[1], x[2], x[3]};
       out[1] = {x[4], x[5], x[6], x[7]};

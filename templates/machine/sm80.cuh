@@ -175,9 +175,26 @@ struct Sm80 {
       LACUNA_NOUNROLL
       for (int r = first; r < count; r += step, from += down) {
         U4 x = {0, 0, 0, 0};
-        if (inside && present(r)) x = gather(from);
+        if (inside && present(r)) x = load_unaligned(from);
         store_shared(to + Layout::offset(r, chunk % Layout::slab_chunks), x);
       }
+    }
+  }
+  // The same for rows that lie anywhere: row r at address(r).
+  template <int depth, int count, class Address, class Present>
+  LACUNA_MEMBER static void gather(u32 to, const Address& address, const Present& present) {
+    using Layout = TileLayout<depth, count>;
+    LACUNA_NOUNROLL
+    for (int i = (int)thread_index(); i < count * Layout::chunks; i += threads) {
+      const int r = i / Layout::chunks, chunk = i % Layout::chunks;
+      const bool here = chunk * 8 < depth && present(r);
+      const u32 at = to + (u32)(chunk / Layout::slab_chunks * Layout::slab_bytes) +
+                     Layout::offset(r, chunk % Layout::slab_chunks);
+      const u64 from = here ? address(r) + (u64)(chunk * 16) : address(0);
+      if (Config::aligned)
+        copy_async(at, from, here);
+      else
+        store_shared(at, here ? load_unaligned(from) : U4{0, 0, 0, 0});
     }
   }
   LACUNA_MEMBER static constexpr int round_to_power(int n) {
@@ -185,7 +202,7 @@ struct Sm80 {
     while (power < n) power *= 2;
     return power;
   }
-  LACUNA_MEMBER static U4 gather(u64 from) {
+  LACUNA_MEMBER static U4 load_unaligned(u64 from) {
     u32 word[4];
     LACUNA_UNROLL
     for (int i = 0; i < 4; ++i)

@@ -10,6 +10,19 @@ LACUNA_DEVICE float exp_of(float x) {
   return exp2_approx(x * 1.4426950408889634f);
 }
 
+// What scores count: without a score statement a scale in the usual range becomes part of the
+// exponential, and z stays the plain product; others multiply every score.
+struct ScoreUnit {
+  bool raw;       // z is the plain product
+  float orders;   // binary orders of a score that differs by 1
+  float natural;  // and natural logits
+};
+LACUNA_DEVICE ScoreUnit score_unit(bool plain_score, float scale) {
+  const bool raw = plain_score && scale > 0x1p-60f && scale < 0x1p60f;
+  const float natural = raw ? scale : 1.0f;
+  return {raw, 1.4426950408889634f * natural, natural};
+}
+
 // Scores come in any unit that is `unit` binary orders wide: scale log2 e for plain products, log2
 // e for natural scores. The weight of z is 2^(z step - top): one multiply-add and one exponential.
 struct Softmax {
@@ -35,6 +48,16 @@ struct Softmax {
     const float old = step == step_before ? top_before : max_before * step;
     const float factor = max_before == -infinity() ? 0.0f : exp2_approx(old - top);
     sum *= factor;
+    return factor;
+  }
+  // Takes what was summed under a maximum of its own, which is not above this one; returns the
+  // factor for what was accumulated with it.
+  LACUNA_MEMBER float add(float part_max, float part_sum, float unit) {
+    Softmax part;
+    part.start(unit);
+    part.raise(part_max, unit);
+    const float factor = part.raise(max, unit);
+    sum = fma_rn(factor, part_sum, sum);
     return factor;
   }
   LACUNA_MEMBER float weight(float z) {

@@ -12,10 +12,10 @@ namespace {
 
 using namespace lacuna;
 
-codegen::Source source_of(const std::string& text, Spec spec, bool checked = false) {
+codegen::Source source_of(const std::string& text, Spec spec, bool checked, std::size_t pass) {
   spec.pattern = Pattern::parse(text, "golden.lac");
   const plan::Plan plan = plan::plan(spec, {.arch = {80}, .checked = checked});
-  return codegen::generate(plan, plan.passes[0], plan.variants[0]);
+  return codegen::generate(plan, plan.passes.at(pass), plan.variants[0]);
 }
 
 std::string read_file(const std::filesystem::path& path) {
@@ -26,11 +26,12 @@ std::string read_file(const std::filesystem::path& path) {
 
 }  // namespace
 
-TEST_CASE("generated source of five patterns is as recorded") {
+TEST_CASE("generated source of five patterns, and of the decode route, is as recorded") {
   struct Golden {
     std::string name, text;
     Spec spec;
     bool checked;
+    std::size_t pass = 0;
   };
   const Spec spec{
       .pattern = Pattern::parse("attention x { }"), .dtype = DType::f16, .output = DType::f32};
@@ -55,11 +56,18 @@ TEST_CASE("generated source of five patterns is as recorded") {
        "attention guarded {\n  param n: i32\n  tensor t: i32[key]\n  mask k < n and t[k + 1] > "
        "0\n}\n",
        spec, true},
+      {"decode_split",
+       "attention decode {\n  tensor slope: f32[head]\n  mask causal\n  score score - "
+       "slope[h]\n}\n",
+       spec, false, 1},
+      {"decode_combine",
+       "attention decode {\n  param s: f32\n  mask causal\n  weights softmax(sink = s)\n}\n",
+       packed, false, 2},
   };
   const std::filesystem::path folder = "tests/golden";
   for (const Golden& g : goldens) {
     INFO(g.name);
-    const codegen::Source source = source_of(g.text, g.spec, g.checked);
+    const codegen::Source source = source_of(g.text, g.spec, g.checked, g.pass);
     const std::filesystem::path file = folder / (g.name + ".cu");
     if (std::getenv("LACUNA_UPDATE_GOLDEN")) std::ofstream(file) << source.text;
     CHECK(source.text == read_file(file));

@@ -89,8 +89,8 @@ class Mirror {
   std::vector<Copy> copies_;
 };
 
-void run_on_cuda(EngineState& engine, const runtime::Planned& planned,
-                 const fuzz::OwnedCall& call) {
+void run_on_cuda(EngineState& engine, const runtime::Planned& planned, const fuzz::OwnedCall& call,
+                 std::optional<plan::Route> route) {
   Mirror mirror(*engine.device);
   Args args = call.args;
   for (TensorView* view : {&args.q, &args.k, &args.v, &args.o, &args.lse, &args.offsets,
@@ -99,18 +99,19 @@ void run_on_cuda(EngineState& engine, const runtime::Planned& planned,
   std::vector<NamedTensor> tensors(call.tensors);
   for (NamedTensor& tensor : tensors) tensor.view = mirror.upload(tensor.view);
   args.tensors = tensors;
-  runtime::forward(engine, planned, args, {});
+  runtime::forward(engine, planned, args, {}, nullptr, route);
   mirror.download();
 }
 
 }  // namespace
 
-std::string run_and_compare(EngineState& engine, const Spec& spec, fuzz::OwnedCall& call) {
+std::string run_and_compare(EngineState& engine, const Spec& spec, fuzz::OwnedCall& call,
+                            std::optional<plan::Route> route) {
   const auto planned = runtime::planned_for(engine, spec);
   if (engine.device->kind() == DeviceKind::cuda)
-    run_on_cuda(engine, *planned, call);
+    run_on_cuda(engine, *planned, call, route);
   else
-    runtime::forward(engine, *planned, call.args, {});
+    runtime::forward(engine, *planned, call.args, {}, nullptr, route);
   const ir::Reference reference = ir::forward(spec, call.args);
   const tool::Bounds bounds = tool::bounds(spec, call.args, reference);
   std::string wrong = compare("o", call.args.o, reference.o, bounds.o);

@@ -1,7 +1,9 @@
 #pragma once
+#include "compiler/plan/route.h"
 #include "runtime/engine.h"
 #include "tests/fuzz/program.h"
 
+#include <optional>
 #include <string>
 
 namespace lacuna::tests {
@@ -11,6 +13,8 @@ namespace lacuna::tests {
 /// or what differs: "o[0,1,5,3] is 0.5, expected 0.25 within 1e-6; 7 of 640 elements differ".
 /// Elements that no bound holds for (a comparison of scores closer than their errors) only have to
 /// be numbers where the reference has numbers. On a GPU the tensors are copied there and back.
-std::string run_and_compare(EngineState& engine, const Spec& spec, fuzz::OwnedCall& call);
+/// `route`: instead of the one that the shape decides.
+std::string run_and_compare(EngineState& engine, const Spec& spec, fuzz::OwnedCall& call,
+                            std::optional<plan::Route> route = {});
 
 }  // namespace lacuna::tests

@@ -26,15 +26,16 @@ struct Config {
   using Pattern = lacuna::Pattern;
   using Machine = Sm80<Config>;
   using In = F16;
-  using Out = F32;
   static constexpr int head_dim = 64, value_dim = 64;
   static constexpr int tile_q = 128, tile_k = 64, warps = 8, stages = 4;
-  static constexpr bool aligned = true, statistic = false;
+  static constexpr bool aligned = true, split = false, packed_heads = false;
+  using Out = F32;
+  static constexpr bool statistic = false;
   static constexpr Lengths lengths = Lengths::uniform;
 };
-static_assert(sizeof(Params) == 256, "host and device disagree about the parameters");
+static_assert(sizeof(Params) == 264, "host and device disagree about the parameters");
 static_assert(sizeof(FlashForward<Config, Params>::Shared) == 49152, "host and device disagree about shared memory");
 }  // namespace lacuna
-LACUNA_KERNEL void LACUNA_BOUNDS(256, 1) lacuna_1b2e3d0c8c087b72_aligned(LACUNA_GRID_CONST lacuna::Params p) {
+LACUNA_KERNEL void LACUNA_BOUNDS(256, 1) lacuna_f0f3d8ff7a0e84ee_aligned(LACUNA_GRID_CONST lacuna::Params p) {
   lacuna::flash_forward<lacuna::Config>(p);
 }

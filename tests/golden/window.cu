@@ -32,15 +32,16 @@ struct Config {
   using Pattern = lacuna::Pattern;
   using Machine = Sm80<Config>;
   using In = F16;
-  using Out = F32;
   static constexpr int head_dim = 64, value_dim = 64;
   static constexpr int tile_q = 128, tile_k = 64, warps = 8, stages = 4;
-  static constexpr bool aligned = true, statistic = false;
+  static constexpr bool aligned = true, split = false, packed_heads = false;
+  using Out = F32;
+  static constexpr bool statistic = false;
   static constexpr Lengths lengths = Lengths::uniform;
 };
-static_assert(sizeof(Params) == 264, "host and device disagree about the parameters");
+static_assert(sizeof(Params) == 272, "host and device disagree about the parameters");
 static_assert(sizeof(FlashForward<Config, Params>::Shared) == 49152, "host and device disagree about shared memory");
 }  // namespace lacuna
-LACUNA_KERNEL void LACUNA_BOUNDS(256, 1) lacuna_c70d33d2d6424f2e_aligned(LACUNA_GRID_CONST lacuna::Params p) {
+LACUNA_KERNEL void LACUNA_BOUNDS(256, 1) lacuna_abac96998bf00015_aligned(LACUNA_GRID_CONST lacuna::Params p) {
   lacuna::flash_forward<lacuna::Config>(p);
 }

@@ -61,6 +61,7 @@ static_assert(is(Result::not_initialized, CUDA_ERROR_NOT_INITIALIZED));
 static_assert(is(Result::no_device, CUDA_ERROR_NO_DEVICE));
 static_assert(is(Result::unsupported_ptx_version, CUDA_ERROR_UNSUPPORTED_PTX_VERSION));
 static_assert(is(Result::stream_capture_implicit, CUDA_ERROR_STREAM_CAPTURE_IMPLICIT));
+static_assert(is(DeviceAttribute::multiprocessor_count, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT));
 static_assert(is(DeviceAttribute::compute_capability_major,
                  CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR));
 static_assert(is(DeviceAttribute::compute_capability_minor,

@@ -2,6 +2,7 @@ lacuna_test(engine
   SOURCES
     ${CMAKE_CURRENT_LIST_DIR}/engine.test.cpp
     ${CMAKE_CURRENT_LIST_DIR}/engine_pack.test.cpp
+    ${CMAKE_CURRENT_LIST_DIR}/engine_decode.test.cpp
     ${CMAKE_CURRENT_LIST_DIR}/engine_environment.test.cpp
     ${CMAKE_CURRENT_LIST_DIR}/engine_latency.test.cpp
     ${CMAKE_CURRENT_LIST_DIR}/engine_run.test.cpp

@@ -127,6 +127,9 @@ Result cuDeviceGetAttribute(int* value, DeviceAttribute attribute, DeviceNumber 
   const std::string chosen = option("sm");
   const int sm = !chosen.empty() ? std::stoi(chosen) : device == 0 ? 90 : 89;
   switch (static_cast<int>(attribute)) {
+    case 16:
+      *value = device == 0 ? 132 : 58;
+      return Result::success;
     case 75:
       *value = sm / 10;
       return Result::success;
@@ -295,6 +298,23 @@ Result cuMemAlloc(Address* memory, std::size_t bytes) {
 }
 Result cuMemFree(Address memory) {
   NOTE("cuMemFree");
+  NEED_CONTEXT;
+  const std::lock_guard lock(state().mutex);
+  if (state().memory.erase(memory) == 0) return invalid_value;
+  std::free(reinterpret_cast<void*>(memory));
+  return Result::success;
+}
+Result cuMemAllocAsync(Address* memory, std::size_t bytes, StreamHandle stream) {
+  NOTE("cuMemAllocAsync", bytes, reinterpret_cast<std::uintptr_t>(stream));
+  NEED_CONTEXT;
+  if (bytes == 0) return invalid_value;
+  const std::lock_guard lock(state().mutex);
+  *memory = reinterpret_cast<Address>(std::malloc(bytes));
+  state().memory[*memory] = bytes;
+  return Result::success;
+}
+Result cuMemFreeAsync(Address memory, StreamHandle stream) {
+  NOTE("cuMemFreeAsync", reinterpret_cast<std::uintptr_t>(stream));
   NEED_CONTEXT;
   const std::lock_guard lock(state().mutex);
   if (state().memory.erase(memory) == 0) return invalid_value;

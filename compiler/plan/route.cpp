@@ -1,0 +1,60 @@
+#include "compiler/plan/route.h"
+
+#include <algorithm>
+
+namespace lacuna::plan {
+namespace {
+
+/// Also where heads do not divide: that call fails before it takes any route.
+bool is_empty(const Shape& shape) {
+  return shape.batch <= 0 || shape.heads <= 0 || shape.kv_heads <= 0 || shape.queries <= 0 ||
+         shape.keys <= 0 || shape.heads % shape.kv_heads != 0;
+}
+
+const Pass& split_pass(const Plan& plan) {
+  return plan.passes.at(1);
+}
+
+}  // namespace
+
+int multiprocessors(const Facts& facts) {
+  return facts.multiprocessors > 0 ? facts.multiprocessors : row(facts.arch).multiprocessors;
+}
+
+Route route(const Plan& plan, const Shape& shape) {
+  if (is_empty(shape)) return {};
+  const Pass& split = split_pass(plan);
+  const bool packed = plan.spec.lengths == Lengths::packed;
+  const std::int64_t sequences = packed ? shape.batch : 1;
+  const std::int64_t queries = (shape.queries + sequences - 1) / sequences;
+  const std::int64_t keys = shape.keys / sequences;
+  const std::int64_t group = split.packed_heads ? shape.heads / shape.kv_heads : 1;
+  const std::int64_t most_rows = std::int64_t{most_row_tiles} * split.schedule.tile_q;
+  const std::int64_t sms = multiprocessors(plan.facts);
+  if (queries > most_rows / group) return {};
+  if (grid(plan.passes.front(), plan.spec, shape).blocks >= static_cast<std::uint64_t>(sms))
+    return {};
+  const auto tiles = static_cast<std::int64_t>(grid(split, plan.spec, shape).blocks);
+  const std::int64_t filling = sms * split.ctas_per_sm;
+  const std::int64_t wanted = (filling + tiles - 1) / tiles;
+  const std::int64_t fitting = keys / (std::int64_t{least_key_tiles} * split.schedule.tile_k);
+  const std::int64_t splits = std::min({wanted, fitting, std::int64_t{most_splits}});
+  if (splits < 2) return {};
+  return {true, static_cast<int>(splits)};
+}
+
+std::span<const Pass> passes_of(const Plan& plan, Route route) {
+  const std::span<const Pass> all(plan.passes);
+  return route.decode ? all.subspan(1, 2) : all.first(1);
+}
+
+std::uint64_t workspace_bytes(const Plan& plan, const Shape& shape, Route route) {
+  if (!route.decode) return 0;
+  const bool packed = plan.spec.lengths == Lengths::packed;
+  const auto rows =
+      static_cast<std::uint64_t>((packed ? 1 : shape.batch) * shape.heads * shape.queries);
+  const int floats = plan.spec.value_dim + 2;  // of a row: templates/parts.cuh
+  return rows * static_cast<std::uint64_t>(route.splits) * static_cast<std::uint64_t>(floats) * 4;
+}
+
+}  // namespace lacuna::plan

@@ -1,0 +1,37 @@
+#pragma once
+#include "compiler/plan/plan.h"
+
+#include <cstdint>
+#include <span>
+
+namespace lacuna::plan {
+
+/// Which passes a call takes. *plain*: flash forward alone, a CTA to each query tile. *decode*: the
+/// keys of a query tile are split over several CTAs, heads that share K and V share a tile where
+/// the plan packs them, and a second pass combines what the splits found.
+struct Route {
+  bool decode = false;
+  int splits = 1;
+  bool operator==(const Route&) const = default;
+};
+
+/// The rule, on the shape alone: decode where
+///   - the rows that share K and V (queries, times heads of a group where they are packed) fit
+///     `most_row_tiles` tiles of the decode pass,
+///   - the plain grid has fewer CTAs than the GPU has SMs, and
+///   - every split gets `least_key_tiles` tiles of keys, with two splits at least.
+/// There are then as many splits as fill the SMs (Pass::ctas_per_sm), or as many as fit.
+/// Packed sequences count with their mean lengths, padded ones with their longest.
+inline constexpr int most_row_tiles = 4, least_key_tiles = 2, most_splits = 128;
+Route route(const Plan& plan, const Shape& shape);
+
+/// Part of plan.passes, in the order in which they run.
+std::span<const Pass> passes_of(const Plan& plan, Route route);
+
+/// Bytes that the passes of a route hand to each other: exact. 0 on the plain route.
+std::uint64_t workspace_bytes(const Plan& plan, const Shape& shape, Route route);
+
+/// SMs of the GPU that the facts speak of.
+int multiprocessors(const Facts& facts);
+
+}  // namespace lacuna::plan

@@ -1,0 +1,40 @@
+#include "runtime/workspace.h"
+
+#include <fmt/format.h>
+
+namespace lacuna::runtime {
+namespace {
+
+void check(const TensorView& given, std::size_t bytes) {
+  const auto reject = [](const std::string& why) {
+    throw Error(ErrorKind::argument, "workspace: " + why);
+  };
+  if (size_of(given.dtype) != 1)
+    reject(fmt::format("dtype is {}, expected u8", name_of(given.dtype)));
+  if (given.rank != 1 || (given.shape[0] > 1 && given.strides[0] != 1))
+    reject("expected one contiguous axis of bytes");
+  const auto present = static_cast<std::uint64_t>(given.shape[0]);
+  if (present < bytes) reject(fmt::format("it has {} bytes, this call needs {}", present, bytes));
+  if (const auto beyond = reinterpret_cast<std::uintptr_t>(given.data) % Workspace::alignment)
+    reject(fmt::format("it starts {} bytes beyond a multiple of {}", beyond, Workspace::alignment));
+}
+
+}  // namespace
+
+Workspace::Workspace(const Device& device, const TensorView& given, std::size_t bytes,
+                     Stream stream)
+    : device_(device), stream_(stream) {
+  if (bytes == 0) return;
+  void* memory = given.data;
+  if (given.present())
+    check(given, bytes);
+  else
+    memory = own_ = device.allocate_ordered(bytes, stream);
+  view_ = TensorView::contiguous(memory, DType::f32, {static_cast<std::int64_t>(bytes / 4)});
+}
+
+Workspace::~Workspace() {
+  if (own_) device_.release_ordered(own_, stream_);
+}
+
+}  // namespace lacuna::runtime
