@@ -66,6 +66,17 @@ std::vector<Case> make_cases() {
                           .statistic = true},
                  .schedule = "16x16w2s1",
                  .shape = {1, 2, 1, 37, 50}});
+  // 1000 keys are 8, 16, 32 or 63 tiles: no multiple of 5. Some splits see nothing.
+  all.push_back(
+      {.name = "decode",
+       .spec = {.pattern = parse("mask causal\nmask q - k < 400 or k < 200\nmask (q + k) % 7 "
+                                 "!= h\nweights softmax(sink = f32(h))"),
+                .dtype = DType::bf16,
+                .value_dim = 40,
+                .statistic = true},
+       .schedule = "32x32w2s2",
+       .shape = {2, 4, 2, 3, 1000},
+       .route = {true, 5}});
   return all;
 }
 

@@ -1,4 +1,5 @@
 #pragma once
+#include "compiler/plan/route.h"
 #include "tests/fuzz/program.h"
 
 #include <string>
@@ -15,6 +16,7 @@ struct Case {
   bool aligned = true;
   std::vector<std::int32_t> q_lens = {}, k_lens = {};  ///< or cu_seqlens, by spec.lengths
   std::vector<std::int32_t> offsets = {};              ///< of each sequence; empty: the usual ones
+  plan::Route route = {};
 };
 
 /// What the mutants are run on. Lengths and offsets are chosen so that the ends of ranges fall

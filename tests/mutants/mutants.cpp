@@ -5,7 +5,8 @@ namespace {
 
 constexpr std::string_view flash = "flash_forward.cuh", sm80 = "machine/sm80.cuh",
                            fma = "machine/fma.cuh", lengths = "lengths.cuh",
-                           band = "tiles/band.cuh", softmax = "weights/softmax.cuh";
+                           band = "tiles/band.cuh", softmax = "weights/softmax.cuh",
+                           parts = "parts.cuh", combine = "combine.cuh";
 
 constexpr Mutant table[] = {
     // What orders memory.
@@ -133,6 +134,39 @@ constexpr Mutant table[] = {
      "{Product::pack(upper[4 * k + 1], upper[4 * k]),", "value"},
     {"stores go to the neighbour's column", sm80, "window", "return key(c); }",
      "return key(c ^ 2); }", "value"},
+    // Splits of the keys, and heads that share a tile.
+    {"the tiles that do not divide are left out", flash, "decode", "tiles = each + (split < more);",
+     "tiles = each;", "value"},
+    {"splits begin too early where tiles do not divide", flash, "decode", "min_of(split, more)",
+     "0", "value"},
+    {"every split walks all tiles", flash, "decode", "if constexpr (Config::split) take_part();",
+     "", "value"},
+    {"sums of V are added as they are", softmax, "decode",
+     "    const float factor = part.raise(max, unit);\n", "    const float factor = 1.0f;\n",
+     "value"},
+    {"sums of weights are added as they are", softmax, "decode",
+     "sum = fma_rn(factor, part_sum, sum);", "sum += part_sum;", "value"},
+    {"the first split alone decides the maximum", combine, "decode",
+     "for (s32 s = 0; s < p.call.splits; ++s)\n      top", "for (s32 s = 0; s < 1; ++s)\n      top",
+     "value"},
+    {"the last part is forgotten", combine, "decode", "for (s32 s = 0; s < p.call.splits; ++s) {",
+     "for (s32 s = 0; s + 1 < p.call.splits; ++s) {", "value"},
+    {"the sink is forgotten", combine, "decode", "Pattern::sink(p, at, wrap_add(query, at.offset))",
+     "-infinity()", "value"},
+    {"lse in the unit of plain products", combine, "decode", "whole.max * unit.natural",
+     "whole.max", "value"},
+    {"parts lie one row too far", parts, "decode", "(split * rows + row) * 8",
+     "(split * rows + row + 1) * 8", "out-of-bounds"},
+    {"parts of a group's heads lie on its first head's", flash, "decode",
+     "parts.row(at, place(i).h,", "parts.row(at, at.h,", "value"},
+    {"the mask of a group's first head", flash, "decode",
+     "      here.h = tile_rows.head(at, row(i));\n", "", "value"},
+    {"the queries of a group's first head", flash, "decode", "pass.tile_rows.head(pass.at, row),",
+     "pass.at.h,", "value"},
+    {"rows of a tile are as many queries", lengths, "decode",
+     "packed_heads ? (s32)((u32)row / (u32)group) : row", "row", "out-of-bounds"},
+    {"a tile's rows end with its first head's", flash, "decode",
+     "return row(i) < tile_rows.count(at.q_len);", "return row(i) < at.q_len;", "value"},
 };
 
 }  // namespace

@@ -59,7 +59,7 @@ Outcome run(const tests::Case& which, bool checking,
   engine->plans.insert(planned(which, engine->device->arch()));
   fuzz::OwnedCall call = tests::call_of(which, random);
   try {
-    const std::string wrong = tests::run_and_compare(*engine, which.spec, call);
+    const std::string wrong = tests::run_and_compare(*engine, which.spec, call, which.route);
     return {wrong.empty() ? "" : "value", wrong};
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::device)
