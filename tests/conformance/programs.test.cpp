@@ -35,19 +35,21 @@ Spec random_spec(fuzz::Draw& draw, fuzz::Random& random, ir::Pattern pattern) {
 }
 
 /// The message of a run, or what it threw.
-std::string outcome(EngineState& engine, const Spec& spec, fuzz::OwnedCall& call) {
+std::string outcome(EngineState& engine, const Spec& spec, fuzz::OwnedCall& call,
+                    plan::Route route) {
   try {
-    return tests::run_and_compare(engine, spec, call);
+    return tests::run_and_compare(engine, spec, call, route);
   } catch (const Error& error) {
     return std::string(error.what()) + "\n" + error.log();
   }
 }
 
-std::string minimal(EngineState& engine, const Spec& spec, fuzz::OwnedCall& call) {
+std::string minimal(EngineState& engine, const Spec& spec, fuzz::OwnedCall& call,
+                    plan::Route route) {
   const ir::Pattern small = fuzz::minimise(spec.pattern.tree(), [&](const ir::Pattern& candidate) {
     Spec smaller = spec;
     smaller.pattern = published(candidate);
-    return outcome(engine, smaller, call) != "";
+    return outcome(engine, smaller, call, route) != "";
   });
   return published(small).text();
 }
@@ -67,14 +69,18 @@ TEST_CASE("random programs mean the same on a device as in the reference") {
     const Shape shape{draw.between(1, 2), 2, draw.between(1, 2), draw.between(1, 80),
                       draw.between(1, 80)};
     fuzz::OwnedCall call = fuzz::random_call(random, spec, shape);
-    const std::string wrong = outcome(*engine.state, spec, call);
+    const bool decode = draw.chance(0.4);
+    const plan::Route route{decode, decode ? draw.between(1, 4) : 1};
+    const std::string wrong = outcome(*engine.state, spec, call, route);
     if (wrong.empty()) continue;
     ++failures;
     std::string notes;
     for (const std::string& note : call.notes) notes += note + "\n";
-    FAIL_CHECK(engine.name << ", program " << i << ": " << wrong << "\n"
+    FAIL_CHECK(engine.name << ", program " << i << ", "
+                           << (decode ? "decode with splits: " : "plain: ") << route.splits << ": "
+                           << wrong << "\n"
                            << spec.pattern.text() << notes << "smallest that still fails:\n"
-                           << minimal(*engine.state, spec, call));
+                           << minimal(*engine.state, spec, call, route));
   }
   CHECK(failures == 0);
 }

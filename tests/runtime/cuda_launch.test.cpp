@@ -203,6 +203,27 @@ TEST_CASE("cuda: memory is allocated, filled, read back and released") {
   CHECK(seen().pushed == 0);
 }
 
+TEST_CASE("cuda: a call's memory is taken and given back in the order of its stream") {
+  const Switches none("capturing");  // which a graph may record
+  const auto device = open();
+  seen();
+  const Stream stream{reinterpret_cast<void*>(std::uintptr_t{77})};
+  void* memory = device->allocate_ordered(3000, stream);
+  CHECK(memory != nullptr);
+  CHECK(seen().allocations == 1);
+  device->release_ordered(memory, stream);
+  const auto after = seen();
+  CHECK(after.allocations == 0);
+  CHECK(std::count(after.calls.begin(), after.calls.end(), "cuMemFreeAsync 77") == 1);
+  const Switches full("fail=cuMemAllocAsync:2");
+  const Failure got = failure([&] { device->allocate_ordered(3000, stream); });
+  CHECK(got.kind == ErrorKind::device);
+  CHECK(contains(got.text, "cuMemAllocAsync failed: CUDA_ERROR_OUT_OF_MEMORY"));
+  CHECK(contains(got.text, "(3000 bytes of workspace)"));
+  CHECK(device->multiprocessors() == 132);
+  CHECK(open(1)->multiprocessors() == 58);
+}
+
 TEST_CASE("cuda: time is measured by events, which never leak") {
   const Switches none("");
   const auto device = open();
