@@ -24,12 +24,12 @@ std::vector<float> random_floats(std::size_t count) {
 runtime::host::Statistics count(EngineState& engine, const runtime::Planned& planned,
                                 const Args& args) {
   const ir::Call call = ir::bind(planned.plan.spec, args);
-  const auto kernel = runtime::kernel_for(engine, planned, 0, runtime::variant_of(args));
-  const plan::Grid grid = plan::grid(planned.plan.passes[0], planned.plan.spec, call.shape);
+  const auto loaded = runtime::kernel_for(engine, planned, 0, runtime::variant_of(args));
+  const plan::Grid grid = plan::grid(loaded->pass, planned.plan.spec, call.shape);
   Report report{};
   const runtime::Packed packed = runtime::pack(planned, args, call, grid.q_tiles, &report);
   return runtime::host::launch_counted(
-      *kernel, {grid.blocks, packed.params, packed.slots, packed.regions, {}});
+      *loaded->kernel, {grid.blocks, packed.params, packed.slots, packed.regions, {}});
 }
 
 void measure(Engine& engine, std::int64_t n) {

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 namespace lacuna {
@@ -18,9 +19,11 @@ std::uint64_t number(std::string_view hex) {
 }
 
 std::shared_ptr<const Planned> make_plan(const EngineState& engine, const Spec& spec) {
-  const plan::Facts facts{.arch = engine.device->arch(),
+  plan::Facts facts{.arch = engine.device->arch(),
                     .multiprocessors = engine.device->multiprocessors(),
                     .checked = engine.checked};
+  if (!engine.options.schedule.empty())
+    facts.schedule = plan::parse_schedule(engine.options.schedule);
   plan::Plan plan = plan::plan(spec, facts);
   std::string_view digest = plan.digest;
   std::array numbers{number(digest.substr(0, 16)), number(digest.substr(16))};
@@ -47,12 +50,12 @@ CompileOptions compile_options(const EngineState& engine) {
   return {.arch = engine.device->arch(), .format = cubins ? engine.device->format() : Format::ptx};
 }
 
-Artifact artifact_for(EngineState& engine, const Planned& planned, std::size_t pass,
-                      plan::Variant variant, Stages* stages) {
-  Stages unused;
-  Stages& spent = stages ? *stages : unused;
+namespace {
+
+Artifact artifact_for(EngineState& engine, const plan::Plan& plan, const plan::Pass& pass,
+                      plan::Variant variant, Stages& spent) {
   Clock generating;
-  codegen::Source source = codegen::generate(planned.plan, planned.plan.passes[pass], variant);
+  codegen::Source source = codegen::generate(plan, pass, variant);
   CompileOptions options = compile_options(engine);
   spent.generate += generating.milliseconds();
   Clock reading;
@@ -68,23 +71,48 @@ Artifact artifact_for(EngineState& engine, const Planned& planned, std::size_t p
   });
   if (!compiled) spent.disk += reading.milliseconds();
   spent.origin = compiled ? Stages::Origin::compiler : Stages::Origin::disk;
-  log_line(engine, fmt::format("{}: {} {:.1f} ms", source.name,
+  log_line(engine, fmt::format("{} {}: {} {:.1f} ms", source.name, pass.schedule.name(),
                                compiled ? "compiled in" : "read from the disk cache in",
                                reading.milliseconds()));
   return artifact;
 }
 
-std::shared_ptr<const Kernel> kernel_for(EngineState& engine, const Planned& planned,
+}  // namespace
+
+/// A schedule whose code spills is passed over, as far as the next three: what a log says of
+/// registers is known for certain, what the model thought of them was not.
+Compiled compiled_for(EngineState& engine, const Planned& planned, std::size_t pass,
+                      plan::Variant variant, Stages* stages) {
+  constexpr std::size_t most_tried = 3;
+  Stages unused;
+  Stages& spent = stages ? *stages : unused;
+  const plan::Plan& plan = planned.plan;
+  Compiled best{plan.passes[pass], {}};
+  best.artifact = artifact_for(engine, plan, best.pass, variant, spent);
+  const std::vector<plan::Schedule>& others = plan.passes[pass].others;
+  for (std::size_t i = 0; i < std::min(most_tried, others.size()) && best.artifact.spill_stores > 0;
+       ++i) {
+    Compiled next{plan::with_schedule(plan, plan.passes[pass], others[i]), {}};
+    log_line(engine, fmt::format("schedule {} spills {} bytes, {} is tried instead",
+                                 best.pass.schedule.name(), best.artifact.spill_stores,
+                                 next.pass.schedule.name()));
+    next.artifact = artifact_for(engine, plan, next.pass, variant, spent);
+    if (next.artifact.spill_stores < best.artifact.spill_stores) best = std::move(next);
+  }
+  return best;
+}
+
+std::shared_ptr<const Loaded> kernel_for(EngineState& engine, const Planned& planned,
                                          std::size_t pass, plan::Variant variant, Stream stream,
                                          Stages* stages) {
   KernelKey key{planned.digest, static_cast<std::uint32_t>(pass), variant.aligned};
   return engine.kernels.get(key, [&] {
     engine.device->require_no_capture(stream);
-    Artifact artifact = artifact_for(engine, planned, pass, variant, stages);
+    Compiled compiled = compiled_for(engine, planned, pass, variant, stages);
     Clock clock;
-    auto kernel = engine.device->load(artifact);
+    auto kernel = engine.device->load(compiled.artifact);
     if (stages) stages->load += clock.milliseconds();
-    return kernel;
+    return std::make_shared<const Loaded>(Loaded{std::move(compiled.pass), std::move(kernel)});
   });
 }
 

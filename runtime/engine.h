@@ -77,13 +77,24 @@ std::shared_ptr<EngineState> make_engine(const EngineOptions& options,
                                          std::shared_ptr<const Compiler> compiler,
                                          std::string notice = {}, bool unchecked = false);
 
+/// A pass as it was compiled in the end: with a schedule that does not spill registers, where there
+/// is one.
+struct Compiled {
+  plan::Pass pass;
+  Artifact artifact;
+};
+struct Loaded {
+  plan::Pass pass;
+  std::shared_ptr<const Kernel> kernel;
+};
+
 /// The stages one by one, each through its cache; `stages` may be null.
 std::shared_ptr<const Planned> planned_for(EngineState& engine, const Spec& spec,
                                            Stages* stages = nullptr);
-Artifact artifact_for(EngineState& engine, const Planned& planned, std::size_t pass,
+Compiled compiled_for(EngineState& engine, const Planned& planned, std::size_t pass,
                       plan::Variant variant, Stages* stages = nullptr);
 /// Throws where it is not loaded yet and `stream` records a graph, which loading would break.
-std::shared_ptr<const Kernel> kernel_for(EngineState& engine, const Planned& planned,
+std::shared_ptr<const Loaded> kernel_for(EngineState& engine, const Planned& planned,
                                          std::size_t pass, plan::Variant variant,
                                          Stream stream = {}, Stages* stages = nullptr);
 /// What the engine's compiler is asked for.
@@ -101,7 +112,7 @@ struct EngineState {
   const bool checked;        ///< plans report needed reads outside their tensor
   runtime::DiskCache disk;
   runtime::PlanTable plans{};
-  runtime::MemoryCache<runtime::KernelKey, const runtime::Kernel> kernels{};
+  runtime::MemoryCache<runtime::KernelKey, const runtime::Loaded> kernels{};
 };
 
 }  // namespace LACUNA_ABI

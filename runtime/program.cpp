@@ -9,25 +9,24 @@ namespace lacuna {
 namespace runtime {
 namespace {
 
-void launch(EngineState& engine, const Planned& planned, const plan::Pass& pass,
-            const Kernel& kernel, const Args& args, const ir::Call& call, const Splits& splits,
-            Stream stream, Stages* stages) {
-  const plan::Grid grid = plan::grid(pass, planned.plan.spec, call.shape, splits.count);
+void launch(EngineState& engine, const Planned& planned, const Loaded& loaded, const Args& args,
+            const ir::Call& call, const Splits& splits, Stream stream, Stages* stages) {
+  const plan::Grid grid = plan::grid(loaded.pass, planned.plan.spec, call.shape, splits.count);
   std::optional<ReportBuffer> report;
   if (planned.plan.facts.checked) report.emplace(*engine.device);
   Packed packed =
       pack(planned, args, call, grid.q_tiles, report ? report->memory() : nullptr, splits);
   Clock clock;
-  kernel.launch({grid.blocks, packed.params, packed.slots, packed.regions, stream});
+  loaded.kernel->launch({grid.blocks, packed.params, packed.slots, packed.regions, stream});
   if (report) report->raise(planned.plan.spec.pattern.tree(), stream);
   if (stages) stages->launch += clock.milliseconds();
 }
 
 /// The kernels of a route, all of them before any is launched.
-std::vector<std::shared_ptr<const Kernel>> kernels_of(EngineState& engine, const Planned& planned,
+std::vector<std::shared_ptr<const Loaded>> kernels_of(EngineState& engine, const Planned& planned,
                                                       plan::Route route, plan::Variant variant,
                                                       Stream stream, Stages* stages) {
-  std::vector<std::shared_ptr<const Kernel>> kernels;
+  std::vector<std::shared_ptr<const Loaded>> kernels;
   for (const plan::Pass& pass : plan::passes_of(planned.plan, route)) {
     const auto index = static_cast<std::size_t>(&pass - planned.plan.passes.data());
     kernels.push_back(kernel_for(engine, planned, index, pass.varies() ? variant : plan::Variant{},
@@ -53,9 +52,8 @@ void forward(EngineState& engine, const Planned& planned, const Args& args, Stre
   const Workspace workspace(*engine.device, args.workspace,
                             plan::workspace_bytes(plan, call.shape, route), stream);
   const Splits splits{route.splits, workspace.view()};
-  for (std::size_t i = 0; i < kernels.size(); ++i)
-    launch(engine, planned, plan::passes_of(plan, route)[i], *kernels[i], args, call, splits, stream,
-           stages);
+  for (const auto& kernel : kernels)
+    launch(engine, planned, *kernel, args, call, splits, stream, stages);
 }
 
 }  // namespace runtime

@@ -48,26 +48,30 @@ struct FlashForward {
     }
     if (!locate<Config::lengths, Config::tile_q, packed_heads>(p.call, block, at, row0)) return;
     start();
-    // The last row that exists.
-    const s32 last = min_of(row0 + Config::tile_q, tile_rows.count(at.q_len)) - 1;
-    if (last >= row0 && at.k_len > 0) {
-      Tile tile = {wrap_add(tile_rows.query(row0), at.offset),
-                   wrap_add(tile_rows.query(last), at.offset),
-                   at.k_len,
-                   {0, at.k_len},
-                   {0, at.k_len}};
-      Pattern::narrow(p, at, tile);
-      if (!Pattern::only_bands) tile.full.end = tile.full.begin;
-      key0 = tile.visit.begin / Config::tile_k * Config::tile_k;
-      tiles =
-          tile.visit.begin < tile.visit.end ? ceil_div(tile.visit.end - key0, Config::tile_k) : 0;
-      if constexpr (Config::split) take_part();
-      walk(tile.full);
-    }
+    walk(visit());
     if constexpr (Config::split)
       store_part();
     else
       store();
+  }
+
+  // The tiles to visit, in key0 and tiles; returns the keys of those that are FULL.
+  LACUNA_MEMBER Range visit() {
+    tiles = 0;
+    // The last row that exists.
+    const s32 last = min_of(row0 + Config::tile_q, tile_rows.count(at.q_len)) - 1;
+    if (last < row0 || at.k_len == 0) return {0, 0};
+    Tile tile = {wrap_add(tile_rows.query(row0), at.offset),
+                 wrap_add(tile_rows.query(last), at.offset),
+                 at.k_len,
+                 {0, at.k_len},
+                 {0, at.k_len}};
+    Pattern::narrow(p, at, tile);
+    if (!Pattern::only_bands) tile.full.end = tile.full.begin;
+    key0 = tile.visit.begin / Config::tile_k * Config::tile_k;
+    tiles = tile.visit.begin < tile.visit.end ? ceil_div(tile.visit.end - key0, Config::tile_k) : 0;
+    if constexpr (Config::split) take_part();
+    return tile.full;
   }
 
   // Keeps this split's share of the visited tiles, which may be none.
@@ -90,10 +94,11 @@ struct FlashForward {
   }
 
   LACUNA_MEMBER void walk(const Range& full) {
-    if (tiles == 0) return;
-    load_queries();
     slot = 0;
-    fetch_first<0>();
+    if (tiles > 0) {
+      load_queries();
+      fetch_first();
+    }
     LACUNA_NOUNROLL
     for (s32 t = 0; t < tiles; ++t) {
       const s32 first = key0 + t * Config::tile_k;
@@ -104,22 +109,22 @@ struct FlashForward {
 
   // ---- The ring of operands. Operand 2 t is K of tile t, operand 2 t + 1 its V. ----
   LACUNA_MEMBER static int wrap(int index) { return index >= stages ? index - stages : index; }
-  template <int n>
   LACUNA_MEMBER void fetch_first() {
-    if constexpr (n < ahead) {
-      fetch<n>(n / 2, n);
-      fetch_first<n + 1>();
+    LACUNA_NOUNROLL
+    for (int n = 0; n < ahead; n += 2) {
+      fetch<0, false>(n / 2, n);
+      if (n + 1 < ahead) fetch<1, false>(n / 2, n + 1);
     }
   }
   // Operand n of the walk, whose parity alone is known when this is compiled.
-  template <int n>
+  template <int n, bool unrolled = true>
   LACUNA_MEMBER void fetch(s32 tile, int to) {
     if (tile < tiles) {
       const s32 first = key0 + tile * Config::tile_k;
       if constexpr (n % 2 == 0)
-        load_keys<Config::head_dim>(p.call.k, first, to);
+        load_keys<Config::head_dim, unrolled>(p.call.k, first, to);
       else
-        load_keys<Config::value_dim>(p.call.v, first, to);
+        load_keys<Config::value_dim, unrolled>(p.call.v, first, to);
     }
     Machine::commit();
   }
@@ -158,17 +163,17 @@ struct FlashForward {
           },
           present);
     } else {
-      Machine::template load<Config::head_dim, Config::tile_q>(
+      Machine::template load<Config::head_dim, Config::tile_q, false>(
           Machine::queries(shared),
           address_of<typename Config::In>(p.call.q, at.h, at.q_start + first), p.call.q.row,
           present);
     }
   }
-  template <int depth>
+  template <int depth, bool unrolled>
   LACUNA_MEMBER void load_keys(const MatrixArg& m, s32 first, int to) {
     const Params& params = p;
     const Place place = at;
-    Machine::template load<depth, Config::tile_k>(
+    Machine::template load<depth, Config::tile_k, unrolled>(
         Machine::slot(shared, to), address_of<typename Config::In>(m, at.g, at.k_start + first),
         m.row, [&](int r) {
           return first + r < place.k_len && Pattern::keeps_key(params, place, first + r);
@@ -276,12 +281,13 @@ struct FlashForward {
       const float total = Machine::row_sum(state[i].sum);
       if (!exists(i)) continue;
       const s64 to = parts.row(at, place(i).h, at.q_start + tile_rows.query(row(i)));
+      const u64 first = parts.sums(split, to) + Machine::column(0) * 4;
       LACUNA_UNROLL
       for (int c = 0; c < values; c += Machine::run) {
         float x[Machine::run];
         LACUNA_UNROLL
         for (int e = 0; e < Machine::run; ++e) x[e] = o[i][c + e];
-        store_columns<F32, true>(parts.sums(split, to) + Machine::column(c) * 4, x);
+        store_columns<F32, true>(first + Machine::after(c) * 4, x);
       }
       if ((int)lane_index() % Machine::row_lanes == 0)
         store_global(parts.state(split, to), F2{state[i].max, total});
@@ -297,17 +303,18 @@ struct FlashForward {
       const float total = Machine::row_sum(state[i].sum);
       if (r >= limit) continue;
       SoftmaxEnd end = {0.0f, -infinity()};
-      const bool answered = exists(i) && is_answered(state[i].max, total);
-      if (answered) end = finish(state[i].max * natural, total, Pattern::sink(p, at, query(i)));
+      if (exists(i) && is_answered(state[i].max, total))
+        end = finish(state[i].max * natural, total, Pattern::sink(p, at, query(i)));
       const s64 row = at.q_start + r;
-      const u64 to = address_of<typename Config::Out>(p.call.o, at.h, row);
+      const u64 first = address_of<typename Config::Out>(p.call.o, at.h, row) +
+                        Machine::column(0) * sizeof(typename Config::Out::Raw);
       LACUNA_UNROLL
       for (int c = 0; c < values; c += Machine::run) {
         float x[Machine::run];
         LACUNA_UNROLL
-        for (int e = 0; e < Machine::run; ++e) x[e] = answered ? o[i][c + e] * end.factor : 0.0f;
+        for (int e = 0; e < Machine::run; ++e) x[e] = o[i][c + e] * end.factor;
         store_columns<typename Config::Out, Config::aligned>(
-            to + Machine::column(c) * sizeof(typename Config::Out::Raw), x);
+            first + Machine::after(c) * sizeof(typename Config::Out::Raw), x);
       }
       if (Config::statistic && (int)lane_index() % Machine::row_lanes == 0)
         store_global(address_of<F32>(p.call.lse, at.h, row), end.lse);

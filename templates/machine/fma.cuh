@@ -44,10 +44,12 @@ struct Fma {
   LACUNA_MEMBER static int column(int c) {
     return (c / chunk * 8 + (int)lane_index() % 8) * chunk + c % chunk;
   }
+  // Columns from a lane's first to its c-th.
+  LACUNA_MEMBER static constexpr int after(int c) { return c / chunk * 8 * chunk + c % chunk; }
 
   // Rows [0, count) of a matrix into shared memory as f32, `depth` columns wide; rows that
   // `present` denies become 0 and are never read, whatever they hold.
-  template <int depth, int count, class Present>
+  template <int depth, int count, bool unrolled, class Present>
   LACUNA_MEMBER static void load(float* to, u64 head, s64 row_stride, const Present& present) {
     gather<depth, count>(
         to,

@@ -142,6 +142,8 @@ struct Sm80 {
   }
   LACUNA_MEMBER static int key(int j) { return j / 2 * 8 + (int)lane_index() % 4 * 2 + j % 2; }
   LACUNA_MEMBER static int column(int c) { return key(c); }
+  // Columns from a lane's first to its c-th.
+  LACUNA_MEMBER static constexpr int after(int c) { return c / 2 * 8 + c % 2; }
 
   LACUNA_MEMBER static void commit() { commit_copies(); }
   template <int pending>
@@ -151,8 +153,9 @@ struct Sm80 {
 
   // Rows [0, count) of a matrix, `depth` columns wide, as a tile at `to`; rows that `present`
   // denies become 0 and are never read, whatever they hold. Every thread keeps its chunk of a row
-  // and goes down by whole multiples of rows.
-  template <int depth, int count, class Present>
+  // and goes down by whole multiples of rows. Unrolled where it is in the main loop; compile time
+  // goes by copies.
+  template <int depth, int count, bool unrolled, class Present>
   LACUNA_MEMBER static void load(u32 to, u64 from, s64 row_stride, const Present& present) {
     using Layout = TileLayout<depth, count>;
     constexpr int lanes = round_to_power(Layout::chunks);  // that share a row
@@ -164,13 +167,17 @@ struct Sm80 {
     from += (u64)((first * row_stride + chunk * 8) * 2);
     to += (u32)(chunk / Layout::slab_chunks * Layout::slab_bytes);
     const u64 down = (u64)(row_stride * (step * 2));
-    if (Config::aligned) {
+    if (Config::aligned && unrolled) {
       LACUNA_UNROLL
       for (int i = 0; i < passes; ++i, from += down) {
         const int r = first + i * step;
         if (step * passes != count && r >= count) break;
         copy_async(to + Layout::offset(r, chunk % Layout::slab_chunks), from, inside && present(r));
       }
+    } else if (Config::aligned) {
+      LACUNA_NOUNROLL
+      for (int r = first; r < count; r += step, from += down)
+        copy_async(to + Layout::offset(r, chunk % Layout::slab_chunks), from, inside && present(r));
     } else {
       LACUNA_NOUNROLL
       for (int r = first; r < count; r += step, from += down) {
@@ -225,20 +232,24 @@ struct Sm80 {
       for (int j = 0; j < keys; ++j) dot[i][j] = 0;
     }
     const int lane = (int)lane_index();
-    const u32 q = queries(shared) + Q::offset(first_row() + lane % 16, lane / 16);
-    const u32 k = slot(shared, at) + K::offset(lane % 8 + lane / 16 * 8, lane / 8 % 2);
-    LACUNA_UNROLL
-    for (int d = 0; d < K::columns / 16; ++d) {
-      U4 a[m_tiles];
+    u32 q = queries(shared) + Q::offset(first_row() + lane % 16, lane / 16);
+    u32 k = slot(shared, at) + K::offset(lane % 8 + lane / 16 * 8, lane / 8 % 2);
+    LACUNA_NOUNROLL  // the code of one slab serves all
+    for (int s = 0; s < K::columns / K::slab; ++s, q += Q::slab_bytes, k += K::slab_bytes) {
       LACUNA_UNROLL
-      for (int i = 0; i < m_tiles; ++i) a[i] = load_matrices(Q::advance(q, d) + i * 16 * Q::pitch);
-      LACUNA_UNROLL
-      for (int j = 0; j < Config::tile_k / 16; ++j) {
-        const U4 b = load_matrices(K::advance(k, d) + j * 16 * K::pitch);
+      for (int d = 0; d < K::slab / 16; ++d) {
+        U4 a[m_tiles];
         LACUNA_UNROLL
-        for (int i = 0; i < m_tiles; ++i) {
-          multiply(dot, i, 2 * j, a[i], b.x, b.y);
-          multiply(dot, i, 2 * j + 1, a[i], b.z, b.w);
+        for (int i = 0; i < m_tiles; ++i)
+          a[i] = load_matrices((q ^ (u32)(d << 5)) + i * 16 * Q::pitch);
+        LACUNA_UNROLL
+        for (int j = 0; j < Config::tile_k / 16; ++j) {
+          const U4 b = load_matrices((k ^ (u32)(d << 5)) + j * 16 * K::pitch);
+          LACUNA_UNROLL
+          for (int i = 0; i < m_tiles; ++i) {
+            multiply(dot, i, 2 * j, a[i], b.x, b.y);
+            multiply(dot, i, 2 * j + 1, a[i], b.z, b.w);
+          }
         }
       }
     }

@@ -22,6 +22,6 @@ struct Config {
 };
 static_assert(sizeof(Params) == 272, "host and device disagree about the parameters");
 }  // namespace lacuna
-LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_1db96fcac5855ea7_combine(LACUNA_GRID_CONST lacuna::Params p) {
+LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_c6733c198b68db63_combine(LACUNA_GRID_CONST lacuna::Params p) {
   lacuna::combine<lacuna::Config>(p);
 }

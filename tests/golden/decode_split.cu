@@ -40,6 +40,6 @@ struct Config {
 static_assert(sizeof(Params) == 344, "host and device disagree about the parameters");
 static_assert(sizeof(FlashForward<Config, Params>::Shared) == 34816, "host and device disagree about shared memory");
 }  // namespace lacuna
-LACUNA_KERNEL void LACUNA_BOUNDS(32, 1) lacuna_5011f364093bdae1_split_aligned(LACUNA_GRID_CONST lacuna::Params p) {
+LACUNA_KERNEL void LACUNA_BOUNDS(32, 1) lacuna_66bc1df5cb16afea_split_aligned(LACUNA_GRID_CONST lacuna::Params p) {
   lacuna::flash_forward<lacuna::Config>(p);
 }

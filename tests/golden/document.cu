@@ -33,7 +33,7 @@ struct Config {
   using Machine = Sm80<Config>;
   using In = F16;
   static constexpr int head_dim = 64, value_dim = 64;
-  static constexpr int tile_q = 128, tile_k = 64, warps = 8, stages = 4;
+  static constexpr int tile_q = 128, tile_k = 64, warps = 4, stages = 4;
   static constexpr bool aligned = true, split = false, packed_heads = false;
   using Out = F32;
   static constexpr bool statistic = true;
@@ -42,6 +42,6 @@ struct Config {
 static_assert(sizeof(Params) == 344, "host and device disagree about the parameters");
 static_assert(sizeof(FlashForward<Config, Params>::Shared) == 49152, "host and device disagree about shared memory");
 }  // namespace lacuna
-LACUNA_KERNEL void LACUNA_BOUNDS(256, 1) lacuna_b41a44983d178651_aligned(LACUNA_GRID_CONST lacuna::Params p) {
+LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_2eae4ef5d78503b0_aligned(LACUNA_GRID_CONST lacuna::Params p) {
   lacuna::flash_forward<lacuna::Config>(p);
 }

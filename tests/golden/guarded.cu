@@ -12,7 +12,7 @@ struct Params {
 // tensor[0]: t
 struct Pattern {
   static constexpr bool only_bands = false;
-  static constexpr bool rolled_mask = false;
+  static constexpr bool rolled_mask = true;
   // k < n
 #line 4 "golden.lac"
   LACUNA_MEMBER static bool conjunct_0(const Params& p, const Place& at, s32 q, s32 k) { return (k < (s32)(p.param[0])); }
@@ -52,7 +52,7 @@ struct Config {
   using Machine = Sm80<Config>;
   using In = F16;
   static constexpr int head_dim = 64, value_dim = 64;
-  static constexpr int tile_q = 128, tile_k = 64, warps = 8, stages = 4;
+  static constexpr int tile_q = 128, tile_k = 64, warps = 4, stages = 4;
   static constexpr bool aligned = true, split = false, packed_heads = false;
   using Out = F32;
   static constexpr bool statistic = false;
@@ -61,6 +61,6 @@ struct Config {
 static_assert(sizeof(Params) == 352, "host and device disagree about the parameters");
 static_assert(sizeof(FlashForward<Config, Params>::Shared) == 49152, "host and device disagree about shared memory");
 }  // namespace lacuna
-LACUNA_KERNEL void LACUNA_BOUNDS(256, 1) lacuna_e84afff7b7a5bd49_aligned(LACUNA_GRID_CONST lacuna::Params p) {
+LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_2339b34264782324_aligned(LACUNA_GRID_CONST lacuna::Params p) {
   lacuna::flash_forward<lacuna::Config>(p);
 }

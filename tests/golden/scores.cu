@@ -22,7 +22,7 @@ struct Pattern {
   }
   static constexpr bool plain_score = false;
 #line 4 "golden.lac"
-  LACUNA_MEMBER static float score(const Params& p, const Place& at, s32 q, s32 k, float score) { return ((hyperbolic_tangent(divide(score, 30.0f)) * 30.0f) - (read<F32>(p.tensor[0], at.h) * float_of(wrap_sub(q, k)))); }
+  LACUNA_OUTLINED static float score(const Params& p, const Place& at, s32 q, s32 k, float score) { return ((hyperbolic_tangent(divide(score, 30.0f)) * 30.0f) - (read<F32>(p.tensor[0], at.h) * float_of(wrap_sub(q, k)))); }
 #line 27 "scored.cu"
 #line 5 "golden.lac"
   LACUNA_MEMBER static float sink(const Params& p, const Place& at, s32 q) { return 0.5f; }
@@ -33,7 +33,7 @@ struct Config {
   using Machine = Sm80<Config>;
   using In = F16;
   static constexpr int head_dim = 64, value_dim = 64;
-  static constexpr int tile_q = 128, tile_k = 64, warps = 8, stages = 4;
+  static constexpr int tile_q = 128, tile_k = 64, warps = 4, stages = 4;
   static constexpr bool aligned = true, split = false, packed_heads = false;
   using Out = F32;
   static constexpr bool statistic = false;
@@ -42,6 +42,6 @@ struct Config {
 static_assert(sizeof(Params) == 344, "host and device disagree about the parameters");
 static_assert(sizeof(FlashForward<Config, Params>::Shared) == 49152, "host and device disagree about shared memory");
 }  // namespace lacuna
-LACUNA_KERNEL void LACUNA_BOUNDS(256, 1) lacuna_b5a8b662ea678a4e_aligned(LACUNA_GRID_CONST lacuna::Params p) {
+LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_03ed548c76d96b22_aligned(LACUNA_GRID_CONST lacuna::Params p) {
   lacuna::flash_forward<lacuna::Config>(p);
 }

@@ -57,8 +57,8 @@ TEST_CASE("latency of hits", "[.][latency]") {
   fmt::print("bind and pack                 {:8.0f} ns\n", nanoseconds(20'000, [&] {
                runtime::pack(*planned, args, ir::bind(spec, args), 1, nullptr);
              }));
-  fmt::print("artifact_for, disk hit        {:8.0f} ns, of {} bytes, with generating its source\n",
-             nanoseconds(200, [&] { runtime::artifact_for(state, *planned, 0, variant); }),
+  fmt::print("compiled_for, disk hit        {:8.0f} ns, of {} bytes, with generating its source\n",
+             nanoseconds(200, [&] { runtime::compiled_for(state, *planned, 0, variant); }),
              state.disk.stats().bytes);
   fmt::print("generate alone                {:8.0f} ns\n", nanoseconds(200, [&] {
                codegen::generate(planned->plan, planned->plan.passes[0], variant);
