@@ -27,7 +27,9 @@ struct Bounds {
 ///
 /// with u_out and tiny_out the unit roundoff of the type of O and half its smallest number, and u_w
 /// and tiny_w those of the type of V, to which tensor cores round exp(z - m); both are 0 in f32,
-/// and their sum is no more than 6 times the root of the sum of its squares. However far the
+/// and their sum is no more than 6 times the root of the sum of its squares. Where a new maximum, or
+/// the combination of splits, multiplies what was summed by one more exponential, g has room for it:
+/// it counts every term as if it were rounded once more. However far the
 /// weights are off, O stays between the smallest and the largest live v of its column; lse has no
 /// bound (infinity) where it hangs on a comparison of scores that are closer than their errors.
 /// Uses every core.

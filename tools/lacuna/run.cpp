@@ -49,6 +49,13 @@ Json stages_json(const runtime::Stages& stages, const Times& times) {
   return json;
 }
 
+/// The passes that the call takes: "flash_forward", or "flash_forward over 5 splits, combine".
+std::string kernels_text(const plan::Plan& plan, const Shape& shape) {
+  const plan::Route route = plan::route(plan, shape);
+  const std::string first(plan::name_of(plan.passes.at(0).kind));
+  return route.decode ? fmt::format("{} over {} splits, combine", first, route.splits) : first;
+}
+
 std::string describe(const DeviceCall& call, const runtime::Stages& stages, const Times& times) {
   const plan::Plan& plan = call.planned().plan;
   const Shape& shape = call.bound().shape;
@@ -61,10 +68,9 @@ std::string describe(const DeviceCall& call, const runtime::Stages& stages, cons
       plan.spec.pattern.name(), shape.batch, shape.batch == 1 ? "" : "s", shape.queries, shape.keys,
       shape.heads, shape.kv_heads, plan.spec.head_dim, plan.spec.value_dim,
       name_of(plan.spec.dtype), call.engine().device->description(),
-      call.engine().compiler->identity(), call.engine().notice,
-      plan::name_of(plan.passes.at(0).kind), plan.facts.arch.name(),
-      call.variant().aligned ? "aligned" : "unaligned", name_of(stages.origin),
-      stages_text(stages, times));
+      call.engine().compiler->identity(), call.engine().notice, kernels_text(plan, shape),
+      plan.facts.arch.name(), call.variant().aligned ? "aligned" : "unaligned",
+      name_of(stages.origin), stages_text(stages, times));
 }
 
 Json describe_json(const DeviceCall& call, const runtime::Stages& stages) {
@@ -85,6 +91,7 @@ Json describe_json(const DeviceCall& call, const runtime::Stages& stages) {
           {"compiler", call.engine().compiler->identity()},
           {"arch", plan.facts.arch.name()},
           {"kernel", plan::name_of(plan.passes.at(0).kind)},
+          {"splits", plan::route(plan, shape).splits},
           {"variant", call.variant().aligned ? "aligned" : "unaligned"},
           {"kernel_from", name_of(stages.origin)}};
 }
