@@ -6,4 +6,5 @@ lacuna_test(engine
     ${CMAKE_CURRENT_LIST_DIR}/engine_environment.test.cpp
     ${CMAKE_CURRENT_LIST_DIR}/engine_latency.test.cpp
     ${CMAKE_CURRENT_LIST_DIR}/engine_run.test.cpp
+    ${CMAKE_CURRENT_LIST_DIR}/engine_schedule.test.cpp
   LINKS lacuna_engine)

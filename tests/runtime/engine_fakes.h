@@ -120,12 +120,14 @@ class FakeCompiler : public runtime::Compiler {
     artifact.param_bytes = source.param_bytes;
     artifact.compiler = identity();
     artifact.source = source.text;
+    if (spills) artifact.spill_stores = artifact.spill_loads = spills(source.text);
     return artifact;
   }
 
   mutable std::atomic<int> compiles = 0, failures = 0;
   std::chrono::milliseconds delay{0};
   std::size_t payload_bytes = 5;
+  std::function<int(const std::string&)> spills;  ///< bytes that a source's code spills
 };
 
 /// An engine over fakes that stay within reach.
