@@ -56,21 +56,22 @@ void add_passes(const plan::Plan& plan, Report& report) {
   for (const plan::Pass& pass : plan.passes) {
     Cost cost = cost_of(plan, pass);
     const plan::Schedule& schedule = pass.schedule;
-    Json json = {{"pass", plan::name_of(pass.kind)}, {"machine", plan::name_of(pass.machine)},
-                 {"tile_q", schedule.tile_q},        {"tile_k", schedule.tile_k},
-                 {"warps", schedule.warps},          {"stages", schedule.stages},
-                 {"shared_bytes", pass.shared_bytes}};
+    Json json = {{"pass", plan::name_of(pass.kind)},  {"machine", plan::name_of(pass.machine)},
+                 {"tile_q", schedule.tile_q},         {"tile_k", schedule.tile_k},
+                 {"warps", schedule.warps},           {"stages", schedule.stages},
+                 {"shared_bytes", pass.shared_bytes}, {"split", pass.split},
+                 {"packed_heads", pass.packed_heads}};
+    const std::string name =
+        fmt::format("{}{}", plan::name_of(pass.kind), pass.split ? " over splits" : "");
     if (cost.unknown.empty()) {
       json["registers"] = cost.registers;
       json["spill_bytes"] = cost.spills;
       report.text += fmt::format("{} on {} by nvrtc: {} registers a thread, {} bytes spilled\n",
-                                 plan::name_of(pass.kind), plan.facts.arch.name(), cost.registers,
-                                 cost.spills);
+                                 name, plan.facts.arch.name(), cost.registers, cost.spills);
     } else {
       json["registers"] = nullptr;
       json["registers_unknown"] = cost.unknown;
-      report.text += fmt::format("{}: registers are not known here: {}\n", plan::name_of(pass.kind),
-                                 cost.unknown);
+      report.text += fmt::format("{}: registers are not known here: {}\n", name, cost.unknown);
     }
     report.json["passes"].push_back(json);
   }
