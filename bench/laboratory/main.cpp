@@ -10,8 +10,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <ctime>
+#include <future>
+#include <optional>
 
 namespace {
 
@@ -20,7 +23,6 @@ using namespace lacuna;
 struct KernelFlags {
   tool::PatternFlags pattern;
   tool::SpecFlags spec;
-  std::string schedule;
   std::vector<std::string> params;
   bool all = false, json = false;
   int lines = 0;
@@ -32,7 +34,7 @@ std::vector<bench::Subject> subjects_of(const KernelFlags& flags) {
                          .arch = plan::parse_arch(flags.spec.arch),
                          .schedule = {},
                          .params = tool::bind_params(pattern.tree(), flags.params)};
-  if (!flags.schedule.empty()) subject.schedule = plan::parse_schedule(flags.schedule);
+  if (!flags.spec.schedule.empty()) subject.schedule = plan::parse_schedule(flags.spec.schedule);
   if (flags.all) return bench::every_schedule(subject);
   return {subject};
 }
@@ -53,14 +55,36 @@ void run_kernel(const KernelFlags& flags) {
   if (flags.json) fmt::print("{}\n", json.dump(2));
 }
 
+/// Two at a time; the first failure stops both.
+std::vector<bench::Study> study_all(const std::vector<bench::Subject>& subjects,
+                                    const runtime::Compiler& nvrtc,
+                                    const bench::Disassembler& disassembler) {
+  std::vector<std::optional<bench::Study>> studies(subjects.size());
+  std::atomic<std::size_t> next{0}, done{0};
+  const auto work = [&] {
+    try {
+      for (std::size_t k; (k = next++) < subjects.size();) {
+        studies[k] = bench::study(subjects[k], nvrtc, &disassembler);
+        fmt::print(stderr, "\r{} of {} kernels", ++done, subjects.size());
+      }
+    } catch (...) {
+      next = subjects.size();
+      throw;
+    }
+  };
+  std::future<void> other = std::async(std::launch::async, work);
+  work();
+  other.get();
+  fmt::print(stderr, "\n");
+  std::vector<bench::Study> all;
+  for (std::optional<bench::Study>& one : studies) all.push_back(std::move(*one));
+  return all;
+}
+
 void run_table() {
   const auto nvrtc = runtime::open_nvrtc();
   const bench::Disassembler disassembler;
-  std::vector<bench::Study> studies;
-  for (const bench::Subject& subject : bench::table_subjects()) {
-    studies.push_back(bench::study(subject, *nvrtc, &disassembler));
-    fmt::print(stderr, "{}", bench::table_rows(studies.back())[0]);
-  }
+  std::vector<bench::Study> studies = study_all(bench::table_subjects(), *nvrtc, disassembler);
   fmt::print("{}", bench::to_table(std::move(studies), nvrtc->identity(), disassembler.version()));
 }
 
@@ -98,8 +122,6 @@ void add_kernel(CLI::App& app, KernelFlags& flags) {
   CLI::App* kernel = app.add_subcommand("kernel", "one kernel, by schedule");
   flags.pattern.add_to(*kernel);
   flags.spec.add_to(*kernel);
-  tool::add_value(*kernel, "--schedule", flags.schedule, "QxKwWsS",
-                  "queries x keys of a tile, warps, stages: 128x64w4s2 (default: the planner's)");
   kernel->add_flag("--all-schedules", flags.all, "every legal one, the planner's favourite first");
   tool::add_repeated(*kernel, "--param", flags.params, "NAME=X", "a param of the pattern");
   kernel->add_option("--lines", flags.lines, "also the N source lines that issue most")

@@ -12,9 +12,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Two decimals, and no -0.00.
+/// Two decimals, and no -0.00. A fit's last digits are noise that must not decide where 0.625 goes.
 std::string number(double value) {
-  const double rounded = std::round(value * 100) / 100;
+  const double exact = std::round(value * 1e6) / 1e6, rounded = std::round(exact * 100) / 100;
   return fmt::format("{:.2f}", rounded == 0 ? 0 : rounded);
 }
 
