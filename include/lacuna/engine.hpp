@@ -85,7 +85,7 @@ struct EngineOptions {
   std::filesystem::path cache_dir;            ///< empty: no disk cache
   std::vector<std::filesystem::path> shared_cache_dirs;  ///< read-only, after cache_dir
   std::uint64_t cache_bytes = std::uint64_t{1} << 30;
-  /// Tiles of every pass by name, "128x64w4s2" (queries x keys, warps, stages), instead of the model's choice; what is
+  /// Tiles of flash forward by name, "128x64w4s2" (queries x keys, warps, stages), instead of the model's choice (decode keeps its own); what is
   /// not legal for a spec is an Error{unsupported} that names the limit. Empty: the model chooses.
   std::string schedule;
   int threads = 0;                            ///< of the host device; 0: all cores

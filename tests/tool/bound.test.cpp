@@ -125,3 +125,34 @@ TEST_CASE("bound: a comparison of scores that could fall either way has none, an
   Bounds either = bounds(spec, call.args(), ir::forward(spec, call.args()));
   for (double bound : either.lse) CHECK(std::isinf(bound));
 }
+
+TEST_CASE("bound: a weight of 0 whose score hangs on the sign of a rounded sum bounds nothing") {
+  // q.k of key 0 is -2^-23, less than what 8 products of 1 and -1 may be off; 1 / it is -1.8e7, and
+  // might be 1.8e7.
+  Spec spec{.pattern = Pattern::parse("attention a {\n score 1.0 / score\n}\n"),
+            .dtype = DType::f32,
+            .head_dim = 8,
+            .value_dim = 8,
+            .statistic = true};
+  std::vector<float> q(8, 1.0f), k(16), v(16), o(8), lse(1);
+  for (int d = 0; d < 8; ++d) {
+    k[d] = d % 2 ? -1.0f : 1.0f;
+    k[8 + d] = 1.0f;
+    v[d] = 1.0f;
+    v[8 + d] = 2.0f;
+  }
+  k[1] = -1.0f - 0x1p-23f;
+  const auto view = [](std::vector<float>& x, std::int64_t rows) {
+    return TensorView::contiguous(x.data(), DType::f32, {1, 1, rows, 8});
+  };
+  const Args args{.q = view(q, 1),
+                  .k = view(k, 2),
+                  .v = view(v, 2),
+                  .o = view(o, 1),
+                  .lse = TensorView::contiguous(lse.data(), DType::f32, {1, 1, 1})};
+  const Bounds found = bounds(spec, args, ir::forward(spec, args));
+  CHECK(std::isinf(found.lse[0]));
+  // Whatever the weights are, O lies between the rows of V.
+  CHECK(found.o[0] >= 1.0);
+  CHECK(found.o[0] < 1.001);
+}

@@ -94,12 +94,18 @@ class Worker {
     double weighted = sink_error(lse, maximum);  // d
     for (Pair& pair : pairs_) {
       pair.error += u * (3 * std::fabs(pair.score) + 3 * std::fabs(maximum) + 4);
-      double p = std::exp(pair.score - lse);
-      if (p > 0) weighted += p * pair.error;
+      weighted += possible_change(pair, lse);
     }
     double summing = g(static_cast<double>(sequence_->k_len) + 8);
     bounds_.lse[at] = weighted + summing + 2 * u * std::fabs(lse);
     bound_row(at, lse, maximum, weighted + 2 * summing);
+  }
+
+  /// How far the weight of a pair may be off: p dk, and where that is no small number, all that the
+  /// score might have been. A score at -1e7 that hangs on a sign may as well be at 1e7.
+  static double possible_change(const Pair& pair, double lse) {
+    if (pair.error <= 1) return std::exp(pair.score - lse) * pair.error;
+    return std::exp(pair.score + pair.error - lse);
   }
 
   /// The attending pairs of a row with their scores and errors; returns the maximum.
@@ -154,12 +160,14 @@ class Worker {
     rounded_.assign(width, 0);
     squares_.assign(width, 0);
     for (const Pair& pair : pairs_) {
-      const double p = std::exp(pair.score - lse);
+      const double p = std::exp(pair.score - lse), change = possible_change(pair, lse);
       const Row v = row_of(problem_.args.v, site_.g, sequence_->k_start + pair.key);
       for (int i = 0; i < width; ++i) {
         low_[i] = std::min(low_[i], v[i]);
         high_[i] = std::max(high_[i], v[i]);
-        if (p > 0) bound[i] += p * (pair.error + common) * std::fabs(v[i]);
+        // A change of infinity is known of a value of 0 too: what it displaces.
+        bound[i] +=
+            change == infinity ? infinity : (change + (p > 0 ? p * common : 0)) * std::fabs(v[i]);
         const double rounded = (p * weight.unit + tiny) * std::fabs(v[i]);
         rounded_[i] += rounded;
         squares_[i] += rounded * rounded;

@@ -20,7 +20,7 @@ struct Bounds {
 ///   dz = |scale| g(D) sum|q_i k_i| + 2u |z|        the dot product and its scaling
 ///   ds = dz through the score, each operation adding its own rounding (score_error.h)
 ///   dk = ds + u (3|s| + 3|m| + 4)                  exp of the difference to the row's maximum m
-///   d  = sum_k p_k dk
+///   d  = sum_k p_k dk                              where dk > 1: exp(s + dk - lse*) for p_k dk
 ///   |lse - lse*| <= d + g(Nk + 8) + 2u |lse*|
 ///   |O - O*|     <= sum_k (p_k (dk + d + 2 g(Nk + 8) + u_w) + tiny_w exp(m - lse)) |v_k|
 ///                   + u_out |O*| + tiny_out
