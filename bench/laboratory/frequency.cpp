@@ -28,21 +28,80 @@ bool is_fixed(const SassInstruction& one) {
 }
 
 /// Fits are exact up to rounding: equal costs get equal keys.
-std::pair<long long, long long> key_of(const Fit::Cost& cost) {
+using Key = std::pair<long long, long long>;
+Key key_of(const Fit::Cost& cost) {
   return {std::llround(cost.full * 1024), std::llround(cost.partial * 1024)};
 }
 
-Fit::Cost cost_of(const SassBlock& block, const LineCosts& lines) {
+struct Pair {
+  std::string_view sass, ptx;
+};
+constexpr Pair one_to_one[] = {
+    {"HMMA", "mma"},     {"LDSM", "ldmatrix"}, {"LDGSTS.E.BYPASS", "cp.async.cg"},
+    {"MUFU.EX2", "ex2"}, {"SHFL", "shfl"},     {"BAR", "bar.sync"}};
+
+/// A PTX line: what its statements cost, and how many copies of each stand in the machine code.
+struct Line {
+  Fit::Cost cost;
+  double copies = 1;
+};
+using Lines = std::map<int, Line>;
+
+bool is_one_to_one(std::string_view opcode, std::string_view Pair::*side) {
+  return std::any_of(std::begin(one_to_one), std::end(one_to_one),
+                     [&](const Pair& pair) { return opcode.starts_with(pair.*side); });
+}
+
+/// Copies of the lines that say so themselves.
+std::map<int, double> counted_copies(const std::vector<SassBlock>& blocks,
+                                     const std::vector<StatementCost>& statements) {
+  std::map<int, double> in_ptx, copies;
+  for (const StatementCost& one : statements)
+    if (is_one_to_one(one.opcode, &Pair::ptx)) ++in_ptx[one.line];
+  for (const SassBlock& block : blocks)
+    for (const SassInstruction& one : block.code)
+      if (is_one_to_one(one.opcode, &Pair::sass) && in_ptx.count(one.ptx_line) != 0)
+        copies[one.ptx_line] += 1 / in_ptx[one.ptx_line];
+  return copies;
+}
+
+Lines lines_of(const std::vector<SassBlock>& blocks, const std::vector<StatementCost>& statements) {
+  Lines lines;
+  for (const StatementCost& one : statements) {
+    Fit::Cost& cost = lines[one.line].cost;
+    if (one.executions.full + one.executions.partial >= cost.full + cost.partial)
+      cost = one.executions;
+  }
+  const std::map<int, double> counted = counted_copies(blocks, statements);
+  std::map<Key, std::map<double, int>> votes;  // what most of the lines of one cost say
+  for (const auto& [line, copies] : counted) ++votes[key_of(lines[line].cost)][copies];
+  for (auto& [number, line] : lines) {
+    const auto own = counted.find(number);
+    const auto alike = votes.find(key_of(line.cost));
+    if (own != counted.end())
+      line.copies = own->second;
+    else if (alike != votes.end())
+      line.copies =
+          std::max_element(alike->second.begin(), alike->second.end(), [](auto& a, auto& b) {
+            return a.second < b.second;
+          })->first;
+  }
+  return lines;
+}
+
+Fit::Cost cost_of(const SassBlock& block, const Lines& lines) {
   struct Votes {
     int weight = 0;
     Fit::Cost cost;
   };
-  std::map<std::pair<long long, long long>, Votes> votes;
+  std::map<Key, Votes> votes;
   if (block.slow_path) return {};
   for (const SassInstruction& one : block.code) {
     if (one.ptx_line == 0) continue;
     const auto found = lines.find(one.ptx_line);
-    const Fit::Cost cost = found == lines.end() ? Fit::Cost{} : found->second;  // never executed
+    const Line line = found == lines.end() ? Line{} : found->second;  // never executed
+    const Fit::Cost cost = {line.cost.cta / line.copies, line.cost.full / line.copies,
+                            line.cost.partial / line.copies};
     Votes& mine = votes[key_of(cost)];
     mine.weight += is_fixed(one) ? weight_of_fixed : 1;
     mine.cost = cost;
@@ -53,13 +112,6 @@ Fit::Cost cost_of(const SassBlock& block, const LineCosts& lines) {
   return best.cost;
 }
 
-struct Pair {
-  std::string_view sass, ptx;
-};
-constexpr Pair one_to_one[] = {
-    {"HMMA", "mma"},     {"LDSM", "ldmatrix"}, {"LDGSTS.E.BYPASS", "cp.async.cg"},
-    {"MUFU.EX2", "ex2"}, {"SHFL", "shfl"},     {"BAR", "bar.sync"}};
-
 std::string differ(const Pair& pair, std::string_view tile, double ptx, double sass) {
   if (std::abs(ptx - sass) <= 0.005 * std::max(ptx, sass) + 1e-6) return "";
   return fmt::format("a {} tile executes {:.2f} {} in PTX and {:.2f} {} in SASS", tile, ptx,
@@ -68,7 +120,9 @@ std::string differ(const Pair& pair, std::string_view tile, double ptx, double s
 
 }  // namespace
 
-std::vector<Fit::Cost> block_costs(const std::vector<SassBlock>& blocks, const LineCosts& lines) {
+std::vector<Fit::Cost> block_costs(const std::vector<SassBlock>& blocks,
+                                   const std::vector<StatementCost>& statements) {
+  const Lines lines = lines_of(blocks, statements);
   std::vector<Fit::Cost> costs;
   for (const SassBlock& block : blocks) costs.push_back(cost_of(block, lines));
   return costs;

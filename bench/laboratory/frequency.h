@@ -10,9 +10,11 @@
 //    instructions from block to block, but blocks stay: each takes the cost that most of its
 //    instructions vote for, those that cannot move (memory, products, shuffles, barriers)
 //    with more weight.
-// 3. What stays one to one from PTX to SASS (mma, ldmatrix, cp.async, ex2, shfl, bar) must come out
-//    equal in both counts; where it does not, blocks were copied or misjudged, and the study says
-//    so.
+// 3. What stays one to one from PTX to SASS (mma, ldmatrix, cp.async, ex2, shfl, bar) tells where
+//    ptxas has unrolled or copied a loop: of n copies of a statement each is executed an nth of its
+//    times. Other statements that are executed as often are taken to be copied as often.
+// 4. The same instructions must then come out equal in both counts; where they do not, blocks were
+//    misjudged, and the study says so.
 #pragma once
 #include "bench/laboratory/fit.h"
 #include "bench/laboratory/sass.h"
@@ -24,18 +26,18 @@
 
 namespace lacuna::bench {
 
-/// Costs of the statements of one PTX line, in warp-instructions.
-using LineCosts = std::map<int, Fit::Cost>;
-
-/// The cost of every block, in the order of the blocks.
-std::vector<Fit::Cost> block_costs(const std::vector<SassBlock>& blocks, const LineCosts& lines);
-
-/// One sentence for each kind of instruction whose counts differ between PTX and SASS.
+/// What a PTX statement costs a CTA and a tile, in warp-instructions.
 struct StatementCost {
   int line = 0;
   std::string opcode;
   Fit::Cost executions;
 };
+
+/// The cost of every block, in the order of the blocks.
+std::vector<Fit::Cost> block_costs(const std::vector<SassBlock>& blocks,
+                                   const std::vector<StatementCost>& statements);
+
+/// One sentence for each kind of instruction whose counts differ between PTX and SASS.
 std::vector<std::string> imbalances(const std::vector<SassBlock>& blocks,
                                     const std::vector<Fit::Cost>& costs,
                                     const std::vector<StatementCost>& statements);

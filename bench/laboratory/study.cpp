@@ -126,14 +126,10 @@ std::string different_ptx(const std::string& embedded, const std::string& execut
   return "";
 }
 
-LineCosts costs_of_lines(const std::vector<Measured>& measured) {
-  LineCosts lines;
-  for (const Measured& one : measured) {
-    Fit::Cost& cost = lines[one.line];
-    if (one.executions.full + one.executions.partial >= cost.full + cost.partial)
-      cost = one.executions;
-  }
-  return lines;
+std::vector<StatementCost> statement_costs(const std::vector<Measured>& measured) {
+  std::vector<StatementCost> costs;
+  for (const Measured& one : measured) costs.push_back({one.line, one.opcode, one.executions});
+  return costs;
 }
 
 /// Turns a measurement into the costs of tiles, with machine code where there is some.
@@ -143,7 +139,7 @@ class Tiles {
       : study_(study),
         measurement_(measurement),
         blocks_(blocks),
-        costs_(block_costs(blocks, costs_of_lines(measurement.statements))) {}
+        costs_(block_costs(blocks, statement_costs(measurement.statements))) {}
 
   TileCost of(double Fit::Cost::*tile) const {
     const double scores = study_.scores_per_lane * study_.cta.threads;
@@ -182,9 +178,7 @@ class Tiles {
           "CTAs, FULL and PARTIAL tiles explain the instructions of a launch but for {:.1f} %",
           100 * measurement_.residual));
     if (blocks_.empty()) return all;
-    std::vector<StatementCost> statements;
-    for (const Measured& one : measurement_.statements)
-      statements.push_back({one.line, one.opcode, one.executions});
+    const std::vector<StatementCost> statements = statement_costs(measurement_.statements);
     for (std::string& doubt : imbalances(blocks_, costs_, statements))
       all.push_back(std::move(doubt));
     return all;

@@ -41,7 +41,7 @@ $__internal_0_$__cuda_sm3x_div:
 }
 
 TEST_CASE("a block takes the cost that most of its instructions vote for") {
-  const LineCosts lines = {{1, {0, 1, 0}}, {2, {0, 8, 4}}};
+  const std::vector<StatementCost> lines = {{1, "add.f32", {0, 1, 0}}, {2, "add.f32", {0, 8, 4}}};
   const auto cost_of = [&](std::vector<SassInstruction> code) {
     return block_costs({{std::move(code)}}, lines)[0];
   };
@@ -52,6 +52,20 @@ TEST_CASE("a block takes the cost that most of its instructions vote for") {
   CHECK(cost_of({{"FADD", Class::real, 0}, often}).full == 8);  // no line, no vote
   CHECK(cost_of({{"FADD", Class::real, 9}, {"FADD", Class::real, 9}, often}).full ==
         0);  // never executed
+}
+
+TEST_CASE(
+    "copies of an unrolled loop share its cost, also the lines that do not count their copies") {
+  const std::vector<StatementCost> statements = {
+      {1, "mma.sync.aligned", {0, 32, 32}}, {2, "add.f32", {0, 32, 32}}, {3, "add.f32", {0, 8, 8}}};
+  const SassInstruction product{"HMMA.16816.F32", Class::product, 1}, sum{"FADD", Class::real, 2},
+      once{"FADD", Class::real, 3};
+  const auto costs =
+      block_costs({{{product, sum, sum}}, {{product, once}}, {{sum, sum}}, {{once}}}, statements);
+  CHECK(costs[0].full == 16);
+  CHECK(costs[1].full == 16);
+  CHECK(costs[2].partial == 16);
+  CHECK(costs[3].full == 8);
 }
 
 TEST_CASE("what is executed more often in PTX than in SASS is said") {
