@@ -234,7 +234,7 @@ struct Sm80 {
     const int lane = (int)lane_index();
     u32 q = queries(shared) + Q::offset(first_row() + lane % 16, lane / 16);
     u32 k = slot(shared, at) + K::offset(lane % 8 + lane / 16 * 8, lane / 8 % 2);
-    LACUNA_NOUNROLL  // the code of one slab serves all
+    LACUNA_UNROLL
     for (int s = 0; s < K::columns / K::slab; ++s, q += Q::slab_bytes, k += K::slab_bytes) {
       LACUNA_UNROLL
       for (int d = 0; d < K::slab / 16; ++d) {
