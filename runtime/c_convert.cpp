@@ -116,6 +116,7 @@ EngineOptions options_of(const lacuna_engine_options* options) {
   if (given.threads) result.threads = choice<int>(given.threads, 1, 1 << 20, "options.threads");
   if (flag(given.validate, "options.validate")) result.validate = true;
   if (flag(given.check_memory, "options.check_memory")) result.check_memory = true;
+  if (given.schedule) result.schedule = given.schedule;
   set_path(result.nvrtc_library, given.nvrtc_library);
   set_path(result.llvm_library, given.llvm_library);
   if (given.cache_dir) result.cache_dir = given.cache_dir;

@@ -1,5 +1,7 @@
 #include "lacuna/engine.hpp"
 
+#include "compiler/plan/schedule.h"
+
 #include <fmt/format.h>
 
 #include <charconv>
@@ -108,6 +110,11 @@ EngineOptions EngineOptions::from_environment() {
   read_bytes("LACUNA_CACHE_BYTES", options.cache_bytes);
   read_number("LACUNA_THREADS", "a number of threads, 0 for all cores", options.threads);
   options.schedule = value_of("LACUNA_SCHEDULE");
+  try {
+    if (!options.schedule.empty()) plan::parse_schedule(options.schedule);
+  } catch (const Error&) {
+    refuse("LACUNA_SCHEDULE", options.schedule, "queries x keys, warps and stages, as 128x64w4s2");
+  }
   read_choice("LACUNA_VALIDATE", switches, options.validate);
   read_choice("LACUNA_CHECK_MEMORY", switches, options.check_memory);
   bool log = false;

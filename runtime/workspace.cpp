@@ -13,6 +13,8 @@ void check(const TensorView& given, std::size_t bytes) {
     reject(fmt::format("dtype is {}, expected u8", name_of(given.dtype)));
   if (given.rank != 1 || (given.shape[0] > 1 && given.strides[0] != 1))
     reject("expected one contiguous axis of bytes");
+  if (given.data == nullptr || given.shape[0] < 0)
+    reject(fmt::format("its memory is {} and its extent {}", given.data, given.shape[0]));
   const auto present = static_cast<std::uint64_t>(given.shape[0]);
   if (present < bytes) reject(fmt::format("it has {} bytes, this call needs {}", present, bytes));
   if (const auto beyond = reinterpret_cast<std::uintptr_t>(given.data) % Workspace::alignment)

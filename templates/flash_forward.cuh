@@ -22,6 +22,7 @@ struct FlashForward {
   // way while one is used.
   static constexpr int stages = Machine::stages, ahead = stages - 1;
   static constexpr bool packed_heads = Config::packed_heads;
+  static_assert(!packed_heads || Config::split, "store() writes the rows of one head");
 
   const Params& p;
   Shared& shared;

@@ -142,7 +142,7 @@ constexpr std::string_view head = R"(# The static laboratory
 
 What can be known of these kernels' speed without a GPU; nothing here was timed, and nothing ran on a GPU. Written by
 `scripts/laboratory.sh`; a change of a kernel shows as a diff. Rows of one kernel stand in the planner's order. One kernel, with
-all its numbers: `build/bench/bench_laboratory kernel FILE.lac --shape D=128 --arch sm_90 --schedule 128x64w4s2 [--json]`.
+all its numbers: `build/bench/bench_laboratory kernel FILE.lac --shape D=64 --arch sm_90 --schedule 128x64w4s2 [--json]`.
 
 )";
 

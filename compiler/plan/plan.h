@@ -47,7 +47,7 @@ struct Pass {
   Machine machine = Machine::fma;
   Schedule schedule;
   std::vector<Schedule> others =
-      {};  ///< legal too, best first: taken where a compiler's log shows spills
+      {};                     ///< legal too, best first: taken where a compiler's log shows spills
   bool split = false;         ///< CTAs share the keys of a query tile, and leave parts of a result
   bool packed_heads = false;  ///< the rows of a tile are (query, head of the group) pairs
   int shared_bytes = 0;
@@ -67,7 +67,7 @@ struct Variant {
 struct Facts {
   Arch arch;
   int multiprocessors = 0;  ///< of the GPU; 0: the architecture's
-  bool checked = false;  ///< generated code reports needed reads outside their tensor
+  bool checked = false;     ///< generated code reports needed reads outside their tensor
   std::optional<Schedule> schedule = {};  ///< asked for by name; else the model's choice
 };
 
@@ -75,7 +75,7 @@ struct Plan {
   Spec spec;
   Facts facts;
   std::vector<Conjunct> conjuncts;
-  std::vector<Pass> passes;  ///< the plain route's, then those of decode (route.h)
+  std::vector<Pass> passes;      ///< the plain route's, then those of decode (route.h)
   std::string unpacked_by = {};  ///< the conjunct for which decode does not pack heads; "": it does
   std::vector<Variant> variants;
   std::string digest;  ///< 32 hex digits of everything above
@@ -88,8 +88,8 @@ Plan plan(const Spec& spec, const Facts& facts);
 /// The pass with one of its other schedules.
 Pass with_schedule(const Plan& plan, const Pass& pass, const Schedule& schedule);
 
-/// The grid of a pass: CTAs over splits of the keys, query tiles, heads and sequences. Throws Error{argument} above
-/// 2^31 - 1 CTAs.
+/// The grid of a pass: CTAs over splits of the keys, query tiles, heads and sequences. Throws
+/// Error{argument} above 2^31 - 1 CTAs.
 struct Grid {
   std::int32_t q_tiles = 0;  ///< per head; see CallArg::q_tiles
   std::uint64_t blocks = 0;  ///< 0: nothing to do

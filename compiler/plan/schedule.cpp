@@ -2,6 +2,8 @@
 
 #include "lacuna/error.hpp"
 
+#include "compiler/ir/pattern.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -38,10 +40,15 @@ Needs fma_needs(const Spec& spec, const Schedule& s) {
 }
 Needs sm80_needs(const Spec& spec, const Schedule& s) {
   // Sums of O, scores, fragments and the state of rows; what every kernel needs; and an address of
-  // each copy of 16 bytes, which stand unrolled. As ptxas counts them, within 10 %.
+  // each copy of 16 bytes, which stand unrolled. As ptxas counts them, within 10 %; and what a
+  // pattern reads and computes.
   const int of_m_tile = spec.value_dim / 2 + s.tile_k / 2 + 14;
+  const ir::Pattern& pattern = spec.pattern.tree();
+  const int of_pattern =
+      std::min<int>(32, static_cast<int>(6 * pattern.tensors.size() + 2 * pattern.params.size()) +
+                            (pattern.score == ir::no_node ? 0 : 10));
   const int copies = s.tile_k * padded(spec.head_dim) / 8 / (s.warps * warp_size);
-  return {sm80_shared_bytes(spec, s), m_tiles(s) * of_m_tile + 62 + copies * 4 / 3};
+  return {sm80_shared_bytes(spec, s), m_tiles(s) * of_m_tile + of_pattern + 62 + copies * 4 / 3};
 }
 
 /// Whether tiles are divided as the machine divides them; "" or what is wrong.
@@ -55,6 +62,10 @@ std::string misshapen(Machine machine, const Schedule& s) {
                        row_unit, s.warps);
   if (s.tile_k < 1 || s.tile_k % key_unit != 0)
     return fmt::format("{} keys are not a multiple of {}", s.tile_k, key_unit);
+  const int most_keys = 32 * (machine == Machine::fma ? 8 : 4);  // a lane's keys are bits of a word
+  if (s.tile_k > most_keys)
+    return fmt::format("{} keys; machine/{} takes {} at most", s.tile_k, name_of(machine),
+                       most_keys);
   const int most = machine == Machine::fma ? 1 : 8, least = machine == Machine::fma ? 1 : 2;
   if (s.stages < least || s.stages > most)
     return fmt::format(

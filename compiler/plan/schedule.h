@@ -41,7 +41,8 @@ Needs needs(Machine machine, const Spec& spec, const Schedule& schedule);
 /// "" or the limit that the schedule breaks on this architecture, in numbers.
 std::string illegal(Machine machine, const Spec& spec, const Schedule& schedule, const Arch& arch);
 
-/// Every legal schedule, the one that a model of the SM thinks fastest first. Never empty.
+/// The legal ones of the usual schedules, the one that a model of the SM thinks fastest first.
+/// Never empty.
 std::vector<Schedule> schedules(Machine machine, const Spec& spec, const Arch& arch);
 
 /// The same for decode: tiles of 16 rows, and enough copies of K and V on their way at once before

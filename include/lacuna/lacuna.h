@@ -80,6 +80,7 @@ typedef struct lacuna_engine_options {
               void* closure); /* one line per event, on the thread that caused it */
   void* log_closure;
   int32_t check_memory; /* 1: the host device looks for uninitialised values, races, missing waits */
+  const char* schedule; /* tiles of flash forward by name, "128x64w4s2"; "": the model's choice */
 } lacuna_engine_options;
 
 /* The storage of one of the pattern's tensors, where it is not the declared type. */

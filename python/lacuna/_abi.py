@@ -37,7 +37,7 @@ Log = ctypes.CFUNCTYPE(None, c_char_p, c_void_p)
 EngineOptions = _struct(
     "EngineOptions", size=c_size_t, device=c_int32, ordinal=c_int32, compiler=c_int32, threads=c_int32,
     validate=c_int32, nvrtc_library=c_char_p, llvm_library=c_char_p, cache_dir=c_char_p, cache_bytes=c_uint64,
-    log=Log, log_closure=c_void_p, check_memory=c_int32)
+    log=Log, log_closure=c_void_p, check_memory=c_int32, schedule=c_char_p)
 Storage = _struct("Storage", name=c_char_p, dtype=c_int32)
 Spec = _struct(
     "Spec", size=c_size_t, dtype=c_int32, head_dim=c_int32, value_dim=c_int32, output=c_int32, statistic=c_int32,

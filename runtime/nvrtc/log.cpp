@@ -19,12 +19,22 @@ int number_before(std::string_view log, std::string_view words) {
   return number;
 }
 
+/// Of all functions that the log tells of: those that were not inlined have lines of their own.
+int sum_before(std::string_view log, std::string_view words) {
+  int sum = -1;
+  for (std::size_t at = log.find(words); at != log.npos; at = log.find(words)) {
+    sum = std::max(sum, 0) + std::max(number_before(log, words), 0);
+    log.remove_prefix(at + words.size());
+  }
+  return sum;
+}
+
 }  // namespace
 
 Resources parse_resources(std::string_view log) {
   return {.registers = number_before(log, " registers"),
-          .spill_stores = number_before(log, " bytes spill stores"),
-          .spill_loads = number_before(log, " bytes spill loads")};
+          .spill_stores = sum_before(log, " bytes spill stores"),
+          .spill_loads = sum_before(log, " bytes spill loads")};
 }
 
 std::string without_times(std::string_view log) {

@@ -39,10 +39,12 @@ struct Softmax {
   LACUNA_MEMBER float raise(float tile_max, float unit) {
     const float max_before = max, step_before = step, top_before = top;
     max = max_f32(max, tile_max);
-    // Where the rounding of max * unit could be a power of 2 by itself, a step that is one makes
-    // the product exact; what lies below the maximum has no weight with either.
-    const bool huge = abs_f32(max * unit) > 0x1p30f;
-    const float power = abs_f32(max) < 0x1p64f ? float_of_bits(bits_of(unit) & 0xff800000u) : 1.0f;
+    // The rounding of max * unit may put every weight off by 2^4 below this bound, which f16 bears.
+    // Above, a step that is a power of 2 makes the product exact; scores there are rounded to more
+    // than 8 binary orders, and what lies below the maximum has no weight with either step.
+    const bool huge = abs_f32(max * unit) > 0x1p27f;
+    const float next = float_of_bits((bits_of(unit) + 0x007fffffu) & 0xff800000u);
+    const float power = abs_f32(max) < 0x1p64f ? next : 1.0f;
     step = huge ? power : unit;
     top = max == -infinity() ? 0.0f : max * step;
     const float old = step == step_before ? top_before : max_before * step;

@@ -249,6 +249,7 @@ TEST_CASE("a schedule asked for by name that is not legal says which limit it br
   says(message("128x64w4s2", 256, {90}), "registers a thread; 128 threads have 255 each");
   says(message("72x64w4s2", 64, {80}), "72 queries are not a multiple of 16 for each of 4 warps");
   says(message("64x40w4s2", 64, {80}), "40 keys are not a multiple of 16");
+  says(message("64x256w4s2", 8, {80}), "256 keys; machine/sm80 takes 128 at most");
   says(message("64x64w4s1", 64, {80}), "1 stages; machine/sm80 takes 2 to 8");
   for (const char* wrong : {"", "64", "64x64", "64x64w4", "64x64w4s", "64x64w4s2x", "axbwcsd",
                             "-64x64w4s2", "0x64w4s2", "64X64w4s2", "99999999999x64w4s2"})

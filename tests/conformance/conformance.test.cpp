@@ -142,3 +142,26 @@ TEST_CASE("rows of K and V that no query may see may hold anything") {
     CHECK(tests::run_and_compare(*engine.state, spec, call) == "");
   }
 }
+
+TEST_CASE("scores of any magnitude weigh as they should") {
+  const std::uint64_t seed = fuzz::fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  fuzz::Random random(seed);
+  for (const DType dtype : dtypes) {
+    const Spec spec{.pattern = Pattern::parse("attention a {\n  mask causal\n}"),
+                    .dtype = dtype,
+                    .head_dim = 16,
+                    .value_dim = 16,
+                    .statistic = true};
+    const tests::TestEngine& engine = tests::engines()[random() % tests::engines().size()];
+    for (const float scale :
+         {0.0f, 1e-30f, -3.0f, 1e4f, 1e6f, 2e7f, 5e7f, 1e8f, 2e8f, 3e8f, 1e9f, 1e20f, 1e30f})
+      for (const std::int64_t rows : {70, 2}) {
+        const Shape shape{.batch = 1, .heads = 4, .kv_heads = 2, .queries = rows, .keys = 700};
+        fuzz::OwnedCall call = fuzz::random_call(random, spec, shape);
+        call.args.scale = scale;
+        INFO(engine.name << " " << name_of(dtype) << " scale " << scale << " Nq " << rows);
+        CHECK(tests::run_and_compare(*engine.state, spec, call) == "");
+      }
+  }
+}

@@ -91,11 +91,14 @@ class Worker {
     double maximum = gather(row);
     if (maximum == -infinity) return;  // 0 and -inf, exactly
     double lse = problem_.reference.lse[at];
-    double weighted = sink_error(lse, maximum);  // d
+    const auto [sink_weight, sink_error] = sink(lse, maximum);
+    double weighted = sink_weight * sink_error, worst = sink_error;  // d, and what it cannot exceed
     for (Pair& pair : pairs_) {
       pair.error += u * (3 * std::fabs(pair.score) + 3 * std::fabs(maximum) + 4);
       weighted += possible_change(pair, lse);
+      worst = std::max(worst, pair.error);
     }
+    weighted = std::min(weighted, worst);
     double summing = g(static_cast<double>(sequence_->k_len) + 8);
     bounds_.lse[at] = weighted + summing + 2 * u * std::fabs(lse);
     bound_row(at, lse, maximum, weighted + 2 * summing);
@@ -140,10 +143,12 @@ class Worker {
     return {key, score, score_error_.at_pair(problem_.pattern.score, dz)};
   }
 
-  double sink_error(double lse, double maximum) {
-    if (problem_.pattern.weights.sink == ir::no_node) return 0;
-    double sink = evaluator_.value(problem_.pattern.weights.sink).real;
-    return std::exp(sink - lse) * u * (3 * std::fabs(sink) + 3 * std::fabs(maximum) + 4);
+  /// The weight of the sink and the error of its logit; 0 and 0 without one.
+  std::pair<double, double> sink(double lse, double maximum) {
+    if (problem_.pattern.weights.sink == ir::no_node) return {0, 0};
+    const double sink = evaluator_.value(problem_.pattern.weights.sink).real;
+    if (sink == -infinity) return {0, 0};
+    return {std::exp(sink - lse), u * (3 * std::fabs(sink) + 3 * std::fabs(maximum) + 4)};
   }
 
   /// O is a mean of rows of V, and of 0 where there is a sink: however far the weights are off, it

@@ -40,6 +40,7 @@ Json call_json(const DeviceCall& call, const Inputs& inputs, const DumpOrigin& o
                {"statistic", plan.spec.statistic},
                {"device", origin.engine.device},
                {"compiler", origin.engine.compiler},
+               {"schedule", call.engine().options.schedule},
                {"arch", plan.facts.arch.name()},
                {"variant", call.variant().aligned ? "aligned" : "unaligned"},
                {"device_was", call.engine().device->description()},

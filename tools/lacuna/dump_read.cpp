@@ -91,6 +91,8 @@ Recorded from_json(const fs::path& directory, const Json& json) {
   recorded.from.consts = field<std::vector<std::string>>(json, "consts");
   recorded.params = field<std::vector<std::string>>(json, "params");
   recorded.from.engine = {field<std::string>(json, "device"), field<std::string>(json, "compiler")};
+  if (json.contains("schedule"))
+    recorded.from.engine.schedule = field<std::string>(json, "schedule");
   recorded.output = dtype_named(field<std::string>(json, "output"));
   recorded.statistic = field<bool>(json, "statistic");
   for (auto& [name, dtype] : field<std::map<std::string, std::string>>(json, "arrays")) {

@@ -50,6 +50,7 @@ DeviceCall::DeviceCall(const EngineOptions& options, const Spec& spec, const Inp
   ir::validate_values(spec, args(), bound_);
   engine_ = runtime::open_engine(options);
   planned_ = runtime::planned_for(*engine_, spec, stages);
+  route_ = plan::route(planned_->plan, bound_.shape);
   try {
     call_on_device_.place([this](const TensorView& view) { return upload(view); });
   } catch (...) {
@@ -96,7 +97,7 @@ Results DeviceCall::collect() {
 
 Results DeviceCall::run(runtime::Stages* stages) {
   poison();
-  runtime::forward(*engine_, *planned_, args(), {}, stages);
+  runtime::forward(*engine_, *planned_, args(), {}, stages, route_);
   return collect();
 }
 

@@ -42,6 +42,9 @@ class DeviceCall {
   DeviceCall(const DeviceCall&) = delete;
   DeviceCall& operator=(const DeviceCall&) = delete;
 
+  /// The passes that run() takes: by the call's shape, unless others are asked for.
+  void take(const plan::Route& route) { route_ = route; }
+  const plan::Route& route() const { return route_; }
   /// Runs over poisoned outputs and brings them back.
   Results run(runtime::Stages* stages);
   /// The same with `source` in place of what the plan's pass generates; no cache is asked.
@@ -64,6 +67,7 @@ class DeviceCall {
   ir::Call bound_;
   std::shared_ptr<EngineState> engine_;
   std::shared_ptr<const runtime::Planned> planned_;
+  plan::Route route_;
   std::vector<void*> memory_;
 };
 

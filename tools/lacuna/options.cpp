@@ -62,9 +62,10 @@ void EngineFlags::add_to(CLI::App& command) {
             "where to run (default: LACUNA_DEVICE, then a GPU if any)");
   add_value(command, "--compiler", compiler, "auto|nvrtc|llvm",
             "what compiles (default: LACUNA_COMPILER, then nvrtc on cuda and llvm on host)");
-  add_value(
-      command, "--schedule", schedule, "128x64w4s2",
-      "tiles of queries x keys, warps, stages (default: what a model of the GPU ranks first)");
+  add_value(command, "--schedule", schedule, "128x64w4s2",
+            "tiles of queries x keys, warps, stages; decode keeps its own (default: "
+            "LACUNA_SCHEDULE, then "
+            "what a model of the GPU ranks first)");
   command.add_flag(
       "--check-memory", check_memory,
       "report uninitialised values, races and missing waits; on the host device, slow");

@@ -67,12 +67,16 @@ Report run_replay(const ReplayFlags& flags, const Terminal& terminal) {
   EngineFlags engine = recorded.from.engine;
   if (!flags.engine.device.empty()) engine.device = flags.engine.device;
   if (!flags.engine.compiler.empty()) engine.compiler = flags.engine.compiler;
+  if (!flags.engine.schedule.empty()) engine.schedule = flags.engine.schedule;
   engine.check_memory |= flags.engine.check_memory;
+  EngineOptions options = engine.options();
+  options.schedule = engine.schedule;  // as recorded, whatever the environment says today
   Progress progress(terminal);
   progress.say("running");
   Spec spec = recorded.inputs.spec(pattern, recorded.output, recorded.statistic);
   runtime::Stages stages;
-  DeviceCall call(engine.options(), spec, recorded.inputs, &stages);
+  DeviceCall call(options, spec, recorded.inputs, &stages);
+  call.take({});
   const plan::Plan& plan = call.planned().plan;
   auto source = codegen::generate(plan, plan.passes.at(0), call.variant());
   bool edited = source.text != recorded.source;

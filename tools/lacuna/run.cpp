@@ -50,8 +50,7 @@ Json stages_json(const runtime::Stages& stages, const Times& times) {
 }
 
 /// The passes that the call takes: "flash_forward", or "flash_forward over 5 splits, combine".
-std::string kernels_text(const plan::Plan& plan, const Shape& shape) {
-  const plan::Route route = plan::route(plan, shape);
+std::string kernels_text(const plan::Plan& plan, const plan::Route& route) {
   const std::string first(plan::name_of(plan.passes.at(0).kind));
   return route.decode ? fmt::format("{} over {} splits, combine", first, route.splits) : first;
 }
@@ -68,7 +67,7 @@ std::string describe(const DeviceCall& call, const runtime::Stages& stages, cons
       plan.spec.pattern.name(), shape.batch, shape.batch == 1 ? "" : "s", shape.queries, shape.keys,
       shape.heads, shape.kv_heads, plan.spec.head_dim, plan.spec.value_dim,
       name_of(plan.spec.dtype), call.engine().device->description(),
-      call.engine().compiler->identity(), call.engine().notice, kernels_text(plan, shape),
+      call.engine().compiler->identity(), call.engine().notice, kernels_text(plan, call.route()),
       plan.facts.arch.name(), call.variant().aligned ? "aligned" : "unaligned",
       name_of(stages.origin), stages_text(stages, times));
 }
@@ -91,7 +90,7 @@ Json describe_json(const DeviceCall& call, const runtime::Stages& stages) {
           {"compiler", call.engine().compiler->identity()},
           {"arch", plan.facts.arch.name()},
           {"kernel", plan::name_of(plan.passes.at(0).kind)},
-          {"splits", plan::route(plan, shape).splits},
+          {"splits", call.route().splits},
           {"variant", call.variant().aligned ? "aligned" : "unaligned"},
           {"kernel_from", name_of(stages.origin)}};
 }
@@ -139,6 +138,7 @@ Report run(const RunFlags& flags, const Terminal& terminal) {
   runtime::Stages stages;
   DeviceCall call(flags.engine.options(), spec, inputs, &stages);
   if (dump) {
+    call.take({});  // a dump holds one kernel, and its replay runs that
     progress.say("dumping the stages");
     dump->before(call, inputs, {flags.pattern.consts, flags.engine});
   }
@@ -209,7 +209,8 @@ void add_run(CLI::App& app, Invocation& invocation) {
   add_value(*command, "--out", flags->out, "DIR", "where o.npy goes")->required();
   command->add_flag("--lse", flags->lse,
                     "also write lse.npy, the log of each row's sum of exponentials");
-  add_value(*command, "--dump", flags->dump, "DIR", "keep every stage there");
+  add_value(*command, "--dump", flags->dump, "DIR",
+            "keep every stage there, of a run that does not split keys");
   command->add_flag("--check", flags->check,
                     "compare with the reference; write nothing where it differs");
 }

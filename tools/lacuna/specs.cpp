@@ -11,9 +11,10 @@ void SpecFlags::add_to(CLI::App& command) {
   add_value(command, "--dtype", dtype, "f16|bf16|f32", "storage of Q, K and V (default: bf16)");
   add_value(command, "--output", output, "f16|bf16|f32", "storage of O (default: that of Q)");
   add_value(command, "--arch", arch, "sm_NN", "the GPU architecture (default: sm_90)");
-  add_value(
-      command, "--schedule", schedule, "128x64w4s2",
-      "tiles of queries x keys, warps, stages (default: what a model of the GPU ranks first)");
+  add_value(command, "--schedule", schedule, "128x64w4s2",
+            "tiles of queries x keys, warps, stages; decode keeps its own (default: "
+            "LACUNA_SCHEDULE, then "
+            "what a model of the GPU ranks first)");
   add_value(command, "--lengths", lengths, "uniform|padded|packed",
             "how rows of a batch lie (default: uniform)");
   add_repeated(command, "--storage", storage, "NAME=TYPE",
@@ -42,7 +43,9 @@ Spec SpecFlags::spec(const Pattern& pattern) const {
 
 plan::Plan SpecFlags::plan(const Pattern& pattern) const {
   plan::Facts facts{.arch = plan::parse_arch(arch), .checked = checked};
-  if (!schedule.empty()) facts.schedule = plan::parse_schedule(schedule);
+  const std::string named =
+      schedule.empty() ? EngineOptions::from_environment().schedule : schedule;
+  if (!named.empty()) facts.schedule = plan::parse_schedule(named);
   return plan::plan(spec(pattern), facts);
 }
 
