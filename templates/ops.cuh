@@ -50,7 +50,7 @@ LACUNA_DEVICE s32 shift_right(s32 a, s32 b) {
 }
 
 LACUNA_DEVICE float float_of(s32 x) {
-  return static_cast<float>(x);
+  return float_of_s32(x);
 }
 LACUNA_DEVICE float float_of(bool x) {
   return x ? 1.0f : 0.0f;

@@ -79,6 +79,12 @@ LACUNA_DEVICE u32 popcount(u32 x) {
 LACUNA_DEVICE u32 count_leading_zeros(u32 x) {
   return x ? static_cast<u32>(__builtin_clz(x)) : 32;  // the builtin is undefined at 0
 }
+// Opaque: clang 19 turns the conversion of a negated bool into one that says +1 for -1.
+LACUNA_DEVICE float float_of_s32(s32 x) {
+  float r;
+  asm("cvt.rn.f32.s32 %0, %1;" : "=f"(r) : "r"(x));
+  return r;
+}
 LACUNA_DEVICE float fma_rn(float a, float b, float c) {
   return __builtin_fmaf(a, b, c);
 }
@@ -118,6 +124,9 @@ LACUNA_DEVICE u32 popcount(u32 x) {
 }
 LACUNA_DEVICE u32 count_leading_zeros(u32 x) {
   return static_cast<u32>(__clz(x));
+}
+LACUNA_DEVICE float float_of_s32(s32 x) {
+  return static_cast<float>(x);
 }
 LACUNA_DEVICE float fma_rn(float a, float b, float c) {
   return __fmaf_rn(a, b, c);

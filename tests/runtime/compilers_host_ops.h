@@ -23,6 +23,9 @@ LACUNA_DEVICE float float_of_bits(u32 x) {
 LACUNA_DEVICE float infinity() {
   return std::numeric_limits<float>::infinity();
 }
+LACUNA_DEVICE float float_of_s32(s32 x) {
+  return static_cast<float>(x);
+}
 LACUNA_DEVICE float fma_rn(float a, float b, float c) {
   return std::fma(a, b, c);
 }

@@ -138,6 +138,12 @@ TEST_CASE("a workspace that does not do is refused before anything runs") {
   call.give_workspace(2 * bytes);
   call.args.workspace.strides[0] = 2;
   CHECK(refused(program, call.args) == "workspace: expected one contiguous axis of bytes");
+  call.give_workspace(bytes);
+  call.args.workspace.shape[0] = -1;
+  CHECK(refused(program, call.args).find("its extent -1") != std::string::npos);
+  call.give_workspace(bytes);
+  call.args.workspace.data = nullptr;
+  CHECK(refused(program, call.args).starts_with("workspace: its memory is"));
   CHECK(fake.device->launches.empty());
 }
 

@@ -137,6 +137,35 @@ TEST_CASE("run: a dump holds every stage, and replay brings the same bits") {
   CHECK(json["outputs"]["lse"]["differing"] == 0);
 }
 
+TEST_CASE("replay: a dump brings its own schedule back, and its one kernel") {
+  Bench bench;
+  // 4 heads over 2 and few queries: without a dump this call is decode's.
+  random_file(bench.folder, "q.npy", {1, 4, 3, 16}, std::random_device()());
+  random_file(bench.folder, "k.npy", {1, 2, 2000, 16}, std::random_device()());
+  random_file(bench.folder, "v.npy", {1, 2, 2000, 8}, std::random_device()());
+  integer_file(bench.folder, "doc.npy", DType::i64, {1, 2000}, std::vector<std::int64_t>(2000));
+  const std::string dump = bench.folder / "stages";
+  const Ran decode = bench.run({"--dtype", "f16", "--json"});
+  REQUIRE(decode.code == 0);
+  CHECK(nlohmann::json::parse(decode.out)["splits"].get<int>() > 1);
+  for (const char* schedule : {"32x32w2s2", "64x16w4s3"}) {
+    std::filesystem::remove_all(dump);
+    bench.variables["LACUNA_SCHEDULE"] = "16x32w1s2";  // what the flag overrides
+    const Ran ran = bench.run({"--dtype", "f16", "--schedule", schedule, "--dump", dump, "--json"});
+    INFO(ran.err << ran.out);
+    REQUIRE(ran.code == 0);
+    CHECK(nlohmann::json::parse(ran.out)["splits"] == 1);
+    CHECK(nlohmann::json::parse(read(dump + "/call.json"))["schedule"] == schedule);
+    // A comment makes it an edited source, which has to be the kernel that ran.
+    std::ofstream(dump + "/source.cu", std::ios::app) << "// as it was\n";
+    const Ran again = lacuna::test::lacuna({"replay", dump, "--json"}, bench.variables);
+    INFO(again.err << again.out);
+    REQUIRE(again.code == 0);
+    CHECK(nlohmann::json::parse(again.out)["edited"] == true);
+    CHECK(nlohmann::json::parse(again.out)["outputs"]["o"]["differing"] == 0);
+  }
+}
+
 TEST_CASE("replay: an edited source is what runs") {
   Bench bench;
   std::string dump = bench.folder / "stages";
