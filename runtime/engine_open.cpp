@@ -6,8 +6,6 @@ namespace lacuna::runtime {
 namespace {
 
 std::shared_ptr<const Device> open_device(const EngineOptions& options) {
-  if (!options.schedule.empty())
-    plan::parse_schedule(options.schedule);  // a misspelt one fails here
   if (options.check_memory && options.device == DeviceKind::cuda)
     throw Error(ErrorKind::argument,
                 "memory is checked on the host device alone, not on cuda; there, run NVIDIA's "

@@ -40,15 +40,10 @@ Needs fma_needs(const Spec& spec, const Schedule& s) {
 }
 Needs sm80_needs(const Spec& spec, const Schedule& s) {
   // Sums of O, scores, fragments and the state of rows; what every kernel needs; and an address of
-  // each copy of 16 bytes, which stand unrolled. As ptxas counts them, within 10 %; and what a
-  // pattern reads and computes.
+  // each copy of 16 bytes, which stand unrolled.
   const int of_m_tile = spec.value_dim / 2 + s.tile_k / 2 + 14;
-  const ir::Pattern& pattern = spec.pattern.tree();
-  const int of_pattern =
-      std::min<int>(32, static_cast<int>(6 * pattern.tensors.size() + 2 * pattern.params.size()) +
-                            (pattern.score == ir::no_node ? 0 : 10));
   const int copies = s.tile_k * padded(spec.head_dim) / 8 / (s.warps * warp_size);
-  return {sm80_shared_bytes(spec, s), m_tiles(s) * of_m_tile + of_pattern + 62 + copies * 4 / 3};
+  return {sm80_shared_bytes(spec, s), m_tiles(s) * of_m_tile + 62 + copies * 4 / 3};
 }
 
 /// Whether tiles are divided as the machine divides them; "" or what is wrong.
@@ -102,6 +97,12 @@ std::vector<Schedule> decode_candidates(Machine machine) {
   for (const int tile_k : {64, 32, 16, 128})
     for (const int stages : {4, 6, 8, 3, 2}) all.push_back({decode_rows, tile_k, 1, stages});
   return all;
+}
+
+/// Of elements that are tested and scored one by one: about, and at most 32.
+int registers_of(const ir::Pattern& pattern) {
+  const int reads = static_cast<int>(std::min<std::size_t>(pattern.tensors.size(), 4));
+  return 6 * reads + (pattern.score == ir::no_node ? 0 : 8);
 }
 
 std::vector<Schedule> cheapest_first(std::vector<std::pair<double, Schedule>> ranked) {
@@ -224,8 +225,12 @@ double cycles_per_score(Machine machine, const Spec& spec, const Schedule& sched
 
 std::vector<Schedule> schedules(Machine machine, const Spec& spec, const Arch& arch) {
   std::vector<std::pair<double, Schedule>> ranked;
+  // What a pattern reads and computes takes registers too: a schedule that leaves none is for those
+  // who name it.
+  const int most =
+      machine == Machine::sm80 ? max_registers - registers_of(spec.pattern.tree()) : max_registers;
   for (const Schedule& s : candidates(machine))
-    if (illegal(machine, spec, s, arch).empty())
+    if (illegal(machine, spec, s, arch).empty() && needs(machine, spec, s).registers <= most)
       ranked.emplace_back(cycles_per_score(machine, spec, s, arch), s);
   if (ranked.empty()) reject_all(machine, spec, arch);
   return cheapest_first(std::move(ranked));

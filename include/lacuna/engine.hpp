@@ -65,7 +65,9 @@ struct Args {
   TensorView offsets;                             ///< instead of offset: i32, one per sequence
   TensorView q_lens, k_lens;                      ///< Lengths::padded, i32[B]; either may be absent
   TensorView cu_seqlens_q, cu_seqlens_k;          ///< Lengths::packed, i32[S+1]
-  TensorView workspace;                           ///< u8, at least Program::workspace(shape) bytes
+  /// u8, at least Program::workspace(shape) bytes, on 16 bytes; without one the device lends memory in the order of
+  /// the stream where a call needs some.
+  TensorView workspace;
 };
 
 /// A CUstream; null is the legacy default stream. The host device runs before it returns.

@@ -140,7 +140,7 @@ typedef struct lacuna_args {
   lacuna_tensor offsets;                    /* instead of offset: i32, one per sequence */
   lacuna_tensor q_lens, k_lens;             /* padded: i32[B] */
   lacuna_tensor cu_seqlens_q, cu_seqlens_k; /* packed: i32[S+1] */
-  lacuna_tensor workspace;                  /* u8, at least lacuna_program_workspace() bytes */
+  lacuna_tensor workspace;                  /* u8, on 16 bytes; without it the device lends some */
 } lacuna_args;
 
 /* queries and keys are per sequence, or totals where lengths are packed (batch is then the number
