@@ -51,4 +51,41 @@ struct CallArg {
   int splits;  ///< so many CTAs share the keys of a query tile
 };
 
+/// Which key tiles each tile of query rows visits; transposed, which row tiles visit a key tile.
+/// There are list_batch * list_heads lists, of a row for each tile slot (templates/lengths.cuh):
+/// row r is slot r % slots of list r / slots.
+struct TileListArg {
+  unsigned long long offsets;  ///< i32[2 rows + 1]: where row r begins at 2 r, and its PARTIAL tiles
+                               ///< at 2 r + 1; last the total
+  unsigned long long indices;  ///< i32: tiles of the sequence; FULL, then PARTIAL, each ascending
+  unsigned long long order;    ///< i32[rows]: all rows, longest first; equals by row
+  int list_batch, list_heads;  ///< 1: shared by all of them
+};
+
+/// What templates/tiles/lists.cuh does in one launch, in this order.
+enum class TilePhase : int {
+  summarise,      ///< a warp to a key tile: spans
+  classify,       ///< a warp to a row: states, and counts in place of rows.offsets
+  order_rows,     ///< one CTA: rows.offsets, rows.order
+  fill_rows,      ///< a warp to a row: rows.indices
+  count_columns,  ///< the same for the transpose, a warp to a key tile
+  order_columns,
+  fill_columns,
+};
+/// Threads of a CTA of every phase, and its shared memory.
+constexpr int tile_list_threads = 512, tile_list_shared_bytes = 16448;
+
+/// How lists are built. CallArg::q_tiles counts the slots of a list; all addresses lie on 8 bytes.
+struct TileBuildArg {
+  TileListArg rows, columns;
+  unsigned long long spans;   ///< u32[key values][lists * k_tiles][2]
+  unsigned long long states;  ///< u32[rows][groups][2]: a bit for each of 32 key tiles, visited and
+                              ///< FULL
+  unsigned long long order;   ///< i32[most of rows and columns]: the other buffer of a sort
+  int k_tiles;                ///< slots of key tiles of a list
+  int groups;                 ///< of 32 key tiles
+  int capacity;               ///< of indices
+  int phase;                  ///< a TilePhase
+};
+
 }  // namespace lacuna

@@ -32,7 +32,8 @@ part(include/lacuna QUOTED ${public} ANGLED ${std} ${c_std})
 part(compiler/base QUOTED ${public} compiler/base/ ANGLED ${pure} "xxhash\\.h")
 part(compiler/ir QUOTED ${public} "compiler/(base|ir)/" ANGLED ${pure})
 part(compiler/lang QUOTED ${public} "compiler/(base|ir|lang)/" ANGLED ${pure})
-part(compiler/plan QUOTED ${public} "compiler/(base|ir|lang|plan)/" ANGLED ${pure})
+# The rules of interval analysis are one text: compiler/plan/spans.h gives it to the host.
+part(compiler/plan QUOTED ${public} "compiler/(base|ir|lang|plan)/" "templates/(abi\\.h|intervals\\.cuh)" ANGLED ${pure})
 part(compiler/codegen QUOTED ${public} compiler/ "templates/abi\\.h" ANGLED ${pure})
 part(templates QUOTED "[a-z_0-9/]+\\.(cuh|h)" ANGLED "nothing at all")
 

@@ -1,0 +1,51 @@
+#pragma once
+#include "compiler/plan/plan.h"
+#include "templates/abi.h"
+
+#include <cstdint>
+
+namespace lacuna::plan {
+
+/// What lists need to know of a mask.
+struct ListTraits {
+  bool by_batch = false;  ///< it depends on b or on a tensor by it, or calls give an offset to each
+                          ///< sequence; implied where sequences are padded
+  bool by_head = false;
+  int key_values = 0;       ///< of the pattern, whose spans are summarised by key tile
+  bool transposed = false;  ///< the lists by key tile are wanted too
+};
+
+/// Part of a workspace. No bytes: not needed.
+struct Buffer {
+  std::uint64_t at = 0;  ///< a multiple of 16
+  std::uint64_t bytes = 0;
+};
+
+/// The tile lists of a call, and the workspace that holds them: first what their readers keep, then
+/// what only building them needs.
+struct TileLists {
+  std::int32_t list_batch = 1, list_heads = 1;
+  std::int32_t q_tiles = 0, k_tiles = 0;  ///< slots of a list; CallArg::q_tiles is as great
+  std::int32_t groups = 0;                ///< of 32 key tiles, in a row of states
+  std::int32_t rows = 0, columns = 0;     ///< of all lists
+  std::int32_t capacity = 0;              ///< indices, were every tile visited
+  bool transposed = false;
+  Buffer row_offsets, row_order, row_indices;
+  Buffer column_offsets, column_order, column_indices;
+  std::uint64_t kept = 0;  ///< bytes of what is above
+  Buffer spans, states, spare_order;
+  std::uint64_t bytes = 0;  ///< of the whole workspace
+};
+
+/// Throws Error{argument} above 2^31 - 1 tiles, or slots of tiles.
+TileLists tile_lists(const Pass& pass, const Spec& spec, const Shape& shape,
+                     const ListTraits& traits);
+
+/// CTAs of a phase; 0: it is not launched. Phases run in the order of TilePhase, each a launch of
+/// its own on one stream, of tile_list_threads and tile_list_shared_bytes.
+std::uint64_t blocks(const TileLists& lists, TilePhase phase);
+
+/// The argument of a phase, for a workspace at that address.
+TileBuildArg build_arg(const TileLists& lists, std::uint64_t workspace, TilePhase phase);
+
+}  // namespace lacuna::plan
