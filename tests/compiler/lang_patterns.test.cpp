@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <functional>
 #include <set>
 #include <string>
@@ -40,7 +41,8 @@ int floored(int a, int b) {
 
 using Rule = std::function<bool(int q, int k)>;
 
-void check_rule(const std::string& body, const Rows& rows, const Rule& rule, int first_query) {
+void check_rule(const std::string& body, const ir::Bindings& rows, const Rule& rule,
+                int first_query) {
   INFO(body);
   Pattern pattern = Pattern::parse("attention a {\n" + body + "\n}", "t.lac");
   for (int q = first_query; q < positions; ++q) {
@@ -52,8 +54,20 @@ void check_rule(const std::string& body, const Rows& rows, const Rule& rule, int
   }
 }
 
-const std::set<std::string> listed = {"causal",  "window",  "band",   "prefix", "sinks", "document",
-                                      "chunked", "dilated", "global", "keep",   "bucket"};
+const std::set<std::string> listed = {"causal",   "window",  "band",         "prefix",    "sinks",
+                                      "document", "chunked", "dilated",      "global",    "keep",
+                                      "bucket",   "strided", "block_causal", "spans",     "ordered",
+                                      "until",    "stripes", "blocks",       "neighbours"};
+
+/// A tensor [batch, head, _, _] whose last two indices decide.
+struct Table : ir::Bindings {
+  std::vector<std::vector<int>> values;
+  ir::Value param(std::uint32_t) const override { throw std::logic_error("no params here"); }
+  ir::Value read(std::uint32_t, std::span<const std::int32_t> indices,
+                 const ir::Site&) const override {
+    return {values.at(indices[2]).at(indices[3]), 0};
+  }
+};
 
 }  // namespace
 
@@ -96,6 +110,46 @@ TEST_CASE("named patterns mean what their names say") {
           return false;
         },
         -9);
+    check_rule(
+        fmt::format("mask strided({})", d), none,
+        [=](int q, int k) {
+          while (k < q) k += d;
+          while (k > q) k -= d;
+          return k == q;
+        },
+        -9);
+    check_rule(
+        fmt::format("mask block_causal({})", c), none,
+        [=](int q, int k) { return k < (floored(q, c) + 1) * c; }, -9);
+  }
+}
+
+TEST_CASE("neighbours: a window that moves in at the ends, of all places where there are fewer") {
+  auto seed = fuzz::fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  fuzz::Random random(seed);
+  fuzz::Draw draw(random);
+  Rows none;
+  for (int i = 0; i < 20; ++i) {
+    const int n = draw.between(1, positions), w = draw.between(1, 9);
+    check_rule(
+        fmt::format("mask neighbours(q, k, {}, {}) and q < {} and k < {}", n, w, n, n), none,
+        [=](int q, int k) {
+          if (q >= n || k >= n) return false;
+          // The keys of q by how far the window has to move: the w nearest, to the left first where
+          // w is even.
+          std::vector<int> seen;
+          for (int at = q - w / 2; static_cast<int>(seen.size()) < std::min(w, n); ++at) {
+            if (at < 0) continue;
+            if (at >= n) {
+              seen.insert(seen.begin(), seen.front() - 1);
+              continue;
+            }
+            seen.push_back(at);
+          }
+          return std::find(seen.begin(), seen.end(), k) != seen.end();
+        },
+        0);
   }
 }
 
@@ -132,6 +186,29 @@ TEST_CASE("named patterns over tensors read the query's row and the key's") {
     check_rule(
         declared("i32") + "mask bucket(x, y)", ids,
         [&](int q, int k) { return id[0][q] == id[1][k]; }, 0);
+    check_rule(
+        "tensor x: i32[batch, key]\nmask spans(x)", ids,
+        [&](int q, int k) { return id[0][q] > 0 && id[0][q] == id[0][k]; }, 0);
+    check_rule(
+        "tensor x: i32[batch, key]\nmask ordered(x)", ids,
+        [&](int q, int k) { return !(id[0][k] > id[0][q]); }, 0);
+    check_rule(
+        "tensor x: i32[batch, head, key]\nmask until(x)", ids,
+        [&](int q, int k) { return !(q >= id[0][k]); }, 0);
+    check_rule(
+        "tensor x: bool[batch, head, key]\ntensor y: bool[batch, head, _]\nmask causal\nmask "
+        "stripes(x, y)",
+        flags, [&](int q, int k) { return k <= q && (flag[0][k] || flag[1][q - k]); }, 0);
+    Table table;
+    for (int row = 0; row < positions; ++row) {
+      table.values.emplace_back();
+      for (int column = 0; column < positions; ++column)
+        table.values.back().push_back(draw.between(0, 1));
+    }
+    const int c = draw.between(1, 9);
+    check_rule(
+        fmt::format("tensor t: bool[batch, head, _, _]\nmask blocks(t, {})", c), table,
+        [&](int q, int k) { return table.values[floored(q, c)][floored(k, c)] != 0; }, 0);
   }
 }
 

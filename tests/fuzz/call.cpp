@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <numeric>
 
@@ -17,8 +18,8 @@ using Extents = std::vector<std::int64_t>;
 
 class CallMaker {
  public:
-  CallMaker(Random& random, const Spec& spec, const Shape& shape)
-      : draw_(random), spec_(spec), pattern_(spec.pattern.tree()) {
+  CallMaker(Random& random, const Spec& spec, const Shape& shape, Reliance reliance)
+      : draw_(random), spec_(spec), pattern_(spec.pattern.tree()), reliance_(reliance) {
     call_.shape = shape;
   }
 
@@ -89,18 +90,22 @@ class CallMaker {
       return values;
     };
     const auto set = [&](TensorView& view, std::vector<std::int32_t>& held, std::string_view name,
-                         auto&& values) {
+                         const std::vector<std::int32_t>& values) {
       held = values;
       view = vector_of(held);
       call_.notes.push_back(fmt::format("{} = {}", name, listed(held)));
     };
+    const bool own = reliance_ == Reliance::positions;  // as many queries as keys
     if (spec_.lengths == Lengths::packed) {
       set(call_.args.cu_seqlens_q, q_lens_, "cu_seqlens_q", starts(call_.shape.queries));
-      set(call_.args.cu_seqlens_k, k_lens_, "cu_seqlens_k", starts(call_.shape.keys));
+      set(call_.args.cu_seqlens_k, k_lens_, "cu_seqlens_k",
+          own ? q_lens_ : starts(call_.shape.keys));
     }
     if (spec_.lengths != Lengths::padded) return;
-    if (draw_.chance(0.8)) set(call_.args.q_lens, q_lens_, "q_lens", lengths(call_.shape.queries));
-    if (draw_.chance(0.8)) set(call_.args.k_lens, k_lens_, "k_lens", lengths(call_.shape.keys));
+    if (own || draw_.chance(0.8))
+      set(call_.args.q_lens, q_lens_, "q_lens", lengths(call_.shape.queries));
+    if (own || draw_.chance(0.8))
+      set(call_.args.k_lens, k_lens_, "k_lens", own ? q_lens_ : lengths(call_.shape.keys));
   }
 
   static std::string listed(const std::vector<std::int32_t>& values) {
@@ -109,7 +114,7 @@ class CallMaker {
 
   void make_offset() {
     const double kind = draw_.unit();
-    if (kind < 0.5) return;
+    if (kind < 0.5 || reliance_ == Reliance::positions) return;
     if (kind < 0.75) {
       call_.args.offset = draw_.between(-5, 9);
       call_.notes.push_back(fmt::format("offset = {}", *call_.args.offset));
@@ -183,7 +188,7 @@ class CallMaker {
       case ir::AxisKind::fixed:
         return axis.extent;
       case ir::AxisKind::any:
-        return least_any_extent + draw_.below(4);
+        return (reliance_ == Reliance::positions ? shape.keys : least_any_extent) + draw_.below(4);
     }
     return 0;
   }
@@ -205,9 +210,26 @@ class CallMaker {
     }
   }
 
+  /// What one tensor of ids, positions or bits holds, in the order of its elements.
+  std::function<std::int64_t()> lifelike() {
+    switch (draw_.below(4)) {
+      case 0:
+        return [this] { return draw_.below(4); };
+      case 1:
+        return [this, id = 0]() mutable { return id = (id + draw_.chance(0.08)) % 5; };
+      case 2:
+        return [this] { return draw_.below(static_cast<int>(call_.shape.keys) + 1); };
+      default:
+        return [this] { return static_cast<std::int32_t>(draw_.bits()); };
+    }
+  }
+
   void make_tensor(const ir::Tensor& tensor) {
     Extents extents;
     for (const ir::Axis& axis : tensor.axes) extents.push_back(extent_of(axis));
+    const auto value = reliance_ == Reliance::positions && tensor.type == ir::Type::i32
+                           ? lifelike()
+                           : std::function<std::int64_t()>{};
     const DType dtype = ir::storage_of(spec_, tensor);
     const TensorView view = lay_out(dtype, extents, false);
     Extents index(extents.size(), 0);
@@ -220,7 +242,9 @@ class CallMaker {
         ir::store_real(dtype, view.data, offset, draw_.normal());
       else
         ir::store_integer(dtype, view.data, offset,
-                          two_valued ? draw_.below(2) : integer_for(dtype));
+                          two_valued ? draw_.below(2)
+                          : value    ? value()
+                                     : integer_for(dtype));
       for (std::size_t axis = index.size(); axis-- > 0;) {
         if (++index[axis] < extents[axis]) break;
         index[axis] = 0;
@@ -232,14 +256,15 @@ class CallMaker {
   Draw draw_;
   const Spec& spec_;
   const ir::Pattern& pattern_;
+  const Reliance reliance_;
   OwnedCall call_;
   std::vector<std::int32_t> q_lens_, k_lens_;
 };
 
 }  // namespace
 
-OwnedCall random_call(Random& random, const Spec& spec, const Shape& shape) {
-  return CallMaker(random, spec, shape).run();
+OwnedCall random_call(Random& random, const Spec& spec, const Shape& shape, Reliance reliance) {
+  return CallMaker(random, spec, shape, reliance).run();
 }
 
 std::map<std::string, DType, std::less<>> random_storage(Random& random,

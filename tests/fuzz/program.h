@@ -53,18 +53,28 @@ struct OwnedCall {
   std::vector<std::string> notes;  ///< one line each on lengths, offset and layouts, for INFO
 };
 
+/// What a call holds that its pattern may rely on. Random programs rely on nothing.
+enum class Reliance {
+  nothing,
+  /// As callers of written patterns keep it: queries stand at the end of their own keys, an axis
+  /// "_" is as long as the keys, and an i32 tensor holds ids, ids in runs, positions or words of
+  /// bits.
+  positions,
+};
+
 /// Random Q, K, V, tensors, params, lengths and offset for a spec; O and lse hold NaN. Layouts,
 /// strides and broadcast axes vary. Where the spec is packed, `shape` is as in Shape: totals, and
 /// the number of sequences.
-OwnedCall random_call(Random& random, const Spec& spec, const Shape& shape);
+OwnedCall random_call(Random& random, const Spec& spec, const Shape& shape,
+                      Reliance reliance = Reliance::nothing);
 
 /// How a random pattern's tensors are stored: any type that can hold what random_call puts there.
 std::map<std::string, DType, std::less<>> random_storage(Random& random,
                                                          const ir::Pattern& pattern);
 
 /// A smaller pattern that still fails: masks, score and weights are dropped, and nodes replaced by
-/// ones below them or constants, as long as `still_fails` says true. Params and tensors are kept, so that
-/// the same call binds.
+/// ones below them or constants, as long as `still_fails` says true. Params and tensors are kept,
+/// so that the same call binds.
 ir::Pattern minimise(const ir::Pattern& pattern,
                      const std::function<bool(const ir::Pattern&)>& still_fails);
 

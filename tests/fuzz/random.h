@@ -11,6 +11,7 @@ class Draw {
   /// 0 .. count - 1.
   int below(int count) { return static_cast<int>(random_() % static_cast<std::uint64_t>(count)); }
   int between(int low, int high) { return low + below(high - low + 1); }
+  std::uint64_t bits() { return random_(); }
   bool chance(double probability) { return unit() < probability; }
   double unit() { return static_cast<double>(random_() >> 11) * 0x1p-53; }
   double between(double low, double high) { return low + (high - low) * unit(); }
