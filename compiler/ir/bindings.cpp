@@ -58,6 +58,12 @@ Value CallBindings::read(std::uint32_t tensor, std::span<const std::int32_t> ind
   return {static_cast<std::int32_t>(integer)};
 }
 
+std::int64_t CallBindings::extent(std::uint32_t tensor, std::size_t axis, const Site& site) const {
+  return rows_of(pattern_.tensors[tensor].axes[axis], call_.tensors[tensor].shape[axis],
+                 sequences_[static_cast<std::size_t>(site.b)])
+      .extent;
+}
+
 void CallBindings::reject_read(std::uint32_t tensor, std::size_t axis, std::int64_t index,
                                std::int64_t extent, const Site& site) const {
   const Tensor& declared = pattern_.tensors[tensor];

@@ -18,6 +18,7 @@ class CallBindings final : public Bindings {
   Value param(std::uint32_t index) const override { return params_[index]; }
   Value read(std::uint32_t tensor, std::span<const std::int32_t> indices,
              const Site& site) const override;
+  std::int64_t extent(std::uint32_t tensor, std::size_t axis, const Site& site) const override;
 
  private:
   struct Rows {

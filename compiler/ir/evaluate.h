@@ -30,6 +30,11 @@ class Bindings {
   virtual Value param(std::uint32_t index) const = 0;
   virtual Value read(std::uint32_t tensor, std::span<const std::int32_t> indices,
                      const Site& site) const = 0;
+  /// Elements on an axis that reads at the site may take; -1 where that is not known.
+  virtual std::int64_t extent(std::uint32_t /*tensor*/, std::size_t /*axis*/,
+                              const Site& /*site*/) const {
+    return -1;
+  }
 };
 
 /// The meaning of the language, element by element, for many sites of one graph: `and`, `or`,

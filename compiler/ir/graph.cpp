@@ -20,12 +20,12 @@ constexpr int arity_of(std::string_view a, std::string_view b, std::string_view 
 constexpr Type boolean = Type::boolean, i32 = Type::i32, f32 = Type::f32, none = Type::boolean;
 
 constexpr OpRow rows[] = {
-    {"constant", "", boolean, 0, {}, ""},
-    {"variable", "", boolean, 0, {}, ""},
-    {"param", "", boolean, 0, {}, ""},
-    {"read", "", boolean, 0, {}, ""},
-#define LACUNA_OP(name, spelling, result, a, b, c, evaluate, emit) \
-  {#name, spelling, result, arity_of(#a, #b, #c), {a, b, c}, emit},
+    {"constant", "", boolean, 0, {}, "", ""},
+    {"variable", "", boolean, 0, {}, "", ""},
+    {"param", "", boolean, 0, {}, "", ""},
+    {"read", "", boolean, 0, {}, "", ""},
+#define LACUNA_OP(name, spelling, result, a, b, c, evaluate, emit, interval) \
+  {#name, spelling, result, arity_of(#a, #b, #c), {a, b, c}, emit, #interval},
 #include "compiler/ir/ops.def"
 #undef LACUNA_OP
 };

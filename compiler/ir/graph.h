@@ -28,6 +28,7 @@ struct OpRow {
   int arity;
   std::array<Type, 3> operands;
   std::string_view emit;
+  std::string_view interval;  ///< a function of templates/intervals.cuh
 };
 const OpRow& row(Op op);
 std::span<const Op> operators();  ///< every row of ops.def, in order

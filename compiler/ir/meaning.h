@@ -29,16 +29,16 @@ Value meaning(Op op, const Fetch& fetch) {
   using f32 = Real;
   struct none {};
   switch (op) {
-#define LACUNA_OP(name, spelling, result, A, B, C, evaluate, emit) \
-  case Op::name: {                                                 \
-    [[maybe_unused]] const Lazy<A, Fetch> a{fetch, 0};             \
-    [[maybe_unused]] const Lazy<B, Fetch> b{fetch, 1};             \
-    [[maybe_unused]] const Lazy<C, Fetch> c{fetch, 2};             \
-    const result value = static_cast<result>(evaluate);            \
-    if constexpr (std::is_floating_point_v<result>)                \
-      return Value{0, static_cast<double>(value)};                 \
-    else                                                           \
-      return Value{static_cast<std::int32_t>(value), 0};           \
+#define LACUNA_OP(name, spelling, result, A, B, C, evaluate, emit, interval) \
+  case Op::name: {                                                           \
+    [[maybe_unused]] const Lazy<A, Fetch> a{fetch, 0};                       \
+    [[maybe_unused]] const Lazy<B, Fetch> b{fetch, 1};                       \
+    [[maybe_unused]] const Lazy<C, Fetch> c{fetch, 2};                       \
+    const result value = static_cast<result>(evaluate);                      \
+    if constexpr (std::is_floating_point_v<result>)                          \
+      return Value{0, static_cast<double>(value)};                           \
+    else                                                                     \
+      return Value{static_cast<std::int32_t>(value), 0};                     \
   }
 #include "compiler/ir/ops.def"
 #undef LACUNA_OP

@@ -24,7 +24,7 @@ struct Row {
   std::string_view result, a, b, c, emit;
 };
 constexpr Row rows[] = {
-#define LACUNA_OP(name, spelling, result, a, b, c, evaluate, emit) {#result, #a, #b, #c, emit},
+#define LACUNA_OP(name, spelling, result, a, b, c, evaluate, emit, interval) {#result, #a, #b, #c, emit},
 #include "compiler/ir/ops.def"
 #undef LACUNA_OP
 };

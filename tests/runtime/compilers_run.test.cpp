@@ -73,7 +73,7 @@ std::vector<Expected> evaluate(const Params& p, float x1) {
   std::vector<Expected> list;
   const bool first = p.a < p.b, second = p.a < 9;
   // clang-format off
-#define LACUNA_OP(name, spelling, result, ta, tb, tc, value, emit)                     \
+#define LACUNA_OP(name, spelling, result, ta, tb, tc, value, emit, interval)           \
   {                                                                                    \
     [[maybe_unused]] const auto a = operand<ta>(p.a, p.x, first);                      \
     [[maybe_unused]] const auto b = operand<tb>(p.b, x1, second);                      \

@@ -1,0 +1,3 @@
+lacuna_test(intervals
+  SOURCES intervals.test.cpp classify.test.cpp
+  LINKS lacuna_plan lacuna_lang lacuna_fuzz)
