@@ -102,6 +102,56 @@ TEST_CASE("show: the SVG is well formed and names what it draws") {
   CHECK(folder.files() == std::vector<std::string>{"p.lac", "p.svg"});
 }
 
+TEST_CASE("show: the SVG's rectangles are the pairs that attend, each once") {
+  Folder folder;
+  folder.write("p.lac",
+               "attention p { param w: i32\n mask q - k < w and (q // 3 ^ k) % 3 != 0 }\n");
+  auto seed = std::random_device()();
+  INFO("seed " << seed);
+  const std::string rows = std::to_string(2 + seed % 90),
+                    columns = std::to_string(2 + seed / 128 % 90), w = std::to_string(seed % 17);
+  Ran ran =
+      lacuna::test::lacuna({"show", folder / "p.lac", "--shape", "Nq=" + rows + ",Nk=" + columns,
+                            "--param", "w=" + w, "--svg", folder / "p.svg"});
+  REQUIRE(ran.code == 0);
+  // FULL tiles have no rectangles of pairs; a mask that is false for every third key has none.
+  CHECK(
+      python(
+          "import re\nfound = []\n"
+          "for d in re.findall(r'fill-opacity=.*? d=\"(.*?)\"', open('" +
+          folder / "p.svg" +
+          "').read()):\n"
+          "  for x, y, w, h in re.findall(r'M(\\d+) (\\d+)h(\\d+)v(\\d+)h-\\d+z', d):\n"
+          "    found += [(int(y) + j, int(x) + i) for i in range(int(w)) for j in range(int(h))]\n"
+          "off = " +
+          columns + " - " + rows +
+          "\n"
+          "print(sorted(found) == [(i, k) for i in range(" +
+          rows + ") for k in range(" + columns + ") if i + off - k < " + w +
+          " and ((i + off) // 3 ^ k) % 3 != 0])") == "True\n");
+}
+
+TEST_CASE("show: fewer cells make a smaller picture, and a wrong number of them is named") {
+  Folder folder;
+  folder.write("p.lac", patterns);
+  std::size_t sizes[2];
+  for (int i = 0; i < 2; ++i) {
+    Ran ran =
+        lacuna::test::lacuna({"show", folder / "p.lac", "--attention", "causal", "--shape", "N=300",
+                              "--svg", folder / "p.svg", "--cells", i == 0 ? "300" : "20"});
+    REQUIRE(ran.code == 0);
+    sizes[i] = read(folder / "p.svg").size();
+  }
+  CHECK(sizes[1] < sizes[0]);
+  for (const char* cells : {"0", "-3", "many", "4097"}) {
+    Ran ran = lacuna::test::lacuna({"show", folder / "p.lac", "--attention", "causal", "--shape",
+                                    "N=30", "--svg", folder / "p.svg", "--cells", cells});
+    CHECK(ran.code == 2);
+    CHECK(ran.err ==
+          "lacuna: --cells '" + std::string(cells) + "' is not a number from 1 to 4096\n");
+  }
+}
+
 TEST_CASE("show: no text of the SVG's legend begins before the one beside it ends") {
   Folder folder;
   folder.write("p.lac", "attention p { mask window(40) and causal }\n");

@@ -50,6 +50,7 @@ Counts count(const Picture& picture);
 /// With half blocks and colours, or plain: half blocks where a pair fits a cell, else dithered
 /// braille.
 std::string draw_text(const Picture& picture, const Terminal& terminal);
-std::string draw_svg(const Picture& picture);
+/// Of at most `cells` cells along the longer side: more are finer, and a larger file.
+std::string draw_svg(const Picture& picture, std::int64_t cells);
 
 }  // namespace lacuna::tool

@@ -6,14 +6,14 @@
 #include <array>
 #include <cmath>
 #include <map>
+#include <tuple>
 
 namespace lacuna::tool {
 namespace {
 
 using plan::TileState;
 
-constexpr double side = 512;        // the longer side of the mask
-constexpr std::int64_t most = 512;  // cells along it
+constexpr double side = 512;  // the longer side of the mask
 constexpr double legend_line = 22;
 constexpr double left = 64, right = 32, top = 96;
 constexpr std::string_view ink = "#0f172a", muted = "#64748b";
@@ -44,28 +44,50 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
-/// Rectangles of one colour, gathered in one path.
+/// Rectangles in units of pairs, given row by row: one path for each colour, and one rectangle for
+/// what repeats below itself.
 class Layers {
  public:
-  void add(const std::string& style, double x, double y, double width, double height) {
-    paths_[style] +=
-        fmt::format("M{:.6g} {:.6g}h{:.6g}v{:.6g}h{:.6g}z", x, y, width, height, -width);
+  void add(const std::string& style, std::int64_t x, std::int64_t y, std::int64_t width,
+           std::int64_t height) {
+    Span& span = open_[{style, x, width}];
+    if (span.end != y) {
+      close(style, x, width, span);
+      span = {y, y};
+    }
+    span.end += height;
   }
-  std::string text() const {
-    std::string out;
+  std::string text(double scale) {
+    for (auto& [place, span] : open_) {
+      auto& [style, x, width] = place;
+      close(style, x, width, span);
+    }
+    open_.clear();
+    std::string out =
+        fmt::format("<g shape-rendering=\"crispEdges\" transform=\"scale({:.6g})\">\n", scale);
     for (auto& [style, path] : paths_) out += fmt::format("<path {} d=\"{}\"/>\n", style, path);
-    return out;
+    return out + "</g>\n";
   }
 
  private:
+  struct Span {
+    std::int64_t begin = -1, end = -1;  ///< rows
+  };
+  void close(const std::string& style, std::int64_t x, std::int64_t width, const Span& span) {
+    if (span.begin >= 0)
+      paths_[style] +=
+          fmt::format("M{} {}h{}v{}h-{}z", x, span.begin, width, span.end - span.begin, width);
+  }
+
+  std::map<std::tuple<std::string, std::int64_t, std::int64_t>, Span> open_;
   std::map<std::string, std::string> paths_;
 };
 
 class Svg {
  public:
-  explicit Svg(const Picture& picture)
+  Svg(const Picture& picture, std::int64_t cells)
       : picture_(picture),
-        cells_(shrink(picture, most, most)),
+        cells_(shrink(picture, cells, cells)),
         scale_(side /
                static_cast<double>(std::max({picture.rows, picture.columns, std::int64_t{1}}))),
         width_(std::max(1.0, scale_ * static_cast<double>(picture.columns))),
@@ -113,36 +135,36 @@ class Svg {
     const plan::TileMap& map = picture_.tiles;
     Layers layers;
     for (std::int64_t i = 0; i < map.rows; ++i) {
+      const std::int64_t y = i * map.tile_q;
       for (std::int64_t j = 0; j < map.columns;) {
         std::int64_t end = j + 1;
         while (end < map.columns && map.at(i, end) == map.at(i, j)) ++end;
-        double x = edge_x(j), y = edge_y(i);
-        layers.add(fmt::format("fill=\"{}\"", palette_of(map.at(i, j)).empty), x, y,
-                   edge_x(end) - x, edge_y(i + 1) - y);
+        layers.add(fmt::format("fill=\"{}\"", palette_of(map.at(i, j)).empty), j * map.tile_k, y,
+                   std::min(end * map.tile_k, picture_.columns) - j * map.tile_k,
+                   std::min(y + map.tile_q, picture_.rows) - y);
         j = end;
       }
     }
-    return "<g shape-rendering=\"crispEdges\">\n" + layers.text() + "</g>\n";
+    return layers.text(scale_);
   }
 
   /// The pairs that attend, over their tiles; FULL tiles say it with their ground.
   std::string pairs() const {
     Layers layers;
-    double cell = scale_ * static_cast<double>(cells_.step);
     for (std::int64_t row = 0; row < cells_.rows; ++row) {
+      const std::int64_t y = row * cells_.step;
       for (std::int64_t column = 0; column < cells_.columns;) {
         std::string style = style_of(cells_.at(row, column));
         std::int64_t end = column + 1;
         while (end < cells_.columns && style_of(cells_.at(row, end)) == style) ++end;
-        double x = cell * static_cast<double>(column), y = cell * static_cast<double>(row);
-        if (!style.empty()) {
-          layers.add(style, x, y, std::min(cell * static_cast<double>(end), width_) - x,
-                     std::min(y + cell, height_) - y);
-        }
+        const std::int64_t x = column * cells_.step;
+        if (!style.empty())
+          layers.add(style, x, y, std::min(end * cells_.step, picture_.columns) - x,
+                     std::min(y + cells_.step, picture_.rows) - y);
         column = end;
       }
     }
-    return "<g shape-rendering=\"crispEdges\">\n" + layers.text() + "</g>\n";
+    return layers.text(scale_);
   }
 
   static std::string style_of(const Cells::Cell& cell) {
@@ -272,8 +294,8 @@ class Svg {
 
 }  // namespace
 
-std::string draw_svg(const Picture& picture) {
-  return Svg(picture).draw();
+std::string draw_svg(const Picture& picture, std::int64_t cells) {
+  return Svg(picture, cells).draw();
 }
 
 }  // namespace lacuna::tool

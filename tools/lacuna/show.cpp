@@ -15,7 +15,7 @@ namespace {
 struct ShowFlags {
   PatternFlags pattern;
   std::string shape, head = "0", batch = "0", offset, seed = "1", svg, color = "auto",
-                     arch = "sm_90";
+                     arch = "sm_90", cells = "512";
   std::vector<std::string> params, tensors, axes;
 };
 
@@ -24,6 +24,13 @@ std::int64_t index_below(std::string_view flag, const std::string& text, std::in
   if (index && *index >= 0 && *index < extent) return *index;
   throw Error(ErrorKind::argument,
               fmt::format("{} {} is not one of 0 to {}", flag, text, extent - 1));
+}
+
+std::int64_t cells_of(const std::string& flag) {
+  auto cells = parse_integer(flag);
+  if (cells && *cells >= 1 && *cells <= 4096) return *cells;
+  throw Error(ErrorKind::argument,
+              fmt::format("--cells '{}' is not a number from 1 to 4096", flag));
 }
 
 /// Every pair is evaluated: beyond this a picture takes minutes and shows no more.
@@ -151,7 +158,7 @@ Report run_show(const ShowFlags& flags, const Terminal& terminal) {
   if (color != 0) chosen.colour = color == 1;
   Report report{draw_text(picture, chosen), to_json(picture)};
   if (!flags.svg.empty()) {
-    write_file(flags.svg, draw_svg(picture));
+    write_file(flags.svg, draw_svg(picture, cells_of(flags.cells)));
     report.text += fmt::format("  drawn in {}\n", flags.svg);
     report.json["svg"] = flags.svg;
   }
@@ -185,6 +192,8 @@ void add_show(CLI::App& app, Invocation& invocation) {
   add_value(*command, "--seed", flags->seed, "N", "of random tensors (default: 1)");
   add_value(*command, "--arch", flags->arch, "sm_NN", "whose tile sizes (default: sm_90)");
   add_value(*command, "--svg", flags->svg, "FILE", "also draw it there");
+  add_value(*command, "--cells", flags->cells, "N",
+            "of the longer side of that picture; fewer make a smaller file (default: 512)");
   add_value(*command, "--color", flags->color, "auto|always|never",
             "of the terminal picture (default: auto)");
 }
