@@ -4,7 +4,6 @@
 #include "prelude.cuh"
 
 namespace lacuna {
-
 namespace spans {
 
 struct Int {

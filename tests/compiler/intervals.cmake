@@ -1,3 +1,3 @@
 lacuna_test(intervals
-  SOURCES intervals.test.cpp classify.test.cpp
-  LINKS lacuna_plan lacuna_lang lacuna_fuzz)
+  SOURCES intervals.test.cpp classify.test.cpp classify_code.test.cpp
+  LINKS lacuna_codegen lacuna_lang lacuna_fuzz)
