@@ -64,11 +64,12 @@ struct TileListArg {
 
 /// What templates/tiles/lists.cuh does in one launch, in this order.
 enum class TilePhase : int {
-  summarise,      ///< a warp to a key tile: spans
-  classify,       ///< a warp to a row: states, and counts in place of rows.offsets
-  order_rows,     ///< one CTA: rows.offsets, rows.order
-  fill_rows,      ///< a warp to a row: rows.indices
-  count_columns,  ///< the same for the transpose, a warp to a key tile
+  summarise,         ///< a warp to a key tile: its spans
+  summarise_groups,  ///< a warp to 32 of them: their hulls
+  classify,          ///< a warp to a row: states, and counts in place of rows.offsets
+  order_rows,        ///< one CTA: rows.offsets, rows.order
+  fill_rows,         ///< a warp to a row: rows.indices
+  count_columns,     ///< the same for the transpose, a warp to 32 key tiles
   order_columns,
   fill_columns,
 };
@@ -78,14 +79,16 @@ constexpr int tile_list_threads = 512, tile_list_shared_bytes = 16448;
 /// How lists are built. CallArg::q_tiles counts the slots of a list; all addresses lie on 8 bytes.
 struct TileBuildArg {
   TileListArg rows, columns;
-  unsigned long long spans;   ///< u32[key values][lists * k_tiles][2]
+  unsigned long long spans;   ///< u32[key values][lists * k_tiles][2], then those of groups,
+                              ///< u32[key values][lists * k_groups][2]
   unsigned long long states;  ///< u32[rows][groups][2]: a bit for each of 32 key tiles, visited and
                               ///< FULL
   unsigned long long order;   ///< i32[most of rows and columns]: the other buffer of a sort
-  int k_tiles;                ///< slots of key tiles of a list
-  int groups;                 ///< of 32 key tiles
+  int k_tiles, k_groups;      ///< slots of key tiles, and of groups of 32 of them, of a list
+  int groups;                 ///< of a row of states
   int capacity;               ///< of indices
   int phase;                  ///< a TilePhase
+  int unused;
 };
 
 }  // namespace lacuna

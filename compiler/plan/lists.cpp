@@ -53,7 +53,9 @@ void lay_out(TileLists& lists, const ListTraits& traits) {
     lists.column_indices = all.take(count(lists.capacity), 4);
   }
   lists.kept = all.bytes();
-  lists.spans = all.take(count(lists.columns) * static_cast<std::uint64_t>(traits.key_values), 8);
+  lists.spans = all.take((count(lists.columns) + count(lists.key_groups)) *
+                             static_cast<std::uint64_t>(traits.key_values),
+                         8);
   lists.states = all.take(count(lists.rows) * count(lists.groups), 8);
   lists.spare_order =
       all.take(count(traits.transposed ? std::max(lists.rows, lists.columns) : lists.rows), 4);
@@ -77,8 +79,10 @@ TileLists tile_lists(const Pass& pass, const Spec& spec, const Shape& shape,
   const std::int32_t count = product(lists.list_batch, lists.list_heads, "lists");
   lists.q_tiles = product(slots(shape.queries, tile_q, spec, shape), 1, "tiles of queries");
   lists.k_tiles = product(slots(shape.keys, tile_k, spec, shape), 1, "tiles of keys");
+  lists.k_groups = product(slots(shape.keys, 32 * tile_k, spec, shape), 1, "groups of tiles");
   lists.rows = product(count, lists.q_tiles, "tiles of queries");
   lists.columns = product(count, lists.k_tiles, "tiles of keys");
+  lists.key_groups = product(count, lists.k_groups, "groups of tiles of keys");
   // A sequence has no more key tiles than all keys together.
   const std::int64_t most = ceil_div(shape.keys, tile_k);
   lists.capacity =
@@ -97,14 +101,17 @@ std::uint64_t blocks(const TileLists& lists, TilePhase phase) {
   switch (phase) {
     case TilePhase::summarise:
       return lists.spans.bytes ? ctas(lists.columns) : 0;
+    case TilePhase::summarise_groups:
+      return lists.spans.bytes ? ctas(lists.key_groups) : 0;
     case TilePhase::classify:
-    case TilePhase::fill_rows:
       return ctas(lists.rows);
     case TilePhase::order_rows:
       return 1;
+    case TilePhase::fill_rows:  // one at least: it also clears what count_columns does not reach
+      return std::max<std::uint64_t>(ctas(lists.rows), 1);
     case TilePhase::count_columns:
     case TilePhase::fill_columns:
-      return lists.transposed ? ctas(lists.columns) : 0;
+      return lists.transposed ? ctas(lists.key_groups) : 0;
     case TilePhase::order_columns:
       return lists.transposed ? 1 : 0;
   }
@@ -124,6 +131,7 @@ TileBuildArg build_arg(const TileLists& lists, std::uint64_t workspace, TilePhas
   arg.states = address(lists.states);
   arg.order = address(lists.spare_order);
   arg.k_tiles = lists.k_tiles;
+  arg.k_groups = lists.k_groups;
   arg.groups = lists.groups;
   arg.capacity = lists.capacity;
   arg.phase = static_cast<int>(phase);

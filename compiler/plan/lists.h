@@ -26,9 +26,10 @@ struct Buffer {
 struct TileLists {
   std::int32_t list_batch = 1, list_heads = 1;
   std::int32_t q_tiles = 0, k_tiles = 0;  ///< slots of a list; CallArg::q_tiles is as great
-  std::int32_t groups = 0;                ///< of 32 key tiles, in a row of states
-  std::int32_t rows = 0, columns = 0;     ///< of all lists
-  std::int32_t capacity = 0;              ///< indices, were every tile visited
+  std::int32_t k_groups = 0;              ///< slots of groups of 32 key tiles
+  std::int32_t groups = 0;                ///< of a row of states
+  std::int32_t rows = 0, columns = 0, key_groups = 0;  ///< of all lists
+  std::int32_t capacity = 0;                           ///< indices, were every tile visited
   bool transposed = false;
   Buffer row_offsets, row_order, row_indices;
   Buffer column_offsets, column_order, column_indices;

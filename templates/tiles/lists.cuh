@@ -12,6 +12,10 @@
 
 namespace lacuna {
 
+LACUNA_DEVICE constexpr s32 common_divisor(s32 a, s32 b) {
+  return b == 0 ? a : common_divisor(b, a % b);
+}
+
 template <class Config, class Params>
 struct TileLists {
   using Pattern = typename Config::Pattern;
@@ -26,7 +30,9 @@ struct TileLists {
   LACUNA_MEMBER explicit TileLists(const Params& params)
       : p(params),
         places{params.call, params.tiles.rows.list_batch, params.tiles.rows.list_heads,
-               params.tiles.k_tiles} {}
+               params.tiles.k_tiles, params.tiles.k_groups} {}
+
+  LACUNA_MEMBER static u32 lowest(u32 bits) { return popcount(~bits & (bits - 1)); }
 
   // The hull of the packed spans of `count` points, one or more. A lane without one of its own
   // takes the last one again.
@@ -49,28 +55,48 @@ struct TileLists {
     }
   }
 
-  LACUNA_MEMBER u64 span_address(u32 column, int value) const {
-    return p.tiles.spans + ((u64)value * places.columns() + column) * 8;
+  // Of a column, or of a group of them.
+  LACUNA_MEMBER u64 span_address(bool group, u32 index, int value) const {
+    const u32 columns = places.columns(), groups = places.groups();
+    const u64 first = group ? (u64)key_spans * columns + (u64)value * groups : (u64)value * columns;
+    return p.tiles.spans + (first + index) * 8;
+  }
+  LACUNA_MEMBER void load_spans(bool group, u32 index, U2 (&spans)[key_spans]) const {
+    if constexpr (Pattern::key_values > 0) {
+      LACUNA_UNROLL
+      for (int e = 0; e < key_spans; ++e) spans[e] = load_global<U2>(span_address(group, index, e));
+    }
   }
   LACUNA_MEMBER u64 state_address(u32 row, s32 group) const {
     return p.tiles.states + ((u64)row * (u32)p.tiles.groups + (u32)group) * 8;
   }
 
-  LACUNA_MEMBER void summarise_keys(u32 column) const {
+  // The spans of a key tile, from its keys, or of a group, from its tiles.
+  LACUNA_MEMBER void summarise_keys(bool group, u32 index) const {
     if constexpr (Pattern::key_values > 0) {
       Place at;
-      s32 tile;
-      if (!places.column(column, at, tile)) return;
-      const Params& params = p;
-      const s32 first = tile * tile_k;
+      s32 number;
+      if (!(group ? places.group(index, at, number) : places.column(index, at, number))) return;
       U2 spans[key_spans] = {};
-      summarise(
-          spans, min_of(tile_k, at.k_len - first),
-          [&](s32 i, U2(&out)[key_spans]) { Pattern::key_at(params, at, first + i, out); },
-          [](U2(&into)[key_spans], const U2(&with)[key_spans]) { Pattern::key_hull(into, with); });
+      const auto hull = [](U2(&into)[key_spans], const U2(&with)[key_spans]) {
+        Pattern::key_hull(into, with);
+      };
+      if (group) {
+        const s32 first = number * 32, count = min_of(32, places.tiles(at.k_len, tile_k) - first);
+        const u32 column = places.column_of(index / (u32)p.tiles.k_groups, at) + (u32)first;
+        summarise(
+            spans, count,
+            [&](s32 i, U2(&out)[key_spans]) { load_spans(false, column + (u32)i, out); }, hull);
+      } else {
+        const Params& params = p;
+        const s32 first = number * tile_k;
+        summarise(
+            spans, min_of(tile_k, at.k_len - first),
+            [&](s32 i, U2(&out)[key_spans]) { Pattern::key_at(params, at, first + i, out); }, hull);
+      }
       if (lane_index() == 0) {
         LACUNA_UNROLL
-        for (int e = 0; e < key_spans; ++e) store_global(span_address(column, e), spans[e]);
+        for (int e = 0; e < key_spans; ++e) store_global(span_address(group, index, e), spans[e]);
       }
     }
   }
@@ -78,10 +104,10 @@ struct TileLists {
   // One tile of queries and what its warp knows of it.
   struct Row {
     Place at;
-    u32 list;
-    s32 row0, count;  // rows that exist
-    s32 q0, q1;       // their positions: all of i32 where they wrap
-    s32 begin, end;   // the key tiles that its closed form leaves
+    u32 column, group;  // of the first key tile
+    s32 row0, count;    // rows that exist
+    s32 q0, q1;         // their positions: all of i32 where they wrap
+    s32 begin, end;     // the key tiles that its closed form leaves
     U2 spans[query_spans];
   };
 
@@ -92,7 +118,8 @@ struct TileLists {
     if (!places.row(r, row.at, number) || row.at.k_len == 0) return false;
     const Params& params = p;
     const Place& at = row.at;
-    row.list = r / (u32)p.call.q_tiles;
+    row.column = places.column_of(r / (u32)p.call.q_tiles, at);
+    row.group = places.group_of(r / (u32)p.call.q_tiles, at);
     row.row0 = number * tile_q;
     row.count = min_of(tile_q, at.q_len - row.row0);
     row.q0 = wrap_add(row.row0, at.offset);
@@ -120,45 +147,49 @@ struct TileLists {
     return true;
   }
 
-  LACUNA_MEMBER Truth classify(const Row& row, s32 tile) const {
+  // The truth of a key tile, or of a group of them.
+  LACUNA_MEMBER Truth classify(const Row& row, bool group, s32 number) const {
     U2 spans[key_spans] = {};
-    if constexpr (Pattern::key_values > 0) {
-      const u32 column = places.column_of(row.list, row.at, tile);
-      LACUNA_UNROLL
-      for (int e = 0; e < key_spans; ++e) spans[e] = load_global<U2>(span_address(column, e));
-    }
-    const s32 k0 = tile * tile_k, keys = min_of(tile_k, row.at.k_len - k0);
-    return Pattern::classify(p, row.at, Box{row.q0, row.q1, k0, k0 + keys - 1}, row.spans, spans);
+    load_spans(group, (group ? row.group : row.column) + (u32)number, spans);
+    const s32 size = group ? places.group_keys : tile_k, k0 = number * size;
+    const Box box = {row.q0, row.q1, k0, k0 + min_of(size, row.at.k_len - k0) - 1};
+    return Pattern::classify(p, row.at, box, row.spans, spans);
   }
 
-  // The truth of a tile by its elements, by the whole warp, until both kinds have been seen.
+  // The truth of a tile by its elements, by the whole warp, until both kinds have been seen. Rows
+  // far apart come first: neighbours are often alike.
   LACUNA_MEMBER Truth test(const Row& row, s32 tile) const {
-    constexpr s32 steps = (tile_k + 31) / 32;  // of a query
+    constexpr s32 stride = tile_q * 5 / 8 | 1;
+    static_assert(common_divisor(stride, tile_q) == 1, "every row is met");
     const s32 k0 = tile * tile_k, last = min_of(tile_k, row.at.k_len - k0) - 1;
+    const s32 step = row.count == tile_q ? stride : 1;
+    s32 r = 0, column = 0;
     bool some = false, all = true;
     LACUNA_NOUNROLL
-    for (s32 i = 0; i < row.count * steps && (all || !some); ++i) {
-      const s32 q = wrap_add(row.row0 + i / steps, row.at.offset),
-                k = k0 + min_of(i % steps * 32 + (s32)lane_index(), last);
+    for (s32 left = row.count; left > 0 && (all || !some);) {
+      const s32 q = wrap_add(row.row0 + r, row.at.offset),
+                k = k0 + min_of(column + (s32)lane_index(), last);
       const u32 attending = ballot(Pattern::attends(p, row.at, q, k));
       some |= attending != 0;
       all &= attending == 0xffffffffu;
+      column += 32;
+      if (column < tile_k) continue;
+      column = 0;
+      r += r + step < row.count ? step : step - row.count;
+      --left;
     }
     return !some ? Truth::none : all ? Truth::all : Truth::some;
   }
 
-  // Visited and FULL of the 32 tiles of a group. The reader tells keys beyond the last from others
-  // in PARTIAL tiles only.
-  LACUNA_MEMBER U2 classify_group(const Row& row, s32 group) const {
-    const s32 tile = group * 32 + (s32)lane_index();
-    Truth truth = Truth::none;
-    if (tile >= row.begin && tile < row.end) truth = classify(row, tile);
+  // Visited and FULL of the 32 tiles of a group, from the truth of this lane's tile. The reader
+  // tells keys beyond the last from others in PARTIAL tiles only.
+  LACUNA_MEMBER U2 settle(const Row& row, s32 group, Truth truth) const {
     u32 visited = ballot(truth != Truth::none), full = ballot(truth == Truth::all);
     if constexpr (Pattern::needs_elements) {
       u32 open = visited & ~full;
       LACUNA_NOUNROLL
       while (open != 0) {
-        const u32 at = 31 - count_leading_zeros(open), bit = 1u << at;
+        const u32 at = lowest(open), bit = 1u << at;
         open ^= bit;
         const Truth exact = test(row, group * 32 + (s32)at);
         if (exact == Truth::none) visited ^= bit;
@@ -173,17 +204,38 @@ struct TileLists {
   LACUNA_MEMBER void classify_row(u32 r) const {
     Row row = {};
     const bool visits = start(r, row);
-    u32 full = 0, partial = 0;
+    const s32 lane = (s32)lane_index();
+    u32 full = 0, partial = 0, open = 0;  // groups, of 32 at hand, with tiles to classify
+    U2 state = {0, 0};                    // of this lane's group
+    // By turns 32 groups, a lane to each, and the 32 tiles of a group that is not dead.
+    s32 first = -32;
     LACUNA_NOUNROLL
-    for (s32 group = 0; group < p.tiles.groups; ++group) {
-      U2 state = {0, 0};
-      if (visits && group * 32 < row.end && group * 32 + 32 > row.begin)
-        state = classify_group(row, group);
-      if (lane_index() == 0) store_global(state_address(r, group), state);
-      full += popcount(state.y);
-      partial += popcount(state.x & ~state.y);
+    for (;;) {
+      const bool coarse = open == 0;
+      if (coarse) {
+        if (first >= 0 && first + lane < p.tiles.groups)
+          store_global(state_address(r, first + lane), state);
+        first += 32;
+        if (first >= p.tiles.groups) break;
+        state = {0, 0};
+      }
+      const s32 group = first + (s32)lowest(open),
+                number = coarse ? first + lane : group * 32 + lane;
+      const s32 size = coarse ? 32 : 1;
+      Truth truth = Truth::none;
+      if (visits && number * size < row.end && number * size + size > row.begin)
+        truth = classify(row, coarse, number);
+      if (coarse) {
+        open = ballot(truth != Truth::none);
+      } else {
+        open &= open - 1;
+        const U2 settled = settle(row, group, truth);
+        if (first + lane == group) state = settled;
+        full += popcount(settled.y);
+        partial += popcount(settled.x & ~settled.y);
+      }
     }
-    if (lane_index() == 0) store_global(p.tiles.rows.offsets + (u64)r * 8, U2{full, partial});
+    if (lane == 0) store_global(p.tiles.rows.offsets + (u64)r * 8, U2{full, partial});
   }
 
   // ---- Lists from states. ----
@@ -191,16 +243,8 @@ struct TileLists {
   struct Cursor {
     u32 full, partial;
   };
-  // Appends 32 tiles, of which this lane's is `tile`.
-  LACUNA_MEMBER void append(Cursor& cursor, const U2& state, s32 tile, u64 to) const {
-    const u32 lane = 1u << lane_index(), part = state.x & ~state.y;
-    if (to != 0 && (state.x & lane) != 0) {
-      const u32 at = (state.y & lane) != 0 ? cursor.full + popcount(state.y & (lane - 1))
-                                           : cursor.partial + popcount(part & (lane - 1));
-      if (at < (u32)p.tiles.capacity) store_global(to + (u64)at * 4, tile);
-    }
-    cursor.full += popcount(state.y);
-    cursor.partial += popcount(part);
+  LACUNA_MEMBER void put(u64 indices, u32 at, s32 tile) const {
+    if (at < (u32)p.tiles.capacity) store_global(indices + (u64)at * 4, tile);
   }
 
   LACUNA_MEMBER static Cursor cursor_at(u64 offsets, u32 row) {
@@ -208,61 +252,101 @@ struct TileLists {
     return {begin.x, begin.y};
   }
 
+  // Of another lane.
+  LACUNA_MEMBER static U2 state_of(const U2& state, u32 lane) {
+    return {shuffle_idx(state.x, lane), shuffle_idx(state.y, lane)};
+  }
+
   LACUNA_MEMBER void fill_row(u32 r) const {
     Cursor cursor = cursor_at(p.tiles.rows.offsets, r);
+    const u32 bit = 1u << lane_index();
     LACUNA_NOUNROLL
-    for (s32 group = 0; group < p.tiles.groups; ++group) {
-      const U2 state = load_global<U2>(state_address(r, group));
-      if (state.x != 0) append(cursor, state, group * 32 + (s32)lane_index(), p.tiles.rows.indices);
+    for (s32 first = 0; first < p.tiles.groups; first += 32) {
+      const s32 mine = first + (s32)lane_index();
+      U2 state = {0, 0};
+      if (mine < p.tiles.groups) state = load_global<U2>(state_address(r, mine));
+      LACUNA_NOUNROLL
+      for (u32 open = ballot(state.x != 0); open != 0; open &= open - 1) {
+        const u32 i = lowest(open);
+        const U2 group = state_of(state, i);
+        const u32 part = group.x & ~group.y, full = group.y & bit;
+        const u32 at = full != 0 ? cursor.full + popcount(group.y & (bit - 1))
+                                 : cursor.partial + popcount(part & (bit - 1));
+        if ((group.x & bit) != 0)
+          put(p.tiles.rows.indices, at, (first + (s32)i) * 32 + (s32)lane_index());
+        cursor.full += popcount(group.y);
+        cursor.partial += popcount(part);
+      }
     }
   }
 
-  // Counts a column's tiles, or, once its cursor is known, appends them.
-  LACUNA_MEMBER void walk_column(u32 column, bool fill) const {
+  // Counts the tiles of the columns of a group, a lane to each, or, once their cursors are known,
+  // appends them.
+  LACUNA_MEMBER void walk_columns(u32 index, bool fill) const {
     Place at;
-    s32 tile;
+    s32 group;
+    if (!places.group(index, at, group)) return;
+    const u32 list = index / (u32)p.tiles.k_groups, lane = lane_index();
+    const s32 tile = group * 32 + (s32)lane, rows = places.tiles(at.q_len, tile_q);
+    const bool exists = tile < places.tiles(at.k_len, tile_k);
+    const u32 column = places.column_of(list, at) + (u32)tile;
     Cursor cursor = {0, 0};
-    if (fill) cursor = cursor_at(p.tiles.columns.offsets, column);
-    if (places.column(column, at, tile)) {
-      const u32 list = column / (u32)p.tiles.k_tiles;
-      const s32 tiles = places.tiles(at.q_len, tile_q);
+    if (fill && exists) cursor = cursor_at(p.tiles.columns.offsets, column);
+    LACUNA_NOUNROLL
+    for (s32 first = 0; first < rows; first += 32) {
+      const s32 mine = first + (s32)lane;
+      U2 state = {0, 0};
+      if (mine < rows) state = load_global<U2>(state_address(places.row_of(list, at, mine), group));
       LACUNA_NOUNROLL
-      for (s32 first = 0; first < tiles; first += 32) {
-        const s32 mine = first + (s32)lane_index();
-        U2 state = {0, 0};
-        if (mine < tiles)
-          state = load_global<U2>(state_address(places.row_of(list, at, mine), tile / 32));
-        const u32 bit = 1u << (tile & 31);
-        const U2 states = {ballot((state.x & bit) != 0), ballot((state.y & bit) != 0)};
-        append(cursor, states, mine, fill ? p.tiles.columns.indices : 0);
+      for (u32 open = ballot(state.x != 0); open != 0; open &= open - 1) {
+        const u32 i = lowest(open);
+        const U2 row = state_of(state, i);
+        const u32 visited = row.x >> lane & 1, full = row.y >> lane & 1;
+        if (fill && visited != 0)
+          put(p.tiles.columns.indices, full != 0 ? cursor.full : cursor.partial, first + (s32)i);
+        cursor.full += full;
+        cursor.partial += visited & ~full;
       }
     }
-    if (!fill && lane_index() == 0)
+    if (!fill && exists)
       store_global(p.tiles.columns.offsets + (u64)column * 8, U2{cursor.full, cursor.partial});
+  }
+
+  // Packed: slots that no sequence uses count nothing.
+  LACUNA_MEMBER void clear_columns(u32 warp, u32 warps) const {
+    if (p.tiles.columns.offsets == 0) return;
+    LACUNA_NOUNROLL
+    for (u64 c = warp * 32ull + lane_index(); c < places.columns(); c += warps * 32ull)
+      store_global(p.tiles.columns.offsets + c * 8, U2{0, 0});
   }
 
   LACUNA_MEMBER void run(TilePhase phase, Ordering::Shared& shared) const {
     const bool ordering = phase == TilePhase::order_rows || phase == TilePhase::order_columns;
     const bool by_row = phase == TilePhase::classify || phase == TilePhase::order_rows ||
                         phase == TilePhase::fill_rows;
-    const u32 rows = by_row ? places.rows() : places.columns();
     if (ordering) {
       Ordering order = {shared, by_row ? p.tiles.rows.offsets : p.tiles.columns.offsets,
-                        by_row ? p.tiles.rows.order : p.tiles.columns.order, p.tiles.order, rows};
+                        by_row ? p.tiles.rows.order : p.tiles.columns.order, p.tiles.order,
+                        by_row ? places.rows() : places.columns()};
       order.scan();
       order.sort((u32)(by_row ? p.tiles.k_tiles : p.call.q_tiles));
       return;
     }
-    const u32 row = block_index() * Ordering::warps + warp_index();
-    if (row >= rows) return;
-    if (phase == TilePhase::summarise)
-      summarise_keys(row);
+    const u32 index = block_index() * Ordering::warps + warp_index();
+    const u32 count = by_row                          ? places.rows()
+                      : phase == TilePhase::summarise ? places.columns()
+                                                      : places.groups();
+    if (phase == TilePhase::fill_rows && index < max_of(count, 1u))
+      clear_columns(index, max_of(count, 1u));
+    if (index >= count) return;
+    if (phase == TilePhase::summarise || phase == TilePhase::summarise_groups)
+      summarise_keys(phase == TilePhase::summarise_groups, index);
     else if (phase == TilePhase::classify)
-      classify_row(row);
+      classify_row(index);
     else if (phase == TilePhase::fill_rows)
-      fill_row(row);
+      fill_row(index);
     else
-      walk_column(row, phase == TilePhase::fill_columns);
+      walk_columns(index, phase == TilePhase::fill_columns);
   }
 };
 

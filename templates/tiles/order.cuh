@@ -68,10 +68,10 @@ struct Ordering {
   // A stable sort by digits, least first, each counted by warp over its part of the rows. `most`:
   // no row is longer.
   LACUNA_MEMBER void sort(u32 most) {
-    const u32 bits = 32 - count_leading_zeros(most);
+    const u32 bits = 32 - count_leading_zeros(most | 1);
     u64 from = 0, to = ceil_div(bits, digit_bits) % 2 == 0 ? spare : order;
     LACUNA_NOUNROLL
-    for (u32 shift = 0; shift == 0 || shift < bits; shift += digit_bits) {
+    for (u32 shift = 0; shift < bits; shift += digit_bits) {
       LACUNA_NOUNROLL
       for (u32 i = thread_index(); i < digits * warps; i += threads) shared.places[i] = 0;
       cta_sync();

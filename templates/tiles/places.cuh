@@ -1,5 +1,6 @@
 // Where the rows of a list set stand: the tile slots of queries as locate() numbers them
 // (lengths.cuh), and those of keys: tile j of a sequence is slot j, or, packed, cu[s]/tile + s + j.
+// Key tiles go in groups of 32, a word of bits; the groups of a sequence have slots likewise.
 #pragma once
 #include "lengths.cuh"
 
@@ -8,11 +9,14 @@ namespace lacuna {
 template <Lengths kind, int tile_q, int tile_k>
 struct Places {
   const CallArg& call;
-  s32 list_batch, list_heads, k_tiles;
+  s32 list_batch, list_heads, k_tiles, k_groups;
+
+  static constexpr int group_keys = 32 * tile_k;
 
   LACUNA_MEMBER u32 lists() const { return (u32)list_batch * (u32)list_heads; }
   LACUNA_MEMBER u32 rows() const { return lists() * (u32)call.q_tiles; }
   LACUNA_MEMBER u32 columns() const { return lists() * (u32)k_tiles; }
+  LACUNA_MEMBER u32 groups() const { return lists() * (u32)k_groups; }
 
   // The tile of queries that row r is. False: it has none.
   LACUNA_MEMBER bool row(u32 r, Place& at, s32& tile) const {
@@ -22,30 +26,44 @@ struct Places {
                                    : call.q_tiles - 1 - slot;
     return tile >= 0 && tile < tiles(at.q_len, tile_q);
   }
+  // The tile of keys that column c is, or the group of them.
   LACUNA_MEMBER bool column(u32 c, Place& at, s32& tile) const {
-    const s32 slot = (s32)(c % (u32)k_tiles);
-    start(c / (u32)k_tiles, call.k_lens, call.keys, tile_k, slot, at);
-    tile = kind == Lengths::packed ? slot - first_slot(at.k_start, tile_k, at.b) : slot;
-    return tile >= 0 && tile < tiles(at.k_len, tile_k);
+    return key_slot(c, k_tiles, tile_k, at, tile);
+  }
+  LACUNA_MEMBER bool group(u32 g, Place& at, s32& number) const {
+    return key_slot(g, k_groups, group_keys, at, number);
   }
 
   LACUNA_MEMBER static s32 tiles(s32 length, s32 tile) {
     return (s32)(((u32)max_of(length, 0) + (u32)tile - 1) / (u32)tile);
   }
-  // The rows of the tiles of queries, and the columns of those of keys, of a sequence of a list.
+  // Of a sequence of a list: the row of a tile of queries, the column of its first tile of keys,
+  // and its first group.
   LACUNA_MEMBER u32 row_of(u32 list, const Place& at, s32 tile) const {
     const s32 slot = kind == Lengths::packed ? first_slot(at.q_start, tile_q, at.b) + tile
                                              : call.q_tiles - 1 - tile;
     return list * (u32)call.q_tiles + (u32)slot;
   }
-  LACUNA_MEMBER u32 column_of(u32 list, const Place& at, s32 tile) const {
-    const s32 slot = kind == Lengths::packed ? first_slot(at.k_start, tile_k, at.b) + tile : tile;
-    return list * (u32)k_tiles + (u32)slot;
+  LACUNA_MEMBER u32 column_of(u32 list, const Place& at) const {
+    return list * (u32)k_tiles + key_start(at, tile_k);
+  }
+  LACUNA_MEMBER u32 group_of(u32 list, const Place& at) const {
+    return list * (u32)k_groups + key_start(at, group_keys);
   }
 
  private:
   LACUNA_MEMBER static s32 first_slot(s32 start, s32 tile, s32 sequence) {
     return start / tile + sequence;
+  }
+
+  LACUNA_MEMBER static u32 key_start(const Place& at, s32 size) {
+    return kind == Lengths::packed ? (u32)first_slot(at.k_start, size, at.b) : 0;
+  }
+  LACUNA_MEMBER bool key_slot(u32 index, s32 slots, s32 size, Place& at, s32& number) const {
+    const s32 slot = (s32)(index % (u32)slots);
+    start(index / (u32)slots, call.k_lens, call.keys, size, slot, at);
+    number = slot - (s32)key_start(at, size);
+    return number >= 0 && number < tiles(at.k_len, size);
   }
 
   LACUNA_MEMBER void start(u32 list, const IndexArg& cu, s32 limit, s32 tile, s32 slot,

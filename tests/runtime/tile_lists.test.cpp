@@ -1,4 +1,5 @@
 #include "tests/catch.h"
+#include "tests/runtime/compilers_fixture.h"
 #include "tests/runtime/random.h"
 #include "tests/runtime/tile_lists_fixture.h"
 
@@ -33,19 +34,23 @@ std::vector<std::int32_t> sums(const std::vector<std::int32_t>& lengths) {
   return all;
 }
 
+struct Most {
+  int queries = 330, keys = 400;
+};
+
 TileCall random_call(const TilePattern& pattern, Lengths kind, int tile_q, int tile_k,
-                     Random& random) {
+                     Random& random, Most most = {}) {
   TileCall call{&pattern, kind, tile_q, tile_k};
   const int sequences = 1 + below(random, kind == Lengths::packed ? 6 : 3);
-  call.shape = {sequences, 4, 2, 1 + below(random, 330), 1 + below(random, 400)};
+  call.shape = {sequences, 4, 2, 1 + below(random, most.queries), 1 + below(random, most.keys)};
   if (kind == Lengths::padded) {
     if (below(random, 4))
       call.q_lens = lengths(sequences, static_cast<int>(call.shape.queries), random);
     if (below(random, 4))
       call.k_lens = lengths(sequences, static_cast<int>(call.shape.keys), random);
   } else if (kind == Lengths::packed) {
-    call.q_lens = sums(lengths(sequences, 260, random));
-    call.k_lens = sums(lengths(sequences, 260, random));
+    call.q_lens = sums(lengths(sequences, most.queries, random));
+    call.k_lens = sums(lengths(sequences, most.keys, random));
     call.shape.queries = call.q_lens.back();
     call.shape.keys = call.k_lens.back();
   }
@@ -122,6 +127,32 @@ TEST_CASE("tile lists, their order and their transpose are those of brute force"
   CHECK((available.empty() || tiles > 1000));
 }
 
+TEST_CASE("lists of many tiles, of which most are decided 32 together, are those of brute force") {
+  const auto compiler = llvm_or_warn();
+  if (!compiler) return;
+  const auto device = runtime::open_host();
+  const unsigned seed = fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  Random random(seed);
+  for (const char* name : {"window", "documents", "buckets", "ranges"}) {
+    const TilePattern& pattern = tile_pattern(name);
+    for (const Lengths kind : {Lengths::uniform, Lengths::packed}) {
+      const auto kernel =
+          device->load(compile_ptx(*compiler, tile_list_source(pattern, kind, 16, 16)));
+      // Several rounds of 32 groups of key tiles; several rounds of 32 row tiles.
+      for (const Most most : {Most{50, 40000}, Most{2500, 1500}}) {
+        const TileCall call = random_call(pattern, kind, 16, 16, random, most);
+        INFO(describe(call));
+        const BothLists expected = expected_lists(call);
+        TileRun run(call);
+        const BothLists got = run.run(*kernel);
+        compare(got.rows, expected.rows, "rows");
+        compare(got.columns, expected.columns, "columns");
+      }
+    }
+  }
+}
+
 TEST_CASE("the order of rows is by length and stable, however many there are") {
   const auto compiler = llvm_or_warn();
   if (!compiler) return;
@@ -149,6 +180,32 @@ TEST_CASE("the order of rows is by length and stable, however many there are") {
       run.launch(*kernel, TilePhase::order_rows);
       CHECK(run.row_offsets() == offsets);
       CHECK(run.row_order() == expected_order(offsets));
+    }
+  }
+}
+
+TEST_CASE("lists of a call without queries or keys are empty") {
+  const auto compiler = llvm_or_warn();
+  if (!compiler) return;
+  const auto device = runtime::open_host();
+  std::mt19937 random(1);
+  const TilePattern& pattern = tile_pattern("documents");
+  for (const Lengths kind : {Lengths::uniform, Lengths::packed}) {
+    const auto kernel =
+        device->load(compile_ptx(*compiler, tile_list_source(pattern, kind, 16, 64)));
+    for (const auto& [queries, keys] : {std::pair{0, 300}, {300, 0}, {0, 0}}) {
+      TileCall call{&pattern, kind, 16, 64};
+      call.shape = {2, 2, 2, queries, keys};
+      if (kind == Lengths::packed) {
+        call.q_lens = {0, queries / 2, queries};
+        call.k_lens = {0, 0, keys};
+      }
+      call.data = pattern.draw(call.extents(), random);
+      INFO(describe(call));
+      TileRun run(call);
+      const BothLists got = run.run(*kernel);
+      CHECK(got == expected_lists(call));
+      CHECK(got.rows.indices.empty());
     }
   }
 }

@@ -1,8 +1,8 @@
 #pragma once
 #include "compiler/plan/lists.h"
+#include "runtime/compiler.h"
 #include "runtime/device.h"
 #include "runtime/host/host_device.h"
-#include "tests/runtime/compilers_fixture.h"
 #include "tests/runtime/tile_patterns.h"
 
 #include <memory>
@@ -60,10 +60,10 @@ class TileRun {
   Words spans_, states_, spare_;
 };
 
-inline constexpr TilePhase tile_phases[] = {TilePhase::summarise,     TilePhase::classify,
-                                            TilePhase::order_rows,    TilePhase::fill_rows,
-                                            TilePhase::count_columns, TilePhase::order_columns,
-                                            TilePhase::fill_columns};
+inline constexpr TilePhase tile_phases[] = {TilePhase::summarise,     TilePhase::summarise_groups,
+                                            TilePhase::classify,      TilePhase::order_rows,
+                                            TilePhase::fill_rows,     TilePhase::count_columns,
+                                            TilePhase::order_columns, TilePhase::fill_columns};
 
 /// By brute force over all pairs.
 BothLists expected_lists(const TileCall& call);

@@ -1,0 +1,108 @@
+#include "lacuna/error.hpp"
+
+#include "compiler/plan/lists.h"
+#include "tests/catch.h"
+
+#include <array>
+#include <string>
+
+using namespace lacuna;
+
+namespace {
+
+plan::TileLists lists_of(Lengths lengths, const Shape& shape, const plan::ListTraits& traits,
+                         int tile_q = 64, int tile_k = 64, bool packed_heads = false) {
+  plan::Pass pass;
+  pass.schedule.tile_q = tile_q;
+  pass.schedule.tile_k = tile_k;
+  pass.packed_heads = packed_heads;
+  return plan::tile_lists(pass, {.pattern = Pattern::parse("attention x { }"), .lengths = lengths},
+                          shape, traits);
+}
+
+std::string error_of(Lengths lengths, const Shape& shape, const plan::ListTraits& traits) {
+  try {
+    lists_of(lengths, shape, traits);
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::argument);
+    return error.what();
+  }
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("tile lists: sizes of a document mask of 128k tokens") {
+  const Shape shape{1, 8, 8, 131072, 131072};
+  const plan::TileLists lists = lists_of(Lengths::uniform, shape, {.key_values = 1});
+  CHECK(lists.list_batch * lists.list_heads == 1);
+  CHECK(lists.rows == 2048);
+  CHECK(lists.columns == 2048);
+  CHECK(lists.capacity == 2048 * 2048);
+  CHECK(lists.row_offsets.bytes == 4 * (2 * 2048 + 1));
+  CHECK(lists.row_indices.bytes == 4 * 2048 * 2048);
+  CHECK(lists.states.bytes == 2048 * 2048 / 4);  // two bits each
+  CHECK(lists.spans.bytes == 8 * (2048 + 64));
+  CHECK(lists.column_offsets.bytes == 0);
+  CHECK(plan::blocks(lists, TilePhase::classify) == 2048 / 16);
+  CHECK(plan::blocks(lists, TilePhase::count_columns) == 0);
+}
+
+TEST_CASE("tile lists: as many as the mask tells apart") {
+  const Shape shape{3, 8, 2, 100, 200};
+  const auto count = [&](Lengths lengths, const plan::ListTraits& traits) {
+    const plan::TileLists lists = lists_of(lengths, shape, traits);
+    return std::array{lists.list_batch, lists.list_heads};
+  };
+  CHECK(count(Lengths::uniform, {}) == std::array{1, 1});
+  CHECK(count(Lengths::uniform, {.by_batch = true}) == std::array{3, 1});
+  CHECK(count(Lengths::padded, {}) == std::array{3, 1});
+  CHECK(count(Lengths::padded, {.by_head = true}) == std::array{3, 8});
+  // All sequences have slots in the same list.
+  CHECK(count(Lengths::packed, {.by_batch = true, .by_head = true}) == std::array{1, 8});
+}
+
+TEST_CASE("tile lists: the buffers of a workspace lie apart, on 16 bytes") {
+  for (const Lengths lengths : {Lengths::uniform, Lengths::padded, Lengths::packed})
+    for (const bool transposed : {false, true}) {
+      const plan::TileLists l =
+          lists_of(lengths, {3, 4, 2, 101, 1207},
+                   {.by_head = true, .key_values = 2, .transposed = transposed}, 16, 32);
+      const plan::Buffer all[] = {l.row_offsets,    l.row_order,    l.row_indices,
+                                  l.column_offsets, l.column_order, l.column_indices,
+                                  l.spans,          l.states,       l.spare_order};
+      std::uint64_t end = 0;
+      for (const plan::Buffer& buffer : all) {
+        if (buffer.bytes == 0) continue;
+        CHECK(buffer.at % 16 == 0);
+        CHECK(buffer.at >= end);
+        end = buffer.at + buffer.bytes;
+        if (&buffer < &all[6]) CHECK(end <= l.kept);
+      }
+      CHECK(end <= l.bytes);
+      CHECK(l.bytes < end + 16);
+      const TileBuildArg arg = plan::build_arg(l, 4096, TilePhase::classify);
+      CHECK(arg.states == 4096 + l.states.at);
+      CHECK((arg.columns.offsets != 0) == transposed);
+    }
+}
+
+TEST_CASE("tile lists: what cannot be numbered by 31 bits is an error that names it") {
+  CHECK(error_of(Lengths::uniform, {1, 1, 1, 64LL << 15, 64LL << 16}, {}) ==
+        "tile lists: 32768 x 65536 tiles of 64x64 in 1 lists are more than 2147483647");
+  CHECK(error_of(Lengths::uniform, {1, 1, 1, 64LL << 15, (64LL << 16) - 64}, {}) == "");
+  CHECK(error_of(Lengths::padded, {1LL << 20, 1LL << 20, 1, 1, 1}, {.by_head = true}) ==
+        "tile lists: 1048576 x 1048576 lists are more than 2147483647");
+  CHECK(error_of(Lengths::packed, {0x7fffffff, 1, 1, 128, 0}, {}) ==
+        "tile lists: 2147483649 x 1 tiles of queries are more than 2147483647");
+  CHECK_THROWS_AS(lists_of(Lengths::uniform, {1, 8, 2, 1, 64}, {}, 64, 64, true), Error);
+}
+
+TEST_CASE("tile lists: a call without queries or keys needs next to nothing, and no error") {
+  for (const Shape& shape : {Shape{2, 2, 2, 0, 300}, Shape{2, 2, 2, 300, 0}, Shape{0, 2, 2, 9, 9}})
+    for (const Lengths lengths : {Lengths::uniform, Lengths::padded, Lengths::packed}) {
+      const plan::TileLists lists = lists_of(lengths, shape, {.key_values = 1, .transposed = true});
+      CHECK(lists.bytes < 4096);
+      CHECK(plan::blocks(lists, TilePhase::order_rows) == 1);
+    }
+}
