@@ -154,7 +154,7 @@ PER_CALL = {
     "speculative": picture(shape="Nq=32,Nk=80", ancestor=tree()),
     "tree_bits": picture(shape="Nq=32,Nk=80", ancestors=bits(tree())),
     "tree_paths": picture(chain=runs(256, 64, 64, 64, 64)[None],
-                          depth=np.concatenate([np.arange(256)] + [np.arange(64) + start for start in (40, 100, 160, 250)]).astype(np.int32)[None]),
+                          anchor=np.r_[np.arange(256), np.repeat([40, 100, 160, 250], 64)].astype(np.int32)[None]),
     "boolean_mask": picture(visible=(np.add.outer(np.arange(N), np.arange(N)) // 48 % 3 == 0).reshape(1, 1, N, N)),
     "block_table": picture(n=1024, live=causal_blocks("block_table", 8, 4).reshape(1, 1, 8, 8)),
     "flex_block_mask": picture(n=1024, kind=mixed_blocks()),
