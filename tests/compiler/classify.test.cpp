@@ -1,110 +1,20 @@
 // Tiles by interval analysis against every element of the mask.
 #include "compiler/plan/classify.h"
 
-#include "compiler/ir/bindings.h"
-#include "compiler/ir/element.h"
-#include "compiler/plan/conjunct.h"
 #include "tests/catch.h"
-#include "tests/fuzz/program.h"
-#include "tests/fuzz/random.h"
+#include "tests/compiler/tiles_oracle.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <cstdlib>
-#include <functional>
+#include <filesystem>
+#include <set>
 
 namespace {
 
 using namespace lacuna;
+using namespace lacuna::tests;
 using plan::Truth;
 
 constexpr int tile_shapes[][2] = {{1, 1}, {3, 5}, {8, 8}, {16, 4}, {1, 16}, {64, 64}};
-
-std::vector<ir::NodeId> expressions(const ir::Pattern& pattern) {
-  std::vector<ir::NodeId> nodes;
-  for (const plan::Conjunct& c : plan::conjuncts_of(pattern)) nodes.push_back(c.expr);
-  return nodes;
-}
-
-/// A call, and what reads it.
-struct Bound {
-  Bound(const Spec& spec, fuzz::OwnedCall& owned)
-      : pattern(spec.pattern.tree()),
-        call(ir::bind(spec, owned.args)),
-        sequences(ir::sequences_of(spec, owned.args, call)),
-        bindings(pattern, call, sequences, spec.lengths == Lengths::packed) {}
-
-  ir::Site site(int b, int h) const {
-    const ir::Sequence& s = sequences[static_cast<std::size_t>(b)];
-    const auto i32 = [](std::int64_t x) { return static_cast<std::int32_t>(x); };
-    return {.b = b,
-            .h = h,
-            .g = h / i32(call.shape.heads / call.shape.kv_heads),
-            .q_len = i32(s.q_len),
-            .k_len = i32(s.k_len),
-            .batch = i32(call.shape.batch),
-            .heads = i32(call.shape.heads),
-            .kv_heads = i32(call.shape.kv_heads),
-            .head_dim = 8};
-  }
-
-  const ir::Pattern& pattern;
-  ir::Call call;
-  std::vector<ir::Sequence> sequences;
-  ir::CallBindings bindings;
-};
-
-/// Which pairs of one head attend: rows x keys.
-std::vector<std::uint8_t> live_pairs(const Bound& bound, ir::Site site, std::int32_t offset) {
-  ir::Evaluator evaluator(bound.pattern.graph, bound.bindings);
-  std::vector<std::uint8_t> live;
-  for (int i = 0; i < site.q_len; ++i) {
-    site.q = i + offset;
-    evaluator.move_to(site);
-    for (int k = 0; k < site.k_len; ++k) {
-      evaluator.move_to_key(k);
-      live.push_back(evaluator.attends(bound.pattern.masks));
-    }
-  }
-  return live;
-}
-
-struct Tally {
-  int tiles = 0, visited = 0, needed = 0;  ///< of those that are visited, needed ones
-  std::string unsound;
-};
-
-/// Of one tile: how many of its pairs live.
-Tally compare(const plan::TileTruths& tiles, const std::vector<std::uint8_t>& live,
-              const ir::Site& site, int tile_q, int tile_k) {
-  Tally tally;
-  for (int row = 0; row < tiles.rows; ++row)
-    for (int column = 0; column < tiles.columns; ++column) {
-      int count = 0, pairs = 0;
-      for (int i = row * tile_q; i < std::min((row + 1) * tile_q, site.q_len); ++i)
-        for (int k = column * tile_k; k < std::min((column + 1) * tile_k, site.k_len); ++k)
-          ++pairs, count += live[static_cast<std::size_t>(i) * site.k_len + k];
-      const Truth truth = tiles.at(row, column);
-      ++tally.tiles;
-      tally.visited += truth != Truth::none;
-      tally.needed += count > 0;
-      if ((truth == Truth::none && count > 0) || (truth == Truth::all && count < pairs))
-        tally.unsound = fmt::format("tile {},{} of {}x{} is said to be {}, but {} of {} pairs live",
-                                    row, column, tile_q, tile_k,
-                                    truth == Truth::none ? "none" : "all", count, pairs);
-    }
-  return tally;
-}
-
-Tally check_head(const Bound& bound, int b, int h, int tile_q, int tile_k) {
-  const ir::Site site = bound.site(b, h);
-  const std::int32_t offset = bound.sequences[static_cast<std::size_t>(b)].offset;
-  const plan::SpanProgram program = plan::span_program(bound.pattern, expressions(bound.pattern));
-  const plan::TileTruths tiles =
-      plan::classify_tiles(bound.pattern, program, site, offset, bound.bindings, tile_q, tile_k);
-  return compare(tiles, live_pairs(bound, site, offset), site, tile_q, tile_k);
-}
 
 Spec random_spec(fuzz::Random& random, ir::Pattern pattern) {
   fuzz::Draw draw(random);
@@ -113,6 +23,12 @@ Spec random_spec(fuzz::Random& random, ir::Pattern pattern) {
   spec.lengths = draw.of({Lengths::uniform, Lengths::uniform, Lengths::padded, Lengths::packed});
   spec.storage = fuzz::random_storage(random, spec.pattern.tree());
   return spec;
+}
+
+bool has_reals(const ir::Pattern& pattern) {
+  for (ir::NodeId node = 0; node < pattern.graph.size(); ++node)
+    if (pattern.graph[node].type == ir::Type::f32) return true;
+  return false;
 }
 
 Shape random_shape(fuzz::Draw& draw) {
@@ -134,7 +50,7 @@ TEST_CASE("tiles of random programs: no live pair in a none, no dead one in an a
   fuzz::Draw draw(random);
   const char* given = std::getenv("LACUNA_PROGRAMS");
   const int programs = given ? std::atoi(given) : 6000;
-  int tiles = 0, visited = 0, needed = 0, all_live = 0;
+  int tiles = 0, visited = 0, needed = 0;
   for (int i = 0; i < programs; ++i) {
     const Spec spec =
         random_spec(random, fuzz::random_pattern(random, {.score = false, .weights = false}));
@@ -149,78 +65,24 @@ TEST_CASE("tiles of random programs: no live pair in a none, no dead one in an a
                     << "\n"
                     << spec.pattern.text() << fuzz::describe(bound.pattern));
     REQUIRE(tally.unsound == "");
+    // Of one element everything is known, but what becomes of a NaN.
+    if (tile[0] * tile[1] == 1 && !has_reals(bound.pattern)) REQUIRE(tally.visited == tally.needed);
     tiles += tally.tiles;
     visited += tally.visited;
     needed += tally.needed;
-    all_live += tally.needed == tally.tiles;
   }
-  // Random masks are no guide to how tight the analysis is, but saying `some` of everything is not
-  // sound, it is silent.
-  CAPTURE(programs, tiles, visited, needed, all_live);
+  // Random masks are no guide to how tight the analysis is, but `some` of everything would be
+  // sound.
+  CAPTURE(programs, tiles, visited, needed);
   CHECK(visited < needed + (tiles - needed) / 2);
 }
 
 namespace {
 
-using Indices = std::vector<std::int64_t>;
-/// The element of a tensor, by its name and indices.
-using Content = std::function<std::int64_t(const std::string&, const Indices&)>;
-
-/// Axes of any extent are given 20 elements.
-void resize(fuzz::OwnedCall& owned, const ir::Tensor& declared, TensorView& view) {
-  if (std::ranges::none_of(declared.axes,
-                           [](const ir::Axis& axis) { return axis.kind == ir::AxisKind::any; }))
-    return;
-  std::int64_t stride = 1;
-  for (std::size_t axis = declared.axes.size(); axis-- > 0;) {
-    if (declared.axes[axis].kind == ir::AxisKind::any) view.shape[axis] = 20;
-    view.strides[axis] = stride;
-    stride *= view.shape[axis];
-  }
-  view.data = owned.memory.emplace_back(new std::byte[stride * size_of(view.dtype)]).get();
-}
-
-void fill(fuzz::OwnedCall& owned, const ir::Pattern& pattern, const Content& content) {
-  for (std::size_t t = 0; t < owned.tensors.size(); ++t) {
-    TensorView& view = owned.tensors[t].view;
-    Indices at(static_cast<std::size_t>(view.rank), 0);
-    for (std::int64_t left = view.elements(); left > 0; --left) {
-      std::int64_t offset = 0;
-      for (std::size_t axis = 0; axis < at.size(); ++axis) offset += at[axis] * view.strides[axis];
-      const std::int64_t value = content(std::string(owned.tensors[t].name), at);
-      if (pattern.tensors[t].type == ir::Type::f32)
-        ir::store_real(view.dtype, view.data, offset, static_cast<float>(value));
-      else
-        ir::store_integer(view.dtype, view.data, offset, value);
-      for (std::size_t axis = at.size(); axis-- > 0;) {
-        if (++at[axis] < view.shape[axis]) break;
-        at[axis] = 0;
-      }
-    }
-  }
-}
-
 struct Named {
   std::string name, text;
   Content content = {};
 };
-
-/// Rows of a sequence cut into stretches, numbered upwards.
-Content stretches(fuzz::Draw& draw) {
-  std::vector<std::int64_t> id(1, 0);
-  while (id.size() < 4000) id.push_back(id.back() + (draw.chance(0.03) ? draw.between(1, 5) : 0));
-  return [id](const std::string&, const Indices& at) { return id.at(at.back()); };
-}
-/// 0 or 1, with that chance of a 1, the same for the same element.
-Content chosen(fuzz::Draw& draw, double chance) {
-  std::vector<std::int64_t> drawn;
-  for (int i = 0; i < 9973; ++i) drawn.push_back(draw.chance(chance));
-  return [drawn](const std::string& name, const Indices& at) {
-    std::int64_t hash = name.back();
-    for (const std::int64_t i : at) hash = (hash * 131 + i) % 9973;
-    return drawn[hash];
-  };
-}
 
 std::vector<Named> named_patterns(fuzz::Draw& draw) {
   const Content ids = stretches(draw), few = chosen(draw, 0.02), half = chosen(draw, 0.5);
@@ -294,4 +156,99 @@ TEST_CASE("bands, equalities of sorted rows, chunks and block tables: every visi
       CHECK(tally.unsound == "");
       CHECK(tally.visited == tally.needed);
     }
+}
+
+TEST_CASE("tiles of random programs, conjunct by conjunct") {
+  const std::uint64_t seed = fuzz::fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  fuzz::Random random(seed);
+  fuzz::Draw draw(random);
+  for (int i = 0; i < 1000; ++i) {
+    const Spec spec =
+        random_spec(random, fuzz::random_pattern(random, {.score = false, .weights = false}));
+    fuzz::OwnedCall owned = fuzz::random_call(random, spec, random_shape(draw));
+    const Bound bound(spec, owned);
+    ir::Site site = bound.site(0, 0);
+    if (site.q_len == 0 || site.k_len == 0) continue;
+    const std::vector<ir::NodeId> conjuncts = expressions(bound.pattern);
+    const plan::SpanProgram program =
+        plan::span_program(bound.pattern, conjuncts, plan::EachConjunct::yes);
+    plan::Classifier classifier(bound.pattern, program, site, bound.bindings);
+    const int offset = bound.sequences[0].offset;
+    const int q0 = draw.below(site.q_len), q1 = draw.between(q0, site.q_len - 1);
+    const int k0 = draw.below(site.k_len), k1 = draw.between(k0, site.k_len - 1);
+    const plan::Box box{q0 + offset, q1 + offset, k0, k1};
+    classifier.classify(box, classifier.queries(box.q0, box.q1), classifier.keys(k0, k1));
+    INFO("program " << i << "\n" << spec.pattern.text() << fuzz::describe(bound.pattern));
+    ir::Evaluator evaluator(bound.pattern.graph, bound.bindings);
+    for (site.q = box.q0; site.q <= box.q1; ++site.q) {
+      evaluator.move_to(site);
+      for (int k = k0; k <= k1; ++k) {
+        evaluator.move_to_key(k);
+        // A conjunct is asked only where those before it hold.
+        bool live = true;
+        for (std::size_t c = 0; live && c < conjuncts.size(); ++c) {
+          live = evaluator.holds(conjuncts[c]);
+          REQUIRE(classifier.conjunct(c) != (live ? Truth::none : Truth::all));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("the catalogue: tiles are sound, and few are visited for nothing") {
+  const std::uint64_t seed = fuzz::fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  fuzz::Random random(seed);
+  fuzz::Draw draw(random);
+  // Their conjuncts hold on different elements of a tile, or read tables of single elements.
+  const std::set<std::string> open = {"axial",
+                                      "causal_neighbourhood",
+                                      "clusters",
+                                      "compressed",
+                                      "cross_images",
+                                      "images_in_text",
+                                      "local_docs",
+                                      "longnet",
+                                      "neighbourhood",
+                                      "prefix_documents",
+                                      "radial",
+                                      "routed",
+                                      "scheduled_eviction",
+                                      "selected_tokens",
+                                      "swin",
+                                      "tree_bits",
+                                      "boolean_mask",
+                                      "speculative",
+                                      "vertical_slash",
+                                      "hamming",
+                                      "flex_block_mask",
+                                      "block_diffusion"};
+  int decided = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("examples/patterns")) {
+    if (entry.path().extension() != ".lac") continue;
+    Spec spec{.pattern = Pattern::load(entry.path().string())};
+    spec.head_dim = spec.value_dim = 8;
+    const int rows = 16 * draw.between(9, 14);
+    fuzz::OwnedCall owned = fuzz::random_call(
+        random, spec, {.batch = 1, .heads = 4, .kv_heads = 2, .queries = rows, .keys = rows},
+        fuzz::Reliance::positions);
+    const ir::Pattern& pattern = spec.pattern.tree();
+    fill_by_type(owned, pattern, stretches(draw), chosen(draw, 0.5));
+    owned.params.clear();
+    for (const ir::Param& param : pattern.params)
+      if (param.type == ir::Type::i32)
+        owned.params.push_back({param.name, std::int32_t{draw.between(1, 60)}});
+      else if (!param.initial)
+        owned.params.push_back({param.name, 1.0f});
+    owned.args.params = owned.params;
+    const Bound bound(spec, owned);
+    const Tally tally = check_head(bound, 0, draw.below(4), 16, 16);
+    INFO(entry.path().string() << ", " << rows << " rows");
+    CHECK(tally.unsound == "");
+    if (open.contains(entry.path().stem().string())) continue;
+    CHECK(tally.visited == tally.needed);
+    ++decided;
+  }
+  CHECK(decided > 40);
 }
