@@ -54,12 +54,15 @@ TileCall random_call(const TilePattern& pattern, Lengths kind, int tile_q, int t
     call.shape.queries = call.q_lens.back();
     call.shape.keys = call.k_lens.back();
   }
-  switch (below(random, 3)) {
+  switch (below(random, 4)) {
     case 0:
       call.has_offset = true, call.offset = below(random, 200) - 60;
       break;
     case 1:
       for (int s = 0; s < sequences; ++s) call.offsets.push_back(below(random, 200) - 60);
+      break;
+    case 2:  // positions wrap within a tile
+      call.has_offset = true, call.offset = 2147483647 - below(random, 200);
       break;
     default:
       break;

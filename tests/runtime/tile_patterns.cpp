@@ -10,8 +10,12 @@
 namespace lacuna::test {
 namespace {
 
+/// Positions wrap, as all i32 do.
+int sum(int a, int b) {
+  return static_cast<int>(static_cast<unsigned>(a) + static_cast<unsigned>(b));
+}
 int position(const Site& site, int row) {
-  return row + site.offset;
+  return sum(row, site.offset);
 }
 
 PatternTensor filled(std::array<int, 4> extents, const std::function<std::int32_t(int)>& value) {
@@ -36,6 +40,7 @@ TilePattern causal() {
 
 TilePattern window() {
   return {.name = "window",
+          .needs_elements = true,  // where positions wrap; else spans leave nothing open
           .classify = R"(
     const s64 low = (s64)box.q0 - box.k1, high = (s64)box.q1 - box.k0, w = p.number;
     return both(truth(low >= 0, high >= 0), truth(high < w, low < w));)",
@@ -51,8 +56,8 @@ TilePattern window() {
               },
           .live =
               [](const PatternData& data, const Site& site, int row, int k) {
-                const int distance = position(site, row) - k;
-                return distance >= 0 && distance < data.number;
+                const int q = position(site, row);
+                return k <= q && sum(q, -k) < data.number;
               }};
 }
 
@@ -79,12 +84,12 @@ Share hulls_equal(const PatternData& data, const Site& site, int q0, int q1, int
   return *a0 == *a1 && *b0 == *b1 && *a0 == *b0 ? Share::all : Share::some;
 }
 
-/// Ids that go up by 0 or 1 from row to row, and at times jump anywhere.
+/// Ids that go up by 0 or 1 from row to row, and `jumps` times in 1000 begin again.
 PatternTensor ids(int batch, int heads, int rows, int jumps, std::mt19937& random) {
   std::int32_t id = 0;
   return filled({batch, heads, rows, 1}, [&, rows, jumps](int i) {
     if (i % std::max(rows, 1) == 0) id = -2;
-    id = below(random, 100) < jumps ? below(random, 5) - 2 : id + (below(random, 40) == 0);
+    id = below(random, 1000) < jumps ? below(random, 5) - 2 : id + (below(random, 40) == 0);
     return id;
   });
 }
@@ -103,7 +108,7 @@ TilePattern documents() {
               [](const Extents& e, std::mt19937& random) {
                 PatternData data;
                 data.tensors[0] = ids(e.batch, 1, e.queries, 0, random);
-                data.tensors[1] = ids(e.batch, 1, e.keys, 2, random);
+                data.tensors[1] = ids(e.batch, 1, e.keys, 3, random);
                 return data;
               },
           .live = ids_equal,
@@ -122,8 +127,8 @@ TilePattern buckets() {
   pattern.narrow = causal().narrow;
   pattern.draw = [](const Extents& e, std::mt19937& random) {
     PatternData data;
-    data.tensors[0] = ids(e.batch, e.heads, e.queries, 3, random);
-    data.tensors[1] = ids(e.batch, e.heads, e.keys, 3, random);
+    data.tensors[0] = ids(e.batch, e.heads, e.queries, 10, random);
+    data.tensors[1] = ids(e.batch, e.heads, e.keys, 5, random);
     return data;
   };
   pattern.live = [](const PatternData& data, const Site& site, int row, int k) {
@@ -165,6 +170,18 @@ int block(const Site& site, int row) {
   return std::clamp(position(site, row) >> 5, 0, 15);
 }
 
+/// Every entry of the box of blocks counts: positions that wrap reach all rows of the table.
+Share entries(const PatternData& data, const Site& site, int q0, int q1, int k0, int k1) {
+  const bool wraps = position(site, q1) < position(site, q0);
+  const int i0 = wraps ? 0 : block(site, q0), i1 = wraps ? 15 : block(site, q1),
+            j0 = std::min(k0 >> 5, 15), j1 = std::min(k1 >> 5, 15);
+  int live = 0;
+  const int count = (i1 - i0 + 1) * (j1 - j0 + 1);
+  for (int i = i0; i <= i1; ++i)
+    for (int j = j0; j <= j1; ++j) live += data.tensors[0].at(0, site.h, i, j);
+  return count > 64 || (live && live < count) ? Share::some : live ? Share::all : Share::none;
+}
+
 /// A block table by head, 16 x 16: exact over a small box of indices.
 TilePattern table() {
   return {.name = "table",
@@ -194,7 +211,8 @@ TilePattern table() {
           .live =
               [](const PatternData& data, const Site& site, int row, int k) {
                 return data.tensors[0].at(0, site.h, block(site, row), std::min(k >> 5, 15)) != 0;
-              }};
+              },
+          .decide = entries};
 }
 
 /// Any mask at all, in blocks of 16 x 16 that are dead, live, or either but for one pair.
