@@ -15,7 +15,8 @@ LACUNA_DEVICE Bool congruent(Int x, Int divisor, Int rest) {
   const s64 d = divisor.lo, r = rest.lo, m = d < 0 ? -d : d;
   if (d == 0) return equal(x, rest);
   if (d > 0 ? r < 0 || r >= d : r > 0 || r <= d) return {false, true};
-  const bool some = floor_of(x.hi - r, m) > floor_of(x.lo - r - 1, m);
+  const s64 ahead = r - floor_mod(x.lo, divisor.lo);  // of the first such x, modulo m
+  const bool some = (s64)x.hi - x.lo >= (ahead < 0 ? ahead + m : ahead);
   return {some, !some || (x.lo != x.hi && m != 1)};
 }
 
