@@ -1,5 +1,6 @@
 #include "runtime/engine.h"
 
+#include "compiler/plan/lists.h"
 #include "runtime/clock.h"
 #include "runtime/program.h"
 
@@ -89,6 +90,9 @@ Compiled compiled_for(EngineState& engine, const Planned& planned, std::size_t p
   Stages& spent = stages ? *stages : unused;
   const plan::Plan& plan = planned.plan;
   Compiled best{plan.passes[pass], {}};
+  // Lists are made for the tiles that their reader has in the end.
+  if (best.pass.kind == plan::PassKind::tile_lists)
+    best.pass = plan::lists_for(kernel_for(engine, planned, pass + 1, variant, {}, stages)->pass);
   best.artifact = artifact_for(engine, plan, best.pass, variant, spent);
   const std::vector<plan::Schedule>& others = plan.passes[pass].others;
   for (std::size_t i = 0; i < std::min(most_tried, others.size()) && best.artifact.spill_stores > 0;

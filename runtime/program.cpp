@@ -1,6 +1,7 @@
 #include "runtime/program.h"
 
 #include "compiler/plan/explain.h"
+#include "compiler/plan/inside.h"
 #include "runtime/clock.h"
 #include "runtime/program_check.h"
 #include "runtime/workspace.h"
@@ -10,16 +11,36 @@ namespace runtime {
 namespace {
 
 void launch(EngineState& engine, const Planned& planned, const Loaded& loaded, const Args& args,
-            const ir::Call& call, const Splits& splits, Stream stream, Stages* stages) {
-  const plan::Grid grid = plan::grid(loaded.pass, planned.plan.spec, call.shape, splits.count);
+            const ir::Call& call, const Splits& splits, Stream stream, Stages* stages,
+            const Lists* lists = nullptr) {
+  plan::Grid grid = plan::grid(loaded.pass, planned.plan.spec, call.shape, splits.count);
+  if (lists && lists->phase) grid.blocks = plan::blocks(lists->layout, *lists->phase);
+  if (grid.blocks == 0) return;
   std::optional<ReportBuffer> report;
   if (planned.plan.facts.checked) report.emplace(*engine.device);
   Packed packed =
-      pack(planned, args, call, grid.q_tiles, report ? report->memory() : nullptr, splits);
+      pack(planned, args, call, grid.q_tiles, report ? report->memory() : nullptr, splits, lists);
   Clock clock;
   loaded.kernel->launch({grid.blocks, packed.params, packed.slots, packed.regions, stream});
   if (report) report->raise(planned.plan.spec.pattern.tree(), stream);
   if (stages) stages->launch += clock.milliseconds();
+}
+
+/// Makes the lists, then runs the pass that reads them.
+void forward_listed(EngineState& engine, const Planned& planned, const Loaded& maker,
+                    const Loaded& reader, const Args& args, const ir::Call& call, Stream stream,
+                    Stages* stages) {
+  const plan::Plan& plan = planned.plan;
+  plan::ListTraits traits = plan::list_traits(plan);
+  traits.by_batch |= args.offsets.data != nullptr;
+  const plan::TileLists layout = plan::tile_lists(reader.pass, plan.spec, call.shape, traits);
+  const Workspace workspace(*engine.device, args.workspace, layout.bytes, stream);
+  for (int phase = 0; phase <= static_cast<int>(TilePhase::fill_rows); ++phase) {
+    const Lists making{layout, workspace.view(), static_cast<TilePhase>(phase)};
+    launch(engine, planned, maker, args, call, {}, stream, stages, &making);
+  }
+  const Lists reading{layout, workspace.view()};
+  launch(engine, planned, reader, args, call, {}, stream, stages, &reading);
 }
 
 /// The kernels of a route, all of them before any is launched.
@@ -45,10 +66,13 @@ void forward(EngineState& engine, const Planned& planned, const Args& args, Stre
     engine.device->require_no_capture(stream);
     check_values(*engine.device, plan.spec, args, call, stream);
   }
-  const plan::Route route = wanted ? *wanted : plan::route(plan, call.shape);
-  const plan::Pass& first = plan::passes_of(plan, route).front();
+  const plan::Route route = wanted ? *wanted : plan::route(plan, args, call);
+  const auto passes = plan::passes_of(plan, route);
+  const plan::Pass& first = route.listed ? passes.back() : passes.front();
   if (plan::grid(first, plan.spec, call.shape, route.splits).blocks == 0) return;
   const auto kernels = kernels_of(engine, planned, route, variant_of(args), stream, stages);
+  if (route.listed)
+    return forward_listed(engine, planned, *kernels[0], *kernels[1], args, call, stream, stages);
   const Workspace workspace(*engine.device, args.workspace,
                             plan::workspace_bytes(plan, call.shape, route), stream);
   const Splits splits{route.splits, workspace.view()};

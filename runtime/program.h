@@ -1,5 +1,6 @@
 #pragma once
 #include "compiler/ir/call.h"
+#include "compiler/plan/lists.h"
 #include "compiler/plan/route.h"
 #include "runtime/engine.h"
 
@@ -22,9 +23,17 @@ struct Splits {
   int count = 1;
   TensorView parts = {};
 };
-/// `report` is the address of a Report, or null where the plan has no checks.
+/// The tile lists of a call in their workspace, for the pass that reads them, or a phase of that
+/// which makes them.
+struct Lists {
+  const plan::TileLists& layout;
+  TensorView workspace;
+  std::optional<TilePhase> phase = {};
+};
+/// `report` is the address of a Report, or null where the plan has no checks; `lists` is null where
+/// the pass has nothing to do with any.
 Packed pack(const Planned& planned, const Args& args, const ir::Call& call, std::int32_t q_tiles,
-            void* report, const Splits& splits = {});
+            void* report, const Splits& splits = {}, const Lists* lists = nullptr);
 
 /// The kernel that this call may take: aligned where every row of Q, K, V and O starts on 16 bytes.
 plan::Variant variant_of(const Args& args);

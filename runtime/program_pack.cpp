@@ -1,3 +1,4 @@
+#include "compiler/plan/divisor.h"
 #include "runtime/program.h"
 #include "templates/abi.h"
 
@@ -66,6 +67,12 @@ CallArg call_arg(const Spec& spec, const Args& args, const ir::Call& call, std::
   arg.has_offset = call.has_offset;
   arg.scale = call.scale;
   arg.splits = splits;
+  arg.group = arg.heads / std::max(arg.kv_heads, 1);
+  arg.by_q_tiles = plan::divisor(arg.q_tiles);
+  arg.by_heads = plan::divisor(arg.heads);
+  arg.by_kv_heads = plan::divisor(arg.kv_heads);
+  arg.by_group = plan::divisor(arg.group);
+  arg.by_splits = plan::divisor(arg.splits);
   return arg;
 }
 
@@ -97,6 +104,42 @@ void pack_tensor(Packer& packer, std::size_t byte, const ir::Tensor& tensor, Ten
   packer.address(byte + offsetof(TensorArg, data), tensor.name, view);
 }
 
+TensorView words(const TensorView& workspace, const plan::Buffer& buffer) {
+  return TensorView::contiguous(static_cast<std::byte*>(workspace.data) + buffer.at, DType::i32,
+                                {static_cast<std::int64_t>(buffer.bytes / 4)});
+}
+
+/// Each buffer is a region of its own, so that a device that checks knows where one ends.
+void pack_rows(Packer& packer, std::size_t byte, const Lists& lists, bool writable) {
+  const plan::TileLists& l = lists.layout;
+  const TensorView& all = lists.workspace;
+  packer.address(byte + offsetof(TileListArg, offsets), "tile list offsets",
+                 words(all, l.row_offsets), writable);
+  packer.address(byte + offsetof(TileListArg, indices), "tile list indices",
+                 words(all, l.row_indices), writable);
+  packer.address(byte + offsetof(TileListArg, order), "tile list order", words(all, l.row_order),
+                 writable);
+}
+
+void pack_lists(Packer& packer, std::size_t byte, const Spec& spec, const Shape& shape,
+                const Lists& lists) {
+  const auto workspace = reinterpret_cast<std::uint64_t>(lists.workspace.data);
+  if (!lists.phase) {
+    packer.write(byte, plan::read_arg(lists.layout, shape, spec, workspace));
+    pack_rows(packer, byte + offsetof(TileReadArg, rows), lists, false);
+    return;
+  }
+  packer.write(byte, plan::build_arg(lists.layout, workspace, *lists.phase));
+  pack_rows(packer, byte + offsetof(TileBuildArg, rows), lists, true);
+  const plan::TileLists& l = lists.layout;
+  const TensorView& all = lists.workspace;
+  packer.address(byte + offsetof(TileBuildArg, spans), "spans of keys", words(all, l.spans), true);
+  packer.address(byte + offsetof(TileBuildArg, states), "states of tiles", words(all, l.states),
+                 true);
+  packer.address(byte + offsetof(TileBuildArg, order), "order of a sort", words(all, l.spare_order),
+                 true);
+}
+
 TensorView view_of_report(void* report) {
   return TensorView::contiguous(report, DType::i32, {sizeof(Report) / sizeof(int)});
 }
@@ -114,11 +157,12 @@ bool rows_aligned(const TensorView& view) {
 }  // namespace
 
 Packed pack(const Planned& planned, const Args& args, const ir::Call& call, std::int32_t q_tiles,
-            void* report, const Splits& splits) {
+            void* report, const Splits& splits, const Lists* lists) {
   const Spec& spec = planned.plan.spec;
   const ir::Pattern& pattern = spec.pattern.tree();
   Packed packed;
-  packed.params.resize(static_cast<std::size_t>(planned.layout.bytes));
+  const std::size_t tail = !lists ? 0 : lists->phase ? sizeof(TileBuildArg) : sizeof(TileReadArg);
+  packed.params.resize(static_cast<std::size_t>(planned.layout.bytes) + tail);
   packed.slots.reserve(10 + pattern.tensors.size());
   packed.regions.reserve(10 + pattern.tensors.size());
   Packer packer(packed);
@@ -135,6 +179,7 @@ Packed pack(const Planned& planned, const Args& args, const ir::Call& call, std:
   for (std::size_t i = 0; i < pattern.tensors.size(); ++i, byte += sizeof(TensorArg)) {
     pack_tensor(packer, byte, pattern.tensors[i], call.tensors[i]);
   }
+  if (lists) pack_lists(packer, byte, spec, call.shape, *lists);
   return packed;
 }
 

@@ -35,6 +35,12 @@ struct MatrixArg {
   long long batch, head, row;
 };
 
+/// A divisor known when a kernel is launched: n / d = (n * multiplier / 2^32 + n) >> shift for n
+/// below 2^31 (Granlund and Montgomery 1994).
+struct Divisor {
+  unsigned multiplier, shift;
+};
+
 /// Everything about a call that no kernel is specialised for.
 struct CallArg {
   MatrixArg q, k, v, o;
@@ -49,6 +55,8 @@ struct CallArg {
   int offset, has_offset;
   float scale;
   int splits;  ///< so many CTAs share the keys of a query tile
+  int group;   ///< heads that share K and V: heads / kv_heads
+  Divisor by_q_tiles, by_heads, by_kv_heads, by_group, by_splits;
 };
 
 /// Which key tiles each tile of query rows visits; transposed, which row tiles visit a key tile.
@@ -60,6 +68,15 @@ struct TileListArg {
   unsigned long long indices;  ///< i32: tiles of the sequence; FULL, then PARTIAL, each ascending
   unsigned long long order;    ///< i32[rows]: all rows, longest first; equals by row
   int list_batch, list_heads;  ///< 1: shared by all of them
+};
+
+/// What a pass that reads lists needs of them: a row of a list is worked on once for each head and
+/// sequence that share it, one behind the other.
+struct TileReadArg {
+  TileListArg rows;
+  int copies;  ///< so many heads and sequences share a list
+  Divisor by_copies;
+  int unused;
 };
 
 /// What templates/tiles/lists.cuh does in one launch, in this order.

@@ -1,13 +1,14 @@
 // O_i = Σ_j p_ij v_j,  p_i = softmax over the keys j that attend of  z_ij = score(scale q_i . k_j),
 // lse_i = log Σ_j e^z_ij. One CTA per tile of queries; it walks the tiles of keys that the
-// pattern's bands leave, tests elements only in PARTIAL tiles, and normalises once at the end
-// (FlashAttention, Dao et al. 2022). Where queries are few, the visited tiles are split over
-// several CTAs, and combine.cuh merges what each found; with packed heads a tile holds the rows of
-// all heads that share K and V, which are then read once.
+// pattern's bands leave, or those of a list that was made of any mask, tests elements only in
+// PARTIAL tiles, and normalises once at the end (FlashAttention, Dao et al. 2022). Where queries
+// are few, the visited tiles are split over several CTAs, and combine.cuh merges what each found;
+// with packed heads a tile holds the rows of all heads that share K and V, which are then read
+// once.
 #pragma once
 #include "lengths.cuh"
 #include "parts.cuh"
-#include "tiles/band.cuh"
+#include "tiles/visit.cuh"
 #include "weights/softmax.cuh"
 
 namespace lacuna {
@@ -23,18 +24,21 @@ struct FlashForward {
   static constexpr int stages = Machine::stages, ahead = stages - 1;
   static constexpr bool packed_heads = Config::packed_heads;
   static_assert(!packed_heads || Config::split, "store() writes the rows of one head");
+  static constexpr bool listed = Config::lists;
+  static_assert(!listed || !Config::split, "a list is walked by one CTA");
 
   const Params& p;
   Shared& shared;
   Rows<packed_heads> tile_rows;
   Place at;
-  s32 row0;    // first row of the tile, within its sequence
-  s32 split;   // which part of the visited tiles is this CTA's
-  s32 key0;    // first key of the first visited tile
-  s32 tiles;   // visited
-  int slot;    // of K of the tile at hand
-  bool raw;    // z is the plain product: its unit has the scale in it
-  float unit;  // binary orders of a score that differs by 1
+  s32 row0;   // first row of the tile, within its sequence
+  s32 split;  // which part of the visited tiles is this CTA's
+  Visit<Config, listed> visit;
+  Sight<Config> sight;
+  int slot;            // of K of the tile at hand
+  u64 next_k, next_v;  // rows of the tiles to ask for next; of a list, of key 0
+  bool raw;            // z is the plain product: its unit has the scale in it
+  float unit;          // binary orders of a score that differs by 1
   float o[rows][values];
   Softmax state[rows];
 
@@ -44,42 +48,20 @@ struct FlashForward {
   LACUNA_MEMBER void run() {
     u32 block = block_index();
     if constexpr (Config::split) {
-      split = (s32)(block % (u32)p.call.splits);
-      block /= (u32)p.call.splits;
+      const u32 all = block;
+      block = quotient(all, p.call.by_splits);
+      split = (s32)(all - block * (u32)p.call.splits);
     }
+    block = visit.take(p, block, visit);
     if (!locate<Config::lengths, Config::tile_q, packed_heads>(p.call, block, at, row0)) return;
     start();
-    walk(visit());
+    visit.find(p, at, tile_rows, row0);
+    if constexpr (Config::split) visit.take_part(split, p.call.splits);
+    walk();
     if constexpr (Config::split)
       store_part();
     else
       store();
-  }
-
-  // The tiles to visit, in key0 and tiles; returns the keys of those that are FULL.
-  LACUNA_MEMBER Range visit() {
-    tiles = 0;
-    // The last row that exists.
-    const s32 last = min_of(row0 + Config::tile_q, tile_rows.count(at.q_len)) - 1;
-    if (last < row0 || at.k_len == 0) return {0, 0};
-    Tile tile = {wrap_add(tile_rows.query(row0), at.offset),
-                 wrap_add(tile_rows.query(last), at.offset),
-                 at.k_len,
-                 {0, at.k_len},
-                 {0, at.k_len}};
-    Pattern::narrow(p, at, tile);
-    if (!Pattern::only_bands) tile.full.end = tile.full.begin;
-    key0 = tile.visit.begin / Config::tile_k * Config::tile_k;
-    tiles = tile.visit.begin < tile.visit.end ? ceil_div(tile.visit.end - key0, Config::tile_k) : 0;
-    if constexpr (Config::split) take_part();
-    return tile.full;
-  }
-
-  // Keeps this split's share of the visited tiles, which may be none.
-  LACUNA_MEMBER void take_part() {
-    const s32 each = tiles / p.call.splits, more = tiles % p.call.splits;
-    key0 += (split * each + min_of(split, more)) * Config::tile_k;
-    tiles = each + (split < more);
   }
 
   LACUNA_MEMBER void start() {
@@ -94,40 +76,56 @@ struct FlashForward {
     }
   }
 
-  LACUNA_MEMBER void walk(const Range& full) {
+  LACUNA_MEMBER void walk() {
     slot = 0;
-    if (tiles > 0) {
+    if constexpr (Pattern::only_bands) sight.find(p, at, tile_rows, row0 + Machine::first_row());
+    next_k = address_of<typename Config::In>(p.call.k, at.g, at.k_start + visit.key0);
+    next_v = address_of<typename Config::In>(p.call.v, at.g, at.k_start + visit.key0);
+    if (visit.count > 0) {
       load_queries();
       fetch_first();
     }
     LACUNA_NOUNROLL
-    for (s32 t = 0; t < tiles; ++t) {
-      const s32 first = key0 + t * Config::tile_k;
-      step(t, first, first >= full.begin && first + Config::tile_k <= full.end);
+    for (s32 t = 0; t < visit.count; ++t) {
+      const s32 first = visit.first_key(t);
+      step(t, first, visit.is_full(t, first));
       slot = stages <= 2 ? 0 : wrap(slot + 2);
     }
   }
 
   // ---- The ring of operands. Operand 2 t is K of tile t, operand 2 t + 1 its V. ----
   LACUNA_MEMBER static int wrap(int index) { return index >= stages ? index - stages : index; }
-  LACUNA_MEMBER void fetch_first() {
-    LACUNA_NOUNROLL
-    for (int n = 0; n < ahead; n += 2) {
-      fetch<0, false>(n / 2, n);
-      if (n + 1 < ahead) fetch<1, false>(n / 2, n + 1);
-    }
-  }
-  // Operand n of the walk, whose parity alone is known when this is compiled.
-  template <int n, bool unrolled = true>
+  // Asks for operand 2 tile or 2 tile + 1, if there is one.
+  template <bool values_too>
   LACUNA_MEMBER void fetch(s32 tile, int to) {
-    if (tile < tiles) {
-      const s32 first = key0 + tile * Config::tile_k;
-      if constexpr (n % 2 == 0)
-        load_keys<Config::head_dim, unrolled>(p.call.k, first, to);
+    if (tile < visit.count) {
+      const s32 first = visit.first_key(tile);
+      if constexpr (values_too)
+        load_keys<Config::value_dim, true>(next_v, p.call.v.row, first, to);
       else
-        load_keys<Config::value_dim, unrolled>(p.call.v, first, to);
+        load_keys<Config::head_dim, true>(next_k, p.call.k.row, first, to);
     }
     Machine::commit();
+  }
+  // The first operands; one piece of code for both where it can be.
+  LACUNA_MEMBER void fetch_first() {
+    LACUNA_NOUNROLL
+    for (int n = 0; n < ahead; ++n) {
+      const bool odd = n % 2 != 0;
+      const s32 tile = n / 2;
+      if (tile < visit.count) {
+        const s32 first = visit.first_key(tile);
+        u64 from = odd ? next_v : next_k;
+        const s64 row = odd ? p.call.v.row : p.call.k.row;
+        if (Config::head_dim == Config::value_dim || !odd)
+          load_keys<Config::head_dim, false>(from, row, first, n);
+        else
+          load_keys<Config::value_dim, false>(from, row, first, n);
+        next_k = odd ? next_k : from;
+        next_v = odd ? from : next_v;
+      }
+      Machine::commit();
+    }
   }
   // Makes operand 2 t + n, in slot `used`, visible to all, and asks for that which takes the slot
   // that it frees.
@@ -135,13 +133,13 @@ struct FlashForward {
   LACUNA_MEMBER void turn(s32 t, int used) {
     if constexpr (ahead == 0) {
       cta_sync();  // every warp has read what was there
-      fetch<n>(t, used);
+      fetch<n != 0>(t, used);
       Machine::template wait<0>();
       cta_sync();
     } else {
       Machine::template wait<ahead - 1>();
       cta_sync();
-      fetch<n + ahead>(t + (n + ahead) / 2, wrap(used + ahead));
+      fetch<(n + ahead) % 2 != 0>(t + (n + ahead) / 2, wrap(used + ahead));
     }
   }
 
@@ -170,15 +168,19 @@ struct FlashForward {
           present);
     }
   }
+  // The rows of a tile: from `next` on, which then is the next tile's; those of a list from the
+  // first key on, which `next` stays.
   template <int depth, bool unrolled>
-  LACUNA_MEMBER void load_keys(const MatrixArg& m, s32 first, int to) {
+  LACUNA_MEMBER void load_keys(u64& next, s64 row, s32 first, int to) {
     const Params& params = p;
     const Place place = at;
+    const s64 pitch = row * (s64)sizeof(typename Config::In::Raw);
     Machine::template load<depth, Config::tile_k, unrolled>(
-        Machine::slot(shared, to), address_of<typename Config::In>(m, at.g, at.k_start + first),
-        m.row, [&](int r) {
-          return first + r < place.k_len && Pattern::keeps_key(params, place, first + r);
+        Machine::slot(shared, to), listed ? next + (u64)(first * pitch) : next, row, [&](int r) {
+          return (u32)(first + r) < (u32)place.k_len &&
+                 Pattern::keeps_key(params, place, first + r);
         });
+    if (!listed) next += (u64)(pitch * Config::tile_k);
   }
 
   LACUNA_MEMBER void step(s32 t, s32 first, bool full) {
@@ -187,8 +189,7 @@ struct FlashForward {
     Machine::scores(z, shared, slot);
     const int v_slot = stages == 1 ? 0 : wrap(slot + 1);
     turn<1>(t, v_slot);
-    if (!raw) scale(z);
-    if (!full) {
+    if (!full || (Pattern::plain_score && !raw)) {
       to_scores<false>(z, first);
     } else if (!Pattern::plain_score) {
       to_scores<true>(z, first);
@@ -211,40 +212,53 @@ struct FlashForward {
     }
   }
 
-  LACUNA_MEMBER void scale(float (&z)[rows][keys]) {
-    LACUNA_UNROLL
-    for (int i = 0; i < rows; ++i) {
-      LACUNA_UNROLL
-      for (int j = 0; j < keys; ++j) z[i][j] *= p.call.scale;
-    }
-  }
   // A pair that does not attend is -inf, and its score is not evaluated.
   template <bool full>
   LACUNA_MEMBER void to_scores(float (&z)[rows][keys], s32 first) {
+    const float scale = raw ? 1.0f : p.call.scale;
+    u32 words[rows];
+    if (!full && mask_words) live_keys(words, first);
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
       const s32 q = query(i);
-      const u32 row = !full && Pattern::rolled_mask ? live_keys(i, q, first) : 0;
       LACUNA_UNROLL
       for (int j = 0; j < keys; ++j) {
         const s32 k = first + Machine::key(j);
-        const bool live = full                   ? exists(i)
-                          : Pattern::rolled_mask ? (row >> j & 1) != 0
-                                                 : attends(i, q, k);
-        z[i][j] = live ? Pattern::score(p, place(i), q, k, z[i][j]) : -infinity();
+        const bool live = full         ? exists(i)
+                          : mask_words ? (words[i] >> j & 1) != 0
+                                       : attends(i, q, k);
+        z[i][j] = live ? Pattern::score(p, place(i), q, k, z[i][j] * scale) : -infinity();
       }
     }
   }
   LACUNA_MEMBER bool attends(int i, s32 q, s32 k) const {
     return exists(i) && k < at.k_len && Pattern::attends(p, place(i), q, k);
   }
-  // One bit for each key of a lane.
-  LACUNA_MEMBER u32 live_keys(int i, s32 q, s32 first) const {
-    static_assert(keys <= 32, "a row's keys fit a word");
-    u32 word = 0;
+
+  // ---- Masks as words: one bit for each key of a lane. ----
+  static constexpr bool mask_words = Pattern::only_bands || Pattern::rolled_mask;
+  static_assert(!mask_words || keys <= 32, "a row's keys fit a word");
+  LACUNA_MEMBER void live_keys(u32 (&words)[rows], s32 first) const {
+    if constexpr (Pattern::only_bands) {
+      LACUNA_UNROLL
+      for (int i = 0; i < rows; ++i) {
+        const Range seen = sight.keys(Machine::row(i) - Machine::first_row());
+        words[i] = bits(Machine::keys_below(seen.end - first)) &
+                   ~bits(Machine::keys_below(seen.begin - first));
+      }
+      if (sight.exact) return;
+    }
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) words[i] = 0;
     LACUNA_NOUNROLL
-    for (int j = 0; j < keys; ++j) word |= (u32)attends(i, q, first + Machine::key(j)) << j;
-    return word;
+    for (int j = 0; j < keys; ++j) {
+      const s32 k = first + Machine::key(j);
+      LACUNA_UNROLL
+      for (int i = 0; i < rows; ++i) words[i] |= (u32)attends(i, query(i), k) << j;
+    }
+  }
+  LACUNA_MEMBER static u32 bits(int count) {
+    return keys == 32 && count == 32 ? 0xffffffffu : (1u << count) - 1;
   }
 
   // z becomes the weights.
@@ -298,27 +312,28 @@ struct FlashForward {
   LACUNA_MEMBER void store() {
     const s32 limit = rows_of<Config::lengths>(p.call, at);
     const float natural = raw ? p.call.scale : 1.0f;
+    constexpr int size = (int)sizeof(typename Config::Out::Raw);
+    const s32 first_row = row0 + Machine::row(0);
+    const u64 corner = address_of<typename Config::Out>(p.call.o, at.h, at.q_start + first_row) +
+                       Machine::column(0) * size;
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
-      const s32 r = row0 + Machine::row(i);
+      const s32 down = Machine::row(i) - Machine::row(0), r = first_row + down;
       const float total = Machine::row_sum(state[i].sum);
       if (r >= limit) continue;
       SoftmaxEnd end = {0.0f, -infinity()};
       if (exists(i) && is_answered(state[i].max, total))
         end = finish(state[i].max * natural, total, Pattern::sink(p, at, query(i)));
-      const s64 row = at.q_start + r;
-      const u64 first = address_of<typename Config::Out>(p.call.o, at.h, row) +
-                        Machine::column(0) * sizeof(typename Config::Out::Raw);
+      const u64 first = corner + (u64)(down * p.call.o.row * size);
       LACUNA_UNROLL
       for (int c = 0; c < values; c += Machine::run) {
         float x[Machine::run];
         LACUNA_UNROLL
         for (int e = 0; e < Machine::run; ++e) x[e] = o[i][c + e] * end.factor;
-        store_columns<typename Config::Out, Config::aligned>(
-            first + Machine::after(c) * sizeof(typename Config::Out::Raw), x);
+        store_columns<typename Config::Out, Config::aligned>(first + Machine::after(c) * size, x);
       }
       if (Config::statistic && (int)lane_index() % Machine::row_lanes == 0)
-        store_global(address_of<F32>(p.call.lse, at.h, row), end.lse);
+        store_global(address_of<F32>(p.call.lse, at.h, at.q_start + r), end.lse);
     }
   }
 };

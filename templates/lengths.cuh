@@ -13,6 +13,10 @@ LACUNA_DEVICE s32 index_at(const IndexArg& a, s32 i) {
   return load_global<s32>(a.data + (u64)(i * a.stride * 4));
 }
 
+LACUNA_DEVICE u32 quotient(u32 n, const Divisor& d) {
+  return ((u32)((u64)n * d.multiplier >> 32) + n) >> d.shift;
+}
+
 // Lengths in device memory are trusted by nobody: a row that does not exist is absent.
 LACUNA_DEVICE s32 clamp_length(s32 value, s32 limit) {
   return max_of(0, min_of(value, limit));
@@ -23,16 +27,17 @@ LACUNA_DEVICE s32 clamp_length(s32 value, s32 limit) {
 template <bool packed_heads>
 struct Rows {
   s32 group;  // rows of a query
+  Divisor by_group;
 
   LACUNA_MEMBER explicit Rows(const CallArg& call)
-      : group(packed_heads ? call.heads / call.kv_heads : 1) {}
+      : group(packed_heads ? call.group : 1), by_group(call.by_group) {}
   LACUNA_MEMBER s32 count(s32 queries) const { return packed_heads ? queries * group : queries; }
   LACUNA_MEMBER s32 query(s32 row) const {
-    return packed_heads ? (s32)((u32)row / (u32)group) : row;
+    return packed_heads ? (s32)quotient((u32)row, by_group) : row;
   }
   // Where `at` is the place of the CTA, whose head is the first of its group.
   LACUNA_MEMBER s32 head(const Place& at, s32 row) const {
-    return packed_heads ? at.h + (s32)((u32)row % (u32)group) : at.h;
+    return packed_heads ? at.h + row - query(row) * group : at.h;
   }
 };
 

@@ -3,6 +3,7 @@
 #include "lacuna/version.hpp"
 
 #include "compiler/codegen/expression.h"
+#include "compiler/codegen/intervals.h"
 #include "compiler/codegen/weight.h"
 #include "templates/abi.h"
 
@@ -95,11 +96,20 @@ class PatternWriter {
         std::all_of(plan_.conjuncts.begin(), plan_.conjuncts.end(),
                     [](const plan::Conjunct& c) { return c.taken == plan::Strategy::band; });
     text_.line("  static constexpr bool only_bands = {};", bands);
+    rolled_mask();
     attends();
     keeps_key();
     narrow();
     score();
     sink();
+    text_.line("}};");
+  }
+  /// What classifying tiles asks of it.
+  void write_tiles() {
+    text_.line("struct Pattern {{");
+    attends();
+    narrow();
+    for (const std::string& line : interval_members(plan_)) text_.append(line);
     text_.line("}};");
   }
   /// What combine asks of it.
@@ -115,12 +125,15 @@ class PatternWriter {
     return ExpressionWriter(plan_.spec, surroundings).body(node);
   }
 
-  void attends() {
-    std::vector<std::string> calls;
+  void rolled_mask() {
     int weight = 0;
     for (const plan::Conjunct& c : plan_.conjuncts)
       weight += instructions_of(pattern_.graph, c.expr);
     text_.line("  static constexpr bool rolled_mask = {};", weight * pairs_ > most_unrolled_mask);
+  }
+
+  void attends() {
+    std::vector<std::string> calls;
     for (const plan::Conjunct& c : plan_.conjuncts) {
       const std::string name = fmt::format("conjunct_{}", calls.size());
       text_.line("  // {}", c.text);
@@ -215,11 +228,24 @@ class PatternWriter {
   int pairs_;  ///< of a lane in a tile
 };
 
-void write_params(Text& text, const ir::Pattern& pattern) {
+/// What a pass takes besides the call and the pattern's values.
+struct Tail {
+  std::string_view type, name;
+  int bytes = 0;
+};
+Tail tail_of(const plan::Pass& pass) {
+  if (pass.kind == plan::PassKind::tile_lists)
+    return {"TileBuildArg", "tiles", static_cast<int>(sizeof(TileBuildArg))};
+  if (pass.listed) return {"TileReadArg", "lists", static_cast<int>(sizeof(TileReadArg))};
+  return {};
+}
+
+void write_params(Text& text, const ir::Pattern& pattern, const Tail& tail) {
   text.line("struct Params {{");
   text.line("  CallArg call;");
   if (!pattern.params.empty()) text.line("  u32 param[{}];", (pattern.params.size() + 1) / 2 * 2);
   if (!pattern.tensors.empty()) text.line("  TensorArg tensor[{}];", pattern.tensors.size());
+  if (tail.bytes) text.line("  {} {};", tail.type, tail.name);
   text.line("}};");
   for (std::size_t i = 0; i < pattern.params.size(); ++i)
     text.line("// param[{}]: {}", i, pattern.params[i].name);
@@ -232,6 +258,11 @@ std::string_view lengths_name(Lengths lengths) {
   return names[static_cast<int>(lengths)];
 }
 
+void write_results(Text& text, const Spec& spec) {
+  text.line("  using Out = {};", device_type(spec.output.value_or(spec.dtype)));
+  text.line("  static constexpr bool statistic = {};", spec.statistic);
+}
+
 void write_config(Text& text, const plan::Plan& plan, const plan::Pass& pass,
                   plan::Variant variant) {
   const Spec& spec = plan.spec;
@@ -240,6 +271,9 @@ void write_config(Text& text, const plan::Plan& plan, const plan::Pass& pass,
   text.line("  using Pattern = lacuna::Pattern;");
   if (pass.kind == plan::PassKind::combine) {
     text.line("  static constexpr int value_dim = {}, tile_q = {};", spec.value_dim, s.tile_q);
+  } else if (pass.kind == plan::PassKind::tile_lists) {
+    text.line("  static constexpr int tile_q = {}, tile_k = {};", s.tile_q, s.tile_k);
+    text.line("  static constexpr bool packed_heads = false;");
   } else {
     text.line("  using Machine = {}<Config>;",
               pass.machine == plan::Machine::sm80 ? "Sm80" : "Fma");
@@ -248,11 +282,10 @@ void write_config(Text& text, const plan::Plan& plan, const plan::Pass& pass,
               spec.value_dim);
     text.line("  static constexpr int tile_q = {}, tile_k = {}, warps = {}, stages = {};", s.tile_q,
               s.tile_k, s.warps, s.stages);
-    text.line("  static constexpr bool aligned = {}, split = {}, packed_heads = {};",
-              variant.aligned, pass.split, pass.packed_heads);
+    text.line("  static constexpr bool aligned = {}, split = {}, packed_heads = {}, lists = {};",
+              variant.aligned, pass.split, pass.packed_heads, pass.listed);
   }
-  text.line("  using Out = {};", device_type(spec.output.value_or(spec.dtype)));
-  text.line("  static constexpr bool statistic = {};", spec.statistic);
+  if (pass.kind != plan::PassKind::tile_lists) write_results(text, spec);
   text.line("  static constexpr Lengths lengths = Lengths::{};", lengths_name(spec.lengths));
   text.line("}};");
 }
@@ -261,8 +294,23 @@ void write_config(Text& text, const plan::Plan& plan, const plan::Pass& pass,
 std::string entry_of(const plan::Plan& plan, const plan::Pass& pass, plan::Variant variant) {
   const std::string of_plan = fmt::format("lacuna_{}_", plan.digest.substr(0, 16));
   if (!pass.varies()) return of_plan + std::string(plan::name_of(pass.kind));
-  return fmt::format("{}{}{}", of_plan, pass.split ? "split_" : "",
+  if (pass.kind == plan::PassKind::tile_lists)
+    return fmt::format("{}{}", of_plan, plan::name_of(pass.kind));
+  return fmt::format("{}{}{}{}", of_plan, pass.split ? "split_" : "", pass.listed ? "listed_" : "",
                      variant.aligned ? "aligned" : "unaligned");
+}
+
+std::vector<std::string> includes_of(const plan::Pass& pass) {
+  switch (pass.kind) {
+    case plan::PassKind::flash_forward:
+      return {"flash_forward.cuh", fmt::format("machine/{}.cuh", plan::name_of(pass.machine)),
+              "ops.cuh"};
+    case plan::PassKind::combine:
+      return {"combine.cuh", "ops.cuh"};
+    case plan::PassKind::tile_lists:
+      return {"tiles/lists.cuh", "box_read.cuh", "ops.cuh"};
+  }
+  return {};
 }
 
 }  // namespace
@@ -283,24 +331,28 @@ Source generate(const plan::Plan& plan, const plan::Pass& pass, plan::Variant va
   source.entry = entry_of(plan, pass, variant);
   source.threads = pass.threads();
   source.shared_bytes = pass.shared_bytes;
-  source.param_bytes = param_layout(pattern).bytes;
+  const Tail tail = tail_of(pass);
+  source.param_bytes = param_layout(pattern).bytes + tail.bytes;
 
   Text text(source.name);
-  const bool combine = pass.kind == plan::PassKind::combine;
+  const bool flash = pass.kind == plan::PassKind::flash_forward;
   text.line("// lacuna {}: attention {}, {} on machine/{}", LACUNA_VERSION, pattern.name,
             plan::name_of(pass.kind), plan::name_of(pass.machine));
-  text.line("#include \"{}.cuh\"", plan::name_of(pass.kind));
-  if (!combine) text.line("#include \"machine/{}.cuh\"", plan::name_of(pass.machine));
-  text.line("#include \"ops.cuh\"");
+  for (const std::string& file : includes_of(pass)) text.line("#include \"{}\"", file);
   text.line("namespace lacuna {{");
-  write_params(text, pattern);
+  write_params(text, pattern, tail);
   PatternWriter writer(text, plan, pass);
-  combine ? writer.write_end() : writer.write();
+  if (flash)
+    writer.write();
+  else if (pass.kind == plan::PassKind::combine)
+    writer.write_end();
+  else
+    writer.write_tiles();
   write_config(text, plan, pass, variant);
   text.line(
       "static_assert(sizeof(Params) == {}, \"host and device disagree about the parameters\");",
       source.param_bytes);
-  if (!combine)
+  if (flash)
     text.line(
         "static_assert(sizeof(FlashForward<Config, Params>::Shared) == {}, \"host and device "
         "disagree about shared "

@@ -2,80 +2,17 @@
 
 #include "lacuna/tensor.hpp"
 
-#include "compiler/plan/spans.h"
+#include "compiler/plan/any_span.h"
 
 #include <algorithm>
 #include <array>
-#include <type_traits>
 
 namespace lacuna::plan {
 namespace {
 
-using ir::Op;
 using ir::Type;
 using Kind = SpanStep::Kind;
 
-// The one of them that the type of a step says.
-struct AnySpan {
-  spans::Int integer{};
-  spans::Real real{};
-  spans::Bool truth{};
-
-  AnySpan() = default;
-  AnySpan(spans::Int x) : integer(x) {}
-  AnySpan(spans::Real x) : real(x) {}
-  AnySpan(spans::Bool x) : truth(x) {}
-  template <class T>
-  const T& as() const {
-    if constexpr (std::is_same_v<T, spans::Int>)
-      return integer;
-    else if constexpr (std::is_same_v<T, spans::Real>)
-      return real;
-    else
-      return truth;
-  }
-};
-
-/// A rule of templates/intervals.cuh over as many spans as its operator has operands.
-template <class A, class B, class C, class Rule, class Fetch>
-AnySpan applied(const Rule& rule, const Fetch& operand) {
-  if constexpr (!std::is_void_v<C>)
-    return rule(operand(0).template as<A>(), operand(1).template as<B>(),
-                operand(2).template as<C>());
-  else if constexpr (!std::is_void_v<B>)
-    return rule(operand(0).template as<A>(), operand(1).template as<B>());
-  else
-    return rule(operand(0).template as<A>());
-}
-
-/// The `interval` column of ops.def.
-template <class Fetch>
-AnySpan apply(Op op, const Fetch& operand) {
-  using boolean = spans::Bool;
-  using i32 = spans::Int;
-  using f32 = spans::Real;
-  using none = void;
-  switch (op) {
-#define LACUNA_OP(name, spelling, result, A, B, C, evaluate, emit, interval) \
-  case Op::name:                                                             \
-    return applied<A, B, C>([](const auto&... of) { return spans::interval(of...); }, operand);
-#include "compiler/ir/ops.def"
-#undef LACUNA_OP
-    default:
-      return {};
-  }
-}
-
-AnySpan point_of(Type type, const ir::Value& value) {
-  if (type == Type::f32) return spans::point(static_cast<float>(value.real));
-  if (type == Type::boolean) return spans::point(value.integer != 0);
-  return spans::point(s32{value.integer});
-}
-AnySpan whole_of(Type type) {
-  if (type == Type::f32) return spans::whole_real();
-  if (type == Type::boolean) return spans::whole_bool();
-  return spans::whole_int();
-}
 AnySpan join(Type type, const AnySpan& a, const AnySpan& b) {
   if (type == Type::f32) return spans::join(a.real, b.real);
   if (type == Type::boolean) return spans::join(a.truth, b.truth);

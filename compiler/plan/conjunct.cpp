@@ -34,7 +34,7 @@ Choice best_strategy(const Graph& graph, NodeId id) {
   const bool q = on_query(graph, id), k = on_key(graph, id);
   if (q && !k) return {Strategy::select_q, "depends on the query only"};
   if (k && !q) return {Strategy::select_k, "depends on the key only"};
-  if (!k) return {Strategy::elements, "depends on neither position"};
+  if (!k) return {Strategy::tiles, "depends on neither position"};
   if (is_equi_join(graph, id))
     return {Strategy::order, "equality of a query value and a key value"};
   return {Strategy::tiles, "not affine in the positions"};
@@ -59,6 +59,7 @@ Conjunct classify(const ir::Pattern& pattern, const ir::Mask& mask, NodeId expr)
     const Choice choice = best_strategy(graph, expr);
     c.best = choice.best;
     c.why = choice.why;
+    if (mask.wish != ir::PlanWish::elements) c.taken = Strategy::tiles;
   }
   c.as_wished = mask.wish == ir::PlanWish::elements;
   if (c.as_wished) c.why += "; elements were asked for";

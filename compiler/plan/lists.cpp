@@ -2,6 +2,9 @@
 
 #include "lacuna/error.hpp"
 
+#include "compiler/plan/divisor.h"
+#include "compiler/plan/span_program.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -64,6 +67,42 @@ void lay_out(TileLists& lists, const ListTraits& traits) {
 
 }  // namespace
 
+Pass lists_for(const Pass& reader) {
+  Pass pass{.kind = PassKind::tile_lists, .machine = reader.machine};
+  pass.schedule = {.tile_q = reader.schedule.tile_q,
+                   .tile_k = reader.schedule.tile_k,
+                   .warps = tile_list_threads / 32,
+                   .stages = 1};
+  pass.shared_bytes = tile_list_shared_bytes;
+  return pass;
+}
+
+ListTraits list_traits(const Plan& plan) {
+  const ir::Pattern& pattern = plan.spec.pattern.tree();
+  std::vector<ir::NodeId> conjuncts;
+  ir::Dependence all = 0;
+  for (const Conjunct& c : plan.conjuncts) {
+    conjuncts.push_back(c.expr);
+    all |= pattern.graph.dependence(c.expr);
+  }
+  // Lengths may differ from sequence to sequence where they are given.
+  constexpr ir::Dependence by_head = ir::on(ir::Variable::h) | ir::on(ir::Variable::g);
+  return {.by_batch = (all & ir::on(ir::Variable::b)) != 0,
+          .by_head = (all & by_head) != 0,
+          .key_values = static_cast<int>(span_program(pattern, conjuncts).key_values.size())};
+}
+
+std::uint64_t list_bytes(const Plan& plan, const Shape& shape) {
+  const Pass& reader = plan.passes.back();
+  ListTraits traits = list_traits(plan);
+  traits.by_batch = true;
+  std::uint64_t most = tile_lists(reader, plan.spec, shape, traits).bytes;
+  for (const Schedule& s : reader.others)
+    most =
+        std::max(most, tile_lists(with_schedule(plan, reader, s), plan.spec, shape, traits).bytes);
+  return most;
+}
+
 TileLists tile_lists(const Pass& pass, const Spec& spec, const Shape& shape,
                      const ListTraits& traits) {
   if (pass.packed_heads)
@@ -116,6 +155,16 @@ std::uint64_t blocks(const TileLists& lists, TilePhase phase) {
       return lists.transposed ? 1 : 0;
   }
   return 0;
+}
+
+TileReadArg read_arg(const TileLists& lists, const Shape& shape, const Spec& spec,
+                     std::uint64_t workspace) {
+  const std::int64_t sequences = spec.lengths == Lengths::packed ? 1 : shape.batch;
+  TileReadArg arg{};
+  arg.rows = build_arg(lists, workspace, TilePhase::classify).rows;
+  arg.copies = static_cast<int>(shape.heads / lists.list_heads * (sequences / lists.list_batch));
+  arg.by_copies = divisor(arg.copies);
+  return arg;
 }
 
 TileBuildArg build_arg(const TileLists& lists, std::uint64_t workspace, TilePhase phase) {

@@ -6,6 +6,9 @@
 
 namespace lacuna::plan {
 
+/// The pass that makes the lists that another reads.
+Pass lists_for(const Pass& reader);
+
 /// What lists need to know of a mask.
 struct ListTraits {
   bool by_batch = false;  ///< it depends on b or on a tensor by it, or calls give an offset to each
@@ -14,6 +17,7 @@ struct ListTraits {
   int key_values = 0;       ///< of the pattern, whose spans are summarised by key tile
   bool transposed = false;  ///< the lists by key tile are wanted too
 };
+ListTraits list_traits(const Plan& plan);
 
 /// Part of a workspace. No bytes: not needed.
 struct Buffer {
@@ -45,6 +49,14 @@ TileLists tile_lists(const Pass& pass, const Spec& spec, const Shape& shape,
 /// CTAs of a phase; 0: it is not launched. Phases run in the order of TilePhase, each a launch of
 /// its own on one stream, of tile_list_threads and tile_list_shared_bytes.
 std::uint64_t blocks(const TileLists& lists, TilePhase phase);
+
+/// Bytes that the tile lists of a call take at most, whichever of the legal schedules compiles best
+/// and whether each sequence has an offset of its own.
+std::uint64_t list_bytes(const Plan& plan, const Shape& shape);
+
+/// What a pass is given that reads them.
+TileReadArg read_arg(const TileLists& lists, const Shape& shape, const Spec& spec,
+                     std::uint64_t workspace);
 
 /// The argument of a phase, for a workspace at that address.
 TileBuildArg build_arg(const TileLists& lists, std::uint64_t workspace, TilePhase phase);

@@ -3,8 +3,11 @@
 #include "compiler/base/digest.h"
 #include "compiler/ir/call.h"
 #include "compiler/plan/conjunct.h"
+#include "compiler/plan/lists.h"
 
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace lacuna::plan {
 namespace {
@@ -45,6 +48,16 @@ std::string unpacked_by(const Plan& plan) {
           if (reads_head(atom)) return c.text;
   }
   return "";
+}
+
+/// Lists of tiles, and flash forward over them: for masks that are not bands alone.
+void add_listed(Plan& plan) {
+  const auto on_tiles = [](const Conjunct& c) { return c.taken == Strategy::tiles; };
+  if (std::none_of(plan.conjuncts.begin(), plan.conjuncts.end(), on_tiles)) return;
+  Pass reader = plan.passes.front();
+  reader.listed = true;
+  plan.passes.push_back(lists_for(reader));
+  plan.passes.push_back(reader);
 }
 
 /// Flash forward over parts of the keys, in small tiles of rows, and what combines the parts.
@@ -110,7 +123,8 @@ std::string digest_of(const Plan& plan) {
         .add("warps", s.warps)
         .add("stages", s.stages)
         .add("split", pass.split)
-        .add("packed heads", pass.packed_heads);
+        .add("packed heads", pass.packed_heads)
+        .add("listed", pass.listed);
   }
   return digest.hex();
 }
@@ -124,7 +138,7 @@ std::string_view name_of(Strategy strategy) {
 }
 
 std::string_view name_of(PassKind kind) {
-  constexpr std::string_view names[] = {"flash_forward", "combine"};
+  constexpr std::string_view names[] = {"flash_forward", "combine", "tile_lists"};
   return names[static_cast<int>(kind)];
 }
 
@@ -141,6 +155,7 @@ Plan plan(const Spec& spec, const Facts& facts) {
   plan.unpacked_by = unpacked_by(plan);
   plan.passes.push_back(flash_forward(spec, facts));
   add_decode(plan);
+  add_listed(plan);
   plan.variants = {Variant{true}, Variant{false}};
   plan.digest = digest_of(plan);
   return plan;

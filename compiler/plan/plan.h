@@ -39,7 +39,7 @@ struct Conjunct {
       false;  ///< depends on the key but not on the query: rows of K and V are zero-filled by it
 };
 
-enum class PassKind : std::uint8_t { flash_forward, combine };
+enum class PassKind : std::uint8_t { flash_forward, combine, tile_lists };
 std::string_view name_of(PassKind kind);
 
 struct Pass {
@@ -50,6 +50,7 @@ struct Pass {
       {};                     ///< legal too, best first: taken where a compiler's log shows spills
   bool split = false;         ///< CTAs share the keys of a query tile, and leave parts of a result
   bool packed_heads = false;  ///< the rows of a tile are (query, head of the group) pairs
+  bool listed = false;  ///< it visits the tiles of lists (lists.h), which a pass before it makes
   int shared_bytes = 0;
   int ctas_per_sm = 1;  ///< of a split pass: with so many the SMs count as filled
   /// Whether its code depends on Variant::aligned.
@@ -75,7 +76,7 @@ struct Plan {
   Spec spec;
   Facts facts;
   std::vector<Conjunct> conjuncts;
-  std::vector<Pass> passes;      ///< the plain route's, then those of decode (route.h)
+  std::vector<Pass> passes;      ///< those of each route, one behind the other (route.h)
   std::string unpacked_by = {};  ///< the conjunct for which decode does not pack heads; "": it does
   std::vector<Variant> variants;
   std::string digest;  ///< 32 hex digits of everything above

@@ -1,5 +1,7 @@
 #include "compiler/plan/route.h"
 
+#include "compiler/plan/lists.h"
+
 #include <algorithm>
 
 namespace lacuna::plan {
@@ -21,8 +23,10 @@ int multiprocessors(const Facts& facts) {
   return facts.multiprocessors > 0 ? facts.multiprocessors : row(facts.arch).multiprocessors;
 }
 
-Route route(const Plan& plan, const Shape& shape) {
-  if (is_empty(shape)) return {};
+namespace {
+
+/// Decode, or {}.
+Route decode(const Plan& plan, const Shape& shape) {
   const Pass& split = split_pass(plan);
   const bool packed = plan.spec.lengths == Lengths::packed;
   const std::int64_t sequences = packed ? shape.batch : 1;
@@ -43,12 +47,22 @@ Route route(const Plan& plan, const Shape& shape) {
   return {true, static_cast<int>(splits)};
 }
 
+}  // namespace
+
+Route route(const Plan& plan, const Shape& shape) {
+  if (is_empty(shape)) return {};
+  Route taken = decode(plan, shape);
+  taken.listed = !taken.decode && plan.passes.back().listed;
+  return taken;
+}
+
 std::span<const Pass> passes_of(const Plan& plan, Route route) {
   const std::span<const Pass> all(plan.passes);
-  return route.decode ? all.subspan(1, 2) : all.first(1);
+  return route.decode ? all.subspan(1, 2) : route.listed ? all.subspan(3, 2) : all.first(1);
 }
 
 std::uint64_t workspace_bytes(const Plan& plan, const Shape& shape, Route route) {
+  if (route.listed) return list_bytes(plan, shape);
   if (!route.decode) return 0;
   const bool packed = plan.spec.lengths == Lengths::packed;
   const auto rows =

@@ -8,10 +8,13 @@ namespace lacuna::plan {
 
 /// Which passes a call takes. *plain*: flash forward alone, a CTA to each query tile. *decode*: the
 /// keys of a query tile are split over several CTAs, heads that share K and V share a tile where
-/// the plan packs them, and a second pass combines what the splits found.
+/// the plan packs them, and a second pass combines what the splits found. *listed*: the mask is
+/// classified tile by tile first, and flash forward visits what is left; where the plan has masks
+/// for it and decode is not taken.
 struct Route {
   bool decode = false;
   int splits = 1;
+  bool listed = false;
   bool operator==(const Route&) const = default;
 };
 
@@ -28,7 +31,8 @@ Route route(const Plan& plan, const Shape& shape);
 /// Part of plan.passes, in the order in which they run.
 std::span<const Pass> passes_of(const Plan& plan, Route route);
 
-/// Bytes that the passes of a route hand to each other: exact. 0 on the plain route.
+/// Bytes that the passes of a route hand to each other: exact for decode, an upper bound for lists,
+/// 0 on the plain route.
 std::uint64_t workspace_bytes(const Plan& plan, const Shape& shape, Route route);
 
 /// SMs of the GPU that the facts speak of.

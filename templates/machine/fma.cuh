@@ -37,10 +37,15 @@ struct Fma {
   template <int pending>
   LACUNA_MEMBER static void wait() {}
 
-  LACUNA_MEMBER static int row(int i) {
-    return (int)warp_index() * (Config::tile_q / Config::warps) + i * 4 + (int)lane_index() / 8;
+  LACUNA_MEMBER static int first_row() {
+    return (int)warp_index() * (Config::tile_q / Config::warps);
   }
+  LACUNA_MEMBER static int row(int i) { return first_row() + i * 4 + (int)lane_index() / 8; }
   LACUNA_MEMBER static int key(int j) { return j * 8 + (int)lane_index() % 8; }
+  // How many of a lane's keys lie below `limit`, counted from the first of the tile.
+  LACUNA_MEMBER static int keys_below(s32 limit) {
+    return max_of(0, min_of(limit, Config::tile_k) - (s32)lane_index() % 8 + 7) / 8;
+  }
   LACUNA_MEMBER static int column(int c) {
     return (c / chunk * 8 + (int)lane_index() % 8) * chunk + c % chunk;
   }

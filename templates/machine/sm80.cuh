@@ -38,51 +38,73 @@ LACUNA_DEVICE U4 load_matrices(u32 from) {
                : "memory");
   return r;
 }
-LACUNA_DEVICE U4 load_transposed(u32 from) {
-  U4 r;
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(r.x), "=r"(r.y), "=r"(r.z), "=r"(r.w)
-               : "r"(from)
-               : "memory");
-  return r;
-}
-// Two of them, of the lanes 0 to 15.
-LACUNA_DEVICE U2 load_two_transposed(u32 from) {
-  U2 r;
-  asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0, %1}, [%2];"
-               : "=r"(r.x), "=r"(r.y)
-               : "r"(from)
-               : "memory");
-  return r;
-}
 
-// What a storage type brings to the tensor cores: c += a b, and two weights in one register.
+// What a storage type brings to the tensor cores: two weights in one register, and products with a
+// 16x16 block of shared memory at `from`, c[..][4j .. 4j+3] += a b, for each of the 16-row operands
+// a. The block is loaded in the statement that multiplies with it: compile time goes by statements.
+// A row of the block is a column of b, or with `transposed` a row; `half`: only 8 columns.
 template <class Storage>
 struct Operand;
-template <>
-struct Operand<F16> {
-  LACUNA_MEMBER static u32 pack(float lo, float hi) { return f16x2_of(lo, hi); }
-  LACUNA_MEMBER static void multiply(float& c0, float& c1, float& c2, float& c3, const U4& a,
-                                     u32 b0, u32 b1) {
-    asm volatile(
-        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
-        "{%8, %9}, {%0, %1, %2, %3};"
-        : "+f"(c0), "+f"(c1), "+f"(c2), "+f"(c3)
-        : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "r"(b0), "r"(b1));
+
+#define LACUNA_MMA(type, c, a, b)                                                                  \
+  "mma.sync.aligned.m16n8k16.row.col.f32." type "." type ".f32 {" c "}, {" a "}, {" b "}, {" c "}" \
+                                                                                               ";" \
+                                                                                               " "
+#define LACUNA_LOAD_4(trans, from)                                                               \
+  "{ .reg .b32 b<4>; ldmatrix.sync.aligned.m8n8.x4" trans ".shared.b16 {b0, b1, b2, b3}, [" from \
+  "]; "
+#define LACUNA_LOAD_2(trans, from) \
+  "{ .reg .b32 b<2>; ldmatrix.sync.aligned.m8n8.x2" trans ".shared.b16 {b0, b1}, [" from "]; "
+#define LACUNA_SUMS(i, k) "+f"(c[i][k]), "+f"(c[i][k + 1]), "+f"(c[i + 1][k]), "+f"(c[i + 1][k + 1])
+#define LACUNA_ROWS(a) "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w)
+#define LACUNA_PRODUCTS(type, trans)                                                               \
+  if constexpr (half && m_tiles == 1)                                                              \
+    asm volatile(LACUNA_LOAD_2(trans, "%8")                                                        \
+                     LACUNA_MMA(type, "%0, %1, %2, %3", "%4, %5, %6, %7", "b0, b1") "}"            \
+                 : LACUNA_SUMS(0, k)                                                               \
+                 : LACUNA_ROWS(a[0]), "r"(from)                                                    \
+                 : "memory");                                                                      \
+  else if constexpr (half)                                                                         \
+    asm volatile(LACUNA_LOAD_2(trans, "%16")                                                       \
+                     LACUNA_MMA(type, "%0, %1, %2, %3", "%8, %9, %10, %11", "b0, b1")              \
+                         LACUNA_MMA(type, "%4, %5, %6, %7", "%12, %13, %14, %15", "b0, b1") "}"    \
+                 : LACUNA_SUMS(0, k), LACUNA_SUMS(2, k)                                            \
+                 : LACUNA_ROWS(a[0]), LACUNA_ROWS(a[1]), "r"(from)                                 \
+                 : "memory");                                                                      \
+  else if constexpr (m_tiles == 1)                                                                 \
+    asm volatile(LACUNA_LOAD_4(trans, "%12")                                                       \
+                     LACUNA_MMA(type, "%0, %1, %2, %3", "%8, %9, %10, %11", "b0, b1")              \
+                         LACUNA_MMA(type, "%4, %5, %6, %7", "%8, %9, %10, %11", "b2, b3") "}"      \
+                 : LACUNA_SUMS(0, k), LACUNA_SUMS(0, k + 2)                                        \
+                 : LACUNA_ROWS(a[0]), "r"(from)                                                    \
+                 : "memory");                                                                      \
+  else                                                                                             \
+    asm volatile(                                                                                  \
+        LACUNA_LOAD_4(trans, "%24")                                                                \
+            LACUNA_MMA(type, "%0, %1, %2, %3", "%16, %17, %18, %19", "b0, b1")                     \
+                LACUNA_MMA(type, "%4, %5, %6, %7", "%16, %17, %18, %19", "b2, b3")                 \
+                    LACUNA_MMA(type, "%8, %9, %10, %11", "%20, %21, %22, %23", "b0, b1")           \
+                        LACUNA_MMA(type, "%12, %13, %14, %15", "%20, %21, %22, %23", "b2, b3") "}" \
+        : LACUNA_SUMS(0, k), LACUNA_SUMS(0, k + 2), LACUNA_SUMS(2, k), LACUNA_SUMS(2, k + 2)       \
+        : LACUNA_ROWS(a[0]), LACUNA_ROWS(a[1]), "r"(from)                                          \
+        : "memory")
+#define LACUNA_OPERAND(Storage, type, pack_pair)                                           \
+  template <>                                                                              \
+  struct Operand<Storage> {                                                                \
+    LACUNA_MEMBER static u32 pack(float lo, float hi) { return pack_pair(lo, hi); }        \
+    template <bool transposed, bool half, int m_tiles, int rows, int n>                    \
+    LACUNA_MEMBER static void multiply(float (&c)[rows][n], int j, const U4 (&a)[m_tiles], \
+                                       u32 from) {                                         \
+      const int k = 4 * j;                                                                 \
+      if constexpr (transposed) {                                                          \
+        LACUNA_PRODUCTS(type, ".trans");                                                   \
+      } else {                                                                             \
+        LACUNA_PRODUCTS(type, "");                                                         \
+      }                                                                                    \
+    }                                                                                      \
   }
-};
-template <>
-struct Operand<BF16> {
-  LACUNA_MEMBER static u32 pack(float lo, float hi) { return bf16x2_of(lo, hi); }
-  LACUNA_MEMBER static void multiply(float& c0, float& c1, float& c2, float& c3, const U4& a,
-                                     u32 b0, u32 b1) {
-    asm volatile(
-        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
-        "{%8, %9}, {%0, %1, %2, %3};"
-        : "+f"(c0), "+f"(c1), "+f"(c2), "+f"(c3)
-        : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "r"(b0), "r"(b1));
-  }
-};
+LACUNA_OPERAND(F16, "f16", f16x2_of);
+LACUNA_OPERAND(BF16, "bf16", bf16x2_of);
 
 // A tile of 16-bit elements in shared memory: slabs of 64, 32 or 16 columns, rows of a slab behind
 // one another, and the 16-byte chunks of a row permuted by the row, so that the 8 rows that
@@ -126,6 +148,7 @@ struct Sm80 {
   static constexpr int slot_bytes = K::bytes > V::bytes ? K::bytes : V::bytes;
   static_assert(Config::tile_q % (Config::warps * 16) == 0 && Config::tile_k % 16 == 0,
                 "tiles consist of whole products");
+  static_assert(m_tiles <= 2, "a statement has products for two operands of 16 rows at most");
 
   struct LACUNA_ALIGN(128) Shared {
     u8 q[Q::bytes];
@@ -141,6 +164,11 @@ struct Sm80 {
     return first_row() + i / 2 * 16 + i % 2 * 8 + (int)lane_index() / 4;
   }
   LACUNA_MEMBER static int key(int j) { return j / 2 * 8 + (int)lane_index() % 4 * 2 + j % 2; }
+  // How many of a lane's keys lie below `limit`, counted from the first of the tile.
+  LACUNA_MEMBER static int keys_below(s32 limit) {
+    const s32 x = max_of(0, min_of(limit, Config::tile_k) - (s32)lane_index() % 4 * 2);
+    return x / 8 * 2 + min_of(x % 8, 2);
+  }
   LACUNA_MEMBER static int column(int c) { return key(c); }
   // Columns from a lane's first to its c-th.
   LACUNA_MEMBER static constexpr int after(int c) { return c / 2 * 8 + c % 2; }
@@ -217,13 +245,6 @@ struct Sm80 {
     return {word[0], word[1], word[2], word[3]};
   }
 
-  template <int n>
-  LACUNA_MEMBER static void multiply(float (&c)[rows][n], int i, int j, const U4& a, u32 b0,
-                                     u32 b1) {
-    Product::multiply(c[2 * i][2 * j], c[2 * i][2 * j + 1], c[2 * i + 1][2 * j],
-                      c[2 * i + 1][2 * j + 1], a, b0, b1);
-  }
-
   // dot[i][j] = q_row(i) . k_key(j)
   LACUNA_MEMBER static void scores(float (&dot)[rows][keys], const Shared& shared, int at) {
     LACUNA_UNROLL
@@ -243,14 +264,9 @@ struct Sm80 {
         for (int i = 0; i < m_tiles; ++i)
           a[i] = load_matrices((q ^ (u32)(d << 5)) + i * 16 * Q::pitch);
         LACUNA_UNROLL
-        for (int j = 0; j < Config::tile_k / 16; ++j) {
-          const U4 b = load_matrices((k ^ (u32)(d << 5)) + j * 16 * K::pitch);
-          LACUNA_UNROLL
-          for (int i = 0; i < m_tiles; ++i) {
-            multiply(dot, i, 2 * j, a[i], b.x, b.y);
-            multiply(dot, i, 2 * j + 1, a[i], b.z, b.w);
-          }
-        }
+        for (int j = 0; j < Config::tile_k / 16; ++j)
+          Product::template multiply<false, false>(dot, j, a,
+                                                   (k ^ (u32)(d << 5)) + j * 16 * K::pitch);
       }
     }
   }
@@ -272,19 +288,11 @@ struct Sm80 {
                 Product::pack(lower[4 * k + 2], lower[4 * k + 3])};
       }
       LACUNA_UNROLL
-      for (int j = 0; j < Config::value_dim / 16; ++j) {
-        const U4 b = load_transposed(V::advance(v, j) + k * 16 * V::pitch);
-        LACUNA_UNROLL
-        for (int i = 0; i < m_tiles; ++i) {
-          multiply(o, i, 2 * j, a[i], b.x, b.y);
-          multiply(o, i, 2 * j + 1, a[i], b.z, b.w);
-        }
-      }
+      for (int j = 0; j < Config::value_dim / 16; ++j)
+        Product::template multiply<true, false>(o, j, a, V::advance(v, j) + k * 16 * V::pitch);
       if (Config::value_dim % 16 != 0) {
         constexpr int last = Config::value_dim / 16;
-        const U2 b = load_two_transposed(V::advance(v, last) + k * 16 * V::pitch);
-        LACUNA_UNROLL
-        for (int i = 0; i < m_tiles; ++i) multiply(o, i, 2 * last, a[i], b.x, b.y);
+        Product::template multiply<true, true>(o, last, a, V::advance(v, last) + k * 16 * V::pitch);
       }
     }
   }

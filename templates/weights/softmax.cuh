@@ -82,7 +82,7 @@ LACUNA_DEVICE bool is_answered(float max, float total) {
 LACUNA_DEVICE SoftmaxEnd finish(float max, float total, float sink) {
   const float top = max_f32(max, sink), shrink = exp_of(max - top);
   const float sum = fma_rn(total, shrink, exp_of(sink - top));
-  return {divide(shrink, sum), fma_rn(log2_approx(sum), 0.6931471805599453f, top)};
+  return {shrink * rcp_approx(sum), fma_rn(log2_approx(sum), 0.6931471805599453f, top)};
 }
 
 }  // namespace lacuna

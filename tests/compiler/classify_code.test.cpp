@@ -51,7 +51,7 @@ TEST_CASE("the members that classify tiles are as recorded") {
   for (const std::string& line : codegen::interval_members(plan::plan(spec, {.arch = {80}})))
     text += line + "\n";
   text += "};\n";
-  const std::string file = "tests/golden/classify.cu";
+  const std::string file = "tests/golden/classify_members.txt";
   if (std::getenv("LACUNA_UPDATE_GOLDEN")) std::ofstream(file) << text;
   CHECK(text == read_file(file));
 }
@@ -59,8 +59,8 @@ TEST_CASE("the members that classify tiles are as recorded") {
 TEST_CASE("what spans decide, and why not") {
   for (const char* mask :
        {"k <= q", "-n <= q - k <= n", "q // 64 == k // 64", "q // n == k // n", "(q - k) % n == 2",
-        "0 <= q - k < 7 * n and (q - k) % n == 0", "id[b, q] == id[b, k]",
-        "id[b, q] == id[b, k] or k < 4", "band(n, n) or w[b] and k <= q or h == 1",
+        "0 <= q - k < 7 * n and (q - k) % n == 0", "id[b, q] <= id[b, k]", "id[b, q] < n or k < 4",
+        "(id[b, q] == 3) == (id[b, k] == 3)", "band(n, n) or w[b] and k <= q or h == 1",
         "t[q // 64, k // 64]", "t[q // 16, k // 16] or causal", "not (q // 3 < k // 5)",
         "where(h == 0, k < 4, q - k < n)", "f32(q) / 3.0 < f32(k)"}) {
     INFO(mask);
@@ -77,9 +77,16 @@ TEST_CASE("what spans decide, and why not") {
       {"q % 4 - k % 4 < 2 and 0 < q % 4 - k % 4",
        "'q % 4 - k % 4' takes values with gaps between them"},
   };
+  for (const char* mask : {"id[b, q] == id[b, k]", "id[b, q] == id[b, k] or k < 4"}) {
+    INFO(mask);
+    CHECK_FALSE(decision(mask).decided);
+    CHECK(decision(mask).by_data);
+    CHECK(decision(mask).why == "rows of one value need not lie together");
+  }
   for (const auto& [mask, why] : open) {
     INFO(mask);
     CHECK_FALSE(decision(mask).decided);
+    CHECK_FALSE(decision(mask).by_data);
     CHECK(decision(mask).why == why);
   }
 }

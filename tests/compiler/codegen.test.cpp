@@ -26,7 +26,7 @@ std::string read_file(const std::filesystem::path& path) {
 
 }  // namespace
 
-TEST_CASE("generated source of five patterns, and of the decode route, is as recorded") {
+TEST_CASE("generated source of a few patterns, and of each route, is as recorded") {
   struct Golden {
     std::string name, text;
     Spec spec;
@@ -63,6 +63,12 @@ TEST_CASE("generated source of five patterns, and of the decode route, is as rec
       {"decode_combine",
        "attention decode {\n  param s: f32\n  mask causal\n  weights softmax(sink = s)\n}\n",
        packed, false, 2},
+      {"tile_lists",
+       "attention docs {\n  tensor id: i32[batch, key]\n  mask causal and document(id)\n}\n",
+       packed, false, 3},
+      {"listed",
+       "attention blocks {\n  tensor t: bool[head, _, _]\n  mask t[h, q // 64, k // 64]\n}\n",
+       spec, false, 4},
   };
   const std::filesystem::path folder = "tests/golden";
   for (const Golden& g : goldens) {

@@ -86,14 +86,14 @@ TEST_CASE("each conjunct falls to its strategy") {
       {"k < 100", Strategy::band, Strategy::band},
       {"not (k > q)", Strategy::band, Strategy::band},
       {"2 * k + 3 == q", Strategy::band, Strategy::band},
-      {"q // 4 == k // 4", Strategy::elements, Strategy::order},
-      {"(q - k) % 2 == 0", Strategy::elements, Strategy::tiles},
-      {"q * k < 9", Strategy::elements, Strategy::tiles},
-      {"k % 3 != 0", Strategy::elements, Strategy::select_k},
-      {"q % 3 != 0", Strategy::elements, Strategy::select_q},
-      {"k <= q or k < 4", Strategy::elements, Strategy::tiles},
+      {"q // 4 == k // 4", Strategy::tiles, Strategy::order},
+      {"(q - k) % 2 == 0", Strategy::tiles, Strategy::tiles},
+      {"q * k < 9", Strategy::tiles, Strategy::tiles},
+      {"k % 3 != 0", Strategy::tiles, Strategy::select_k},
+      {"q % 3 != 0", Strategy::tiles, Strategy::select_q},
+      {"k <= q or k < 4", Strategy::tiles, Strategy::tiles},
       {"h % 2 == 0", Strategy::band, Strategy::band},
-      {"f32(h) < 1.5", Strategy::elements, Strategy::elements},
+      {"f32(h) < 1.5", Strategy::tiles, Strategy::tiles},
   };
   for (const Row& r : rows) {
     INFO(r.mask);

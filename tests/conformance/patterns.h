@@ -10,6 +10,7 @@ inline const std::vector<std::string> patterns = {
     "mask causal",
     "mask causal\nmask window(37)",
     "param reach: i32 = 50\nmask band(-reach, reach)",
+    "param far: i32 = 2147483600\nmask q + far <= k + far",  // wraps from the 48th position on
     "const n = 20\nmask causal or prefix(n)",
     "mask causal\nmask window(40) or sinks(4)",
     "tensor id: i32[batch, key]\nmask k < k_len and q >= 0 and q < k_len\nmask document(id)",

@@ -20,8 +20,8 @@ struct Config {
   static constexpr bool statistic = true;
   static constexpr Lengths lengths = Lengths::packed;
 };
-static_assert(sizeof(Params) == 272, "host and device disagree about the parameters");
+static_assert(sizeof(Params) == 320, "host and device disagree about the parameters");
 }  // namespace lacuna
-LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_c6733c198b68db63_combine(LACUNA_GRID_CONST lacuna::Params p) {
+LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_c9051ac0a639e89f_combine(LACUNA_GRID_CONST lacuna::Params p) {
   lacuna::combine<lacuna::Config>(p);
 }

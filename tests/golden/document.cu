@@ -34,14 +34,14 @@ struct Config {
   using In = F16;
   static constexpr int head_dim = 64, value_dim = 64;
   static constexpr int tile_q = 128, tile_k = 64, warps = 4, stages = 4;
-  static constexpr bool aligned = true, split = false, packed_heads = false;
+  static constexpr bool aligned = true, split = false, packed_heads = false, lists = false;
   using Out = F32;
   static constexpr bool statistic = true;
   static constexpr Lengths lengths = Lengths::packed;
 };
-static_assert(sizeof(Params) == 344, "host and device disagree about the parameters");
+static_assert(sizeof(Params) == 392, "host and device disagree about the parameters");
 static_assert(sizeof(FlashForward<Config, Params>::Shared) == 49152, "host and device disagree about shared memory");
 }  // namespace lacuna
-LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_2eae4ef5d78503b0_aligned(LACUNA_GRID_CONST lacuna::Params p) {
+LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_9b75ca8077c02ef2_aligned(LACUNA_GRID_CONST lacuna::Params p) {
   lacuna::flash_forward<lacuna::Config>(p);
 }

@@ -66,6 +66,27 @@ std::vector<Case> make_cases() {
                           .statistic = true},
                  .schedule = "16x16w2s1",
                  .shape = {1, 2, 1, 37, 50}});
+  // Lists of tiles of each head and sequence; the last, ragged tile of keys lies inside the mask.
+  all.push_back({.name = "listed",
+                 .spec = {.pattern = parse("tensor t: i32[head, key]\nmask q // 48 == k // 48 or "
+                                           "t[h, k] + k > 188"),
+                          .dtype = DType::f16,
+                          .statistic = true},
+                 .schedule = "32x32w2s4",
+                 .shape = {2, 2, 1, 75, 201},
+                 .offsets = {97, 126},
+                 .route = {.listed = true}});
+  // One list for all heads.
+  all.push_back({.name = "shared list",
+                 .spec = {.pattern = parse("mask q // 24 == k // 24"),
+                          .dtype = DType::bf16,
+                          .statistic = true,
+                          .lengths = Lengths::packed},
+                 .schedule = "32x16w2s2",
+                 .shape = {3, 2, 1, 120, 150},
+                 .q_lens = {0, 37, 50, 120},
+                 .k_lens = {0, 60, 60, 150},
+                 .route = {.listed = true}});
   // 1000 keys are 8, 16, 32 or 63 tiles: no multiple of 5. Some splits see nothing.
   all.push_back(
       {.name = "decode",

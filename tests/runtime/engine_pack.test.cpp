@@ -93,8 +93,8 @@ const char* text = R"(attention packed {
   tensor doc:  i32[batch, key]
   tensor bias: f32[head, _]
   tensor on:   bool[]
-  mask   wide or k <= q and on[]
-  mask   doc[b, k] < reach
+  mask   wide or k <= q and on[] plan elements
+  mask   doc[b, k] < reach plan elements
   score  score + slope * bias[h, k % 3]
 })";
 
@@ -212,7 +212,8 @@ TEST_CASE("packed sequences hand over their starts, and the batch counts sequenc
 TEST_CASE("a tensor without elements has no address, which is how a kernel knows") {
   FakeEngine fake;
   RandomCall call(test::fresh_seed());
-  Spec spec{.pattern = Pattern::parse("attention a { tensor t: i32[_]\n mask t[k] == 0 }"),
+  Spec spec{.pattern = Pattern::parse(
+                "attention a { tensor t: i32[_]\n mask t[k] == 0 plan elements }"),
             .dtype = DType::bf16,
             .head_dim = 16,
             .value_dim = 24};

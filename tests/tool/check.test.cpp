@@ -28,6 +28,16 @@ const std::pair<const char*, const char*> attentions[] = {
      "tensor mq: bool[batch, head, query]\n tensor mk: bool[batch, head, key]\n mask keep(mq, mk)"},
     {"bucket",
      "tensor hq: i32[batch, head, query]\n tensor hk: i32[batch, head, key]\n mask bucket(hq, hk)"},
+    {"strided", "mask strided(5)\n mask causal"},
+    {"block_causal", "mask block_causal(16)"},
+    {"spans", "tensor id: i32[batch, key]\n mask causal or spans(id)"},
+    {"ordered", "tensor rank: i32[batch, key]\n mask ordered(rank)"},
+    {"until", "tensor end: i32[batch, head, key]\n mask causal\n mask until(end)"},
+    {"stripes",
+     "tensor column: bool[batch, head, key]\n tensor diagonal: bool[batch, head, 71]\n mask causal "
+     "and stripes(column, diagonal)"},
+    {"blocks", "tensor t: bool[batch, head, 9, 9]\n mask blocks(t, 8)"},
+    {"neighbours", "mask neighbours(q % 9, k % 9, 9, 3)"},
 };
 
 std::set<std::string> named_patterns() {

@@ -93,7 +93,7 @@ TEST_CASE("explain: strategies, tiles and instructions") {
   REQUIRE(json["conjuncts"].size() == 2);
   CHECK(json["conjuncts"][0]["strategy"] == "band");
   CHECK(json["conjuncts"][0]["line"] == 4);
-  CHECK(json["conjuncts"][1]["strategy"] == "elements");
+  CHECK(json["conjuncts"][1]["strategy"] == "tiles");
   CHECK(json["passes"][0]["tile_q"].get<int>() > 0);
   int fma = 0;
   for (auto& loop : json["loops"]) {

@@ -1,5 +1,6 @@
 #include "tools/lacuna/execute.h"
 
+#include "compiler/plan/inside.h"
 #include "runtime/clock.h"
 
 #include <fmt/format.h>
@@ -50,7 +51,7 @@ DeviceCall::DeviceCall(const EngineOptions& options, const Spec& spec, const Inp
   ir::validate_values(spec, args(), bound_);
   engine_ = runtime::open_engine(options);
   planned_ = runtime::planned_for(*engine_, spec, stages);
-  route_ = plan::route(planned_->plan, bound_.shape);
+  route_ = plan::route(planned_->plan, args(), bound_);
   try {
     call_on_device_.place([this](const TensorView& view) { return upload(view); });
   } catch (...) {

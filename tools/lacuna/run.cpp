@@ -49,10 +49,12 @@ Json stages_json(const runtime::Stages& stages, const Times& times) {
   return json;
 }
 
-/// The passes that the call takes: "flash_forward", or "flash_forward over 5 splits, combine".
+/// The passes that the call takes: "flash_forward", "flash_forward over 5 splits, combine", or
+/// "tile_lists, flash_forward".
 std::string kernels_text(const plan::Plan& plan, const plan::Route& route) {
   const std::string first(plan::name_of(plan.passes.at(0).kind));
-  return route.decode ? fmt::format("{} over {} splits, combine", first, route.splits) : first;
+  if (route.decode) return fmt::format("{} over {} splits, combine", first, route.splits);
+  return route.listed ? "tile_lists, " + first : first;
 }
 
 std::string describe(const DeviceCall& call, const runtime::Stages& stages, const Times& times) {
@@ -91,6 +93,7 @@ Json describe_json(const DeviceCall& call, const runtime::Stages& stages) {
           {"arch", plan.facts.arch.name()},
           {"kernel", plan::name_of(plan.passes.at(0).kind)},
           {"splits", call.route().splits},
+          {"listed", call.route().listed},
           {"variant", call.variant().aligned ? "aligned" : "unaligned"},
           {"kernel_from", name_of(stages.origin)}};
 }

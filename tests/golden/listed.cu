@@ -1,0 +1,43 @@
+// lacuna 0.1.0: attention blocks, flash_forward on machine/sm80
+#include "flash_forward.cuh"
+#include "machine/sm80.cuh"
+#include "ops.cuh"
+namespace lacuna {
+struct Params {
+  CallArg call;
+  TensorArg tensor[1];
+  TileReadArg lists;
+};
+// tensor[0]: t
+struct Pattern {
+  static constexpr bool only_bands = false;
+  static constexpr bool rolled_mask = true;
+  // t[h, q // 64, k // 64]
+#line 3 "golden.lac"
+  LACUNA_MEMBER static bool conjunct_0(const Params& p, const Place& at, s32 q, s32 k) { return (read<Integer<u8>>(p.tensor[0], at.h, clamp_index(floor_div(q, 64), p.tensor[0].extent[1]), clamp_index(floor_div(k, 64), p.tensor[0].extent[2])) != 0); }
+#line 19 "blocks.cu"
+  LACUNA_MEMBER static bool attends(const Params& p, const Place& at, s32 q, s32 k) { return conjunct_0(p, at, q, k); }
+  LACUNA_MEMBER static bool keeps_key(const Params& p, const Place& at, s32 k) { return true; }
+  LACUNA_MEMBER static void narrow(const Params& p, const Place& at, Tile& tile) {
+  }
+  static constexpr bool plain_score = true;
+  LACUNA_MEMBER static float score(const Params& p, const Place& at, s32 q, s32 k, float score) { return score; }
+  LACUNA_MEMBER static float sink(const Params& p, const Place& at, s32 q) { return -infinity(); }
+};
+struct Config {
+  using Pattern = lacuna::Pattern;
+  using Machine = Sm80<Config>;
+  using In = F16;
+  static constexpr int head_dim = 64, value_dim = 64;
+  static constexpr int tile_q = 128, tile_k = 64, warps = 4, stages = 4;
+  static constexpr bool aligned = true, split = false, packed_heads = false, lists = true;
+  using Out = F32;
+  static constexpr bool statistic = false;
+  static constexpr Lengths lengths = Lengths::uniform;
+};
+static_assert(sizeof(Params) == 440, "host and device disagree about the parameters");
+static_assert(sizeof(FlashForward<Config, Params>::Shared) == 49152, "host and device disagree about shared memory");
+}  // namespace lacuna
+LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_4910c5a243dcb930_listed_aligned(LACUNA_GRID_CONST lacuna::Params p) {
+  lacuna::flash_forward<lacuna::Config>(p);
+}
