@@ -36,14 +36,13 @@ std::string joined(const std::vector<std::string>& parts) {
 
 class IntervalWriter {
  public:
-  IntervalWriter(const Spec& spec, const std::vector<NodeId>& conjuncts)
+  IntervalWriter(const Spec& spec, const std::vector<NodeId>& conjuncts, bool needs_elements)
       : spec_(spec),
         pattern_(spec.pattern.tree()),
         program_(plan::span_program(pattern_, conjuncts)),
         texts_(program_.steps.size()),
-        uses_(program_.steps.size(), 0) {
-    needs_elements_ = !plan::decided_by_spans(pattern_, conjuncts).decided;
-  }
+        uses_(program_.steps.size(), 0),
+        needs_elements_(needs_elements) {}
 
   std::vector<std::string> run() {
     line("static constexpr int query_values = {}, key_values = {};", program_.query_values.size(),
@@ -228,9 +227,9 @@ class IntervalWriter {
   const Spec& spec_;
   const ir::Pattern& pattern_;
   plan::SpanProgram program_;
-  bool needs_elements_ = false;
   std::vector<std::string> uniforms_, texts_, lines_;
   std::vector<int> uses_;
+  bool needs_elements_;
 };
 
 }  // namespace
@@ -238,11 +237,12 @@ class IntervalWriter {
 std::vector<std::string> interval_members(const plan::Plan& plan) {
   std::vector<NodeId> conjuncts;
   for (const plan::Conjunct& c : plan.conjuncts) conjuncts.push_back(c.expr);
-  return interval_members(plan.spec, conjuncts);
+  return IntervalWriter(plan.spec, conjuncts, plan::tile_test(plan).elements).run();
 }
 
 std::vector<std::string> interval_members(const Spec& spec, const std::vector<NodeId>& conjuncts) {
-  return IntervalWriter(spec, conjuncts).run();
+  const bool decided = plan::decided_by_spans(spec.pattern.tree(), conjuncts).decided;
+  return IntervalWriter(spec, conjuncts, !decided).run();
 }
 
 }  // namespace lacuna::codegen

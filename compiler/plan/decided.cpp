@@ -31,10 +31,13 @@ struct Exact {
   bool none = true, all = true;
 };
 
+/// What is assumed of the values of tensors by row.
+enum class Rows : bool { anything, together };
+
 class Judge {
  public:
-  Judge(const ir::Pattern& pattern, int granule)
-      : pattern_(pattern), graph_(pattern.graph), granule_(granule) {}
+  Judge(const ir::Pattern& pattern, int granule, Rows rows)
+      : pattern_(pattern), graph_(pattern.graph), granule_(granule), rows_(rows) {}
 
   Decision run(NodeId conjunct) {
     if (bands_of(pattern_, conjunct)) return {true, "closed form"};
@@ -83,6 +86,7 @@ class Judge {
   const ir::Pattern& pattern_;
   const Graph& graph_;
   int granule_;
+  Rows rows_;
   std::string why_;
   std::map<NodeId, Worth> worths_;
 };
@@ -146,7 +150,10 @@ Worth Judge::judged(NodeId node) {
   if (!varies(node)) return {};
   const ir::Node& n = graph_[node];
   if (n.op == Op::variable) return {true, true, double(granule_)};
-  if (is_summarised(node)) return {true, true, INFINITY};
+  if (is_summarised(node)) {
+    const bool truth = n.type == ir::Type::boolean || n.op == Op::i32_of_bool;
+    return {true, truth || rows_ == Rows::together, truth ? 2.0 : INFINITY};
+  }
   if (n.op == Op::read) return table(node);
   const auto operands = graph_.operands(node);
   if (n.op == Op::where_i32 || n.op == Op::where_f32) {
@@ -258,17 +265,67 @@ Exact Judge::truth(NodeId node) {
   }
 }
 
+/// By the strict judge, and where only that one objects, of the data.
+template <class Judged>
+Decision strictly(const ir::Pattern& pattern, int granule, Judged judged) {
+  Decision strict = judged(Judge(pattern, granule, Rows::anything));
+  if (strict.decided || !judged(Judge(pattern, granule, Rows::together)).decided) return strict;
+  return {false, "rows of one value need not lie together", true};
+}
+
+/// Operations that depend on a position, each once.
+int operations(const ir::Graph& graph, NodeId node, std::vector<bool>& seen) {
+  if (seen[node] || !(graph.dependence(node) & positions)) return 0;
+  seen[node] = true;
+  int count = graph[node].op != Op::variable;
+  for (const NodeId operand : graph.operands(node)) count += operations(graph, operand, seen);
+  return count;
+}
+
+/// Whichever schedule of the reader compiles best, what is said of its lists is the same.
+int granule_of(const Plan& plan) {
+  const Pass& reader = plan.passes.back();
+  int granule = std::max(reader.schedule.tile_q, reader.schedule.tile_k);
+  for (const Schedule& s : reader.others) granule = std::max({granule, s.tile_q, s.tile_k});
+  return granule;
+}
+
 }  // namespace
 
 Decision decided_by_spans(const ir::Pattern& pattern, NodeId conjunct, int granule) {
-  return Judge(pattern, granule).run(conjunct);
+  return strictly(pattern, granule, [&](Judge judge) { return judge.run(conjunct); });
 }
 
 Decision decided_by_spans(const ir::Pattern& pattern, std::span<const NodeId> conjuncts,
                           int granule) {
   for (const NodeId c : conjuncts)
     if (Decision one = decided_by_spans(pattern, c, granule); !one.decided) return one;
-  return Judge(pattern, granule).together(conjuncts);
+  return strictly(pattern, granule, [&](Judge judge) { return judge.together(conjuncts); });
+}
+
+Decision decided_by_spans(const Plan& plan, const Conjunct& conjunct) {
+  return decided_by_spans(plan.spec.pattern.tree(), conjunct.expr, granule_of(plan));
+}
+
+TileTest tile_test(const Plan& plan) {
+  const ir::Pattern& pattern = plan.spec.pattern.tree();
+  TileTest test{.visit = 2.0 * (plan.spec.head_dim + plan.spec.value_dim)};
+  std::vector<bool> seen(pattern.graph.size(), false);
+  std::vector<NodeId> conjuncts;
+  for (const Conjunct& c : plan.conjuncts) {
+    conjuncts.push_back(c.expr);
+    test.operations += operations(pattern.graph, c.expr, seen);
+    if (test.elements) continue;
+    const Decision one = decided_by_spans(plan, c);
+    test.elements = !one.decided;
+    test.conjunct = one.decided ? "" : c.text;
+    test.why = one.why;
+  }
+  if (test.elements) return test;
+  const Decision whole = decided_by_spans(pattern, conjuncts, granule_of(plan));
+  test.elements = !whole.decided;
+  test.why = whole.why;
+  return test;
 }
 
 }  // namespace lacuna::plan

@@ -1,11 +1,12 @@
 #include "compiler/plan/explain.h"
 
 #include "compiler/ir/print.h"
+#include "compiler/plan/decided.h"
 #include "compiler/plan/route.h"
-#include "compiler/plan/tile_map.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 namespace lacuna::plan {
@@ -15,10 +16,36 @@ std::string place(const Span& span) {
   return span.line ? fmt::format("{}:{}", span.file, span.line) : span.file;
 }
 
-// A strategy that would be better than testing elements, and is not offered yet, is said so.
-std::string reason(const Conjunct& c) {
-  if (c.taken == c.best || c.as_wished) return c.why;
-  return fmt::format("{}; '{}' would fit and is not yet taken", c.why, name_of(c.best));
+// A strategy that would be better than the one taken, and is not offered yet, is said so; and of
+// tiles whether spans decide them.
+std::string reason(const Plan& plan, const Conjunct& c) {
+  std::string why = c.why;
+  if (c.taken != c.best && !c.as_wished)
+    why += fmt::format("; '{}' would fit and is not yet taken", name_of(c.best));
+  if (c.taken != Strategy::tiles) return why;
+  const Decision spans = decided_by_spans(plan, c);
+  return why + (spans.decided ? "; spans decide it" : "; spans leave it open: " + spans.why);
+}
+
+bool is_listed(const Plan& plan) {
+  return plan.passes.back().listed;
+}
+
+/// What settles the tiles that spans leave open, and why that is worth it.
+void explain_test(std::string& out, const Plan& plan) {
+  const TileTest test = tile_test(plan);
+  out += "  tiles are classified before flash_forward: FULL ones run without mask code\n";
+  if (!test.elements) {
+    out += "  spans     decide every tile: an open one has a live element\n";
+    return;
+  }
+  const std::string culprit = test.conjunct.empty() ? "the masks together" : test.conjunct;
+  out += fmt::format(
+      "  elements  settle what spans leave open, for {}: {}\n"
+      "            at most {} operations a pair, once for all heads that share a list; to visit an "
+      "empty tile takes\n"
+      "            as many, and {} flops a pair, in each of them\n",
+      culprit, test.why, test.operations, test.visit);
 }
 
 void explain_conjuncts(std::string& out, const Plan& plan) {
@@ -30,9 +57,10 @@ void explain_conjuncts(std::string& out, const Plan& plan) {
   bool all_bands = true;
   for (const Conjunct& c : plan.conjuncts) {
     out += fmt::format("  {:9} {}    [{}]\n            {}\n", name_of(c.taken), c.text,
-                       place(c.where), reason(c));
+                       place(c.where), reason(plan, c));
     all_bands &= c.taken == Strategy::band;
   }
+  if (is_listed(plan)) return explain_test(out, plan);
   out += all_bands ? "  tiles inside the bands are FULL and run without mask code\n"
                    : "  every visited tile is PARTIAL: its elements are tested\n";
 }
@@ -46,9 +74,12 @@ void explain_score(std::string& out, const Plan& plan) {
                      pattern.weights.sink != ir::no_node ? " with a sink" : "");
 }
 
-/// "flash_forward", "flash_forward over splits of the keys", "combine".
+/// "flash_forward", "flash_forward over splits of the keys", "flash_forward over lists", "combine".
 std::string title(const Pass& pass) {
-  return fmt::format("{}{}", name_of(pass.kind), pass.split ? " over splits of the keys" : "");
+  return fmt::format("{}{}", name_of(pass.kind),
+                     pass.split    ? " over splits of the keys"
+                     : pass.listed ? " over lists"
+                                   : "");
 }
 
 void explain_passes(std::string& out, const Plan& plan) {
@@ -57,6 +88,11 @@ void explain_passes(std::string& out, const Plan& plan) {
     const Schedule& s = pass.schedule;
     if (pass.kind == PassKind::combine) {
       out += fmt::format("pass      combine, {} warps, each a row\n", s.warps);
+      continue;
+    }
+    if (pass.kind == PassKind::tile_lists) {
+      out += fmt::format("pass      tile_lists of tiles {}x{}, {} warps, each a row of tiles\n",
+                         s.tile_q, s.tile_k, s.warps);
       continue;
     }
     out += fmt::format("pass      {} on machine/{}, {} {} D={} Dv={} -> {}\n", title(pass),
@@ -78,12 +114,15 @@ void explain_routes(std::string& out, const Plan& plan) {
                         plan.unpacked_by);
   out += fmt::format(
       "routes\n"
-      "  plain     flash_forward\n"
+      "  plain     flash_forward{}\n"
       "  decode    flash_forward over splits of the keys, then combine; {}\n"
       "            taken where at most {} rows share K and V, the plain grid has fewer CTAs than "
       "the {} SMs,\n"
       "            and two splits or more get {} keys each\n",
+      is_listed(plan) ? "; taken where reads are checked and one may lie outside its tensor" : "",
       tile, most_row_tiles * s.tile_q, multiprocessors(plan.facts), least_key_tiles * s.tile_k);
+  if (is_listed(plan))
+    out += "  listed    tile_lists, then flash_forward over lists; taken where decode is not\n";
 }
 
 void explain_variants(std::string& out, const Plan& plan) {
@@ -93,7 +132,7 @@ void explain_variants(std::string& out, const Plan& plan) {
                      : "  unaligned any strides: element loads, slower\n";
 }
 
-/// Params at their defaults. A plan whose bands need more than that has no map without a call.
+/// Params at their defaults, and no tensors.
 class Defaults : public ir::Bindings {
  public:
   explicit Defaults(const ir::Pattern& pattern) : pattern_(pattern) {}
@@ -104,42 +143,45 @@ class Defaults : public ir::Bindings {
     return {0, std::get<float>(value)};
   }
   ir::Value read(std::uint32_t, std::span<const std::int32_t>, const ir::Site&) const override {
-    throw std::logic_error("bands that read a tensor have no map without a call");
+    throw std::logic_error("masks that read a tensor have no tiles without a call");
   }
 
  private:
   const ir::Pattern& pattern_;
 };
 
-/// What the bands of a plan need beyond positions and defaults: "tensor 'n'", or "".
-std::string needed_by_bands(const ir::Pattern& pattern, ir::NodeId id) {
+void add_needed(const ir::Pattern& pattern, ir::NodeId id, std::vector<bool>& seen,
+                std::vector<Needed>& needed) {
+  if (seen[id]) return;
+  seen[id] = true;
   const ir::Node& node = pattern.graph[id];
-  if (node.op == ir::Op::read)
-    return fmt::format("tensor '{}'", pattern.tensors[node.payload].name);
+  const auto add = [&](bool tensor, const std::string& name) {
+    const bool known = std::any_of(needed.begin(), needed.end(), [&](const Needed& one) {
+      return one.tensor == tensor && one.name == name;
+    });
+    if (!known) needed.push_back({tensor, name});
+  };
+  if (node.op == ir::Op::read) add(true, pattern.tensors[node.payload].name);
   if (node.op == ir::Op::param && !pattern.params[node.payload].initial)
-    return fmt::format("param '{}'", pattern.params[node.payload].name);
+    add(false, pattern.params[node.payload].name);
   for (const ir::NodeId operand : pattern.graph.operands(id))
-    if (std::string needed = needed_by_bands(pattern, operand); !needed.empty()) return needed;
-  return "";
+    add_needed(pattern, operand, seen, needed);
 }
 
-std::string needed_by_bands(const Plan& plan) {
-  for (const Conjunct& c : plan.conjuncts)
-    for (const Band& band : c.bands)
-      for (const Affine* side : {&band.left, &band.right})
-        for (const auto& [atom, factor] : side->atoms)
-          if (std::string needed = needed_by_bands(plan.spec.pattern.tree(), atom); !needed.empty())
-            return needed;
-  return "";
-}
-
-void explain_tiles(std::string& out, const Plan& plan, const Pass& pass, const Shape& shape) {
-  if (plan.spec.lengths == Lengths::packed) return;
-  if (const std::string needed = needed_by_bands(plan); !needed.empty()) {
-    out += fmt::format("            tiles depend on {}: 'lacuna show' counts them for a call\n",
-                       needed);
-    return;
+std::string missing(const std::vector<Needed>& needed) {
+  std::string what, flags;
+  for (const Needed& one : needed) {
+    what += fmt::format("{}{} '{}'", what.empty() ? "" : ", ", one.tensor ? "tensor" : "param",
+                        one.name);
+    flags += one.tensor ? fmt::format(" --tensor {}=F.npy", one.name)
+                        : fmt::format(" --param {}=X", one.name);
   }
+  return fmt::format("depend on {}: 'lacuna explain' counts them with{}", what, flags);
+}
+
+HeadTiles default_tiles(const Plan& plan, const Shape& shape) {
+  if (const std::vector<Needed> needed = needed_by_masks(plan); !needed.empty())
+    return {.unknown = missing(needed)};
   const auto i32 = [](std::int64_t value) { return static_cast<std::int32_t>(value); };
   const ir::Site site{.q_len = i32(shape.queries),
                       .k_len = i32(shape.keys),
@@ -147,13 +189,37 @@ void explain_tiles(std::string& out, const Plan& plan, const Pass& pass, const S
                       .heads = i32(shape.heads),
                       .kv_heads = i32(shape.kv_heads),
                       .head_dim = plan.spec.head_dim};
-  const TileCounts tiles = count_tiles(plan, pass, site, i32(shape.keys - shape.queries),
-                                       Defaults(plan.spec.pattern.tree()));
-  out += fmt::format("            tiles of a head: {} FULL, {} PARTIAL, {} skipped\n", tiles.full,
-                     tiles.partial, tiles.skipped);
+  const Defaults defaults(plan.spec.pattern.tree());
+  return head_tiles(plan, shape, {site, i32(shape.keys - shape.queries), &defaults}, false);
 }
 
-void explain_shape(std::string& out, const Plan& plan, const Shape& shape) {
+void explain_tiles(std::string& out, const HeadTiles& tiles) {
+  if (!tiles.unknown.empty()) {
+    out += fmt::format("            tiles {}\n", tiles.unknown);
+    return;
+  }
+  const TileCounts& c = tiles.counts;
+  const Reasons& why = c.reasons;
+  out += fmt::format("            tiles of a head: {} FULL, {} PARTIAL, {} skipped\n", c.full,
+                     c.partial, c.skipped);
+  if (const std::int64_t spans = c.skipped - why.outside - why.emptied; spans || why.tested)
+    out += fmt::format("            skipped: {} outside the bands, {} by spans, {} by elements\n",
+                       why.outside, spans, why.emptied);
+  if (why.tested)
+    out += fmt::format(
+        "            elements settled {} that spans left open: {} empty, {} FULL, {} PARTIAL\n",
+        why.tested, why.emptied, why.filled, why.tested - why.emptied - why.filled);
+  if (!tiles.least) return;
+  const TileCounts& least = *tiles.least;
+  out +=
+      fmt::format("            fewest possible: {} FULL, {} PARTIAL, by every pair{}; ", least.full,
+                  least.partial, tiles.look == Look::everywhere ? "" : " of visited tiles");
+  out += least.visited() ? fmt::format("visited are {:.3f} times as many\n",
+                                       static_cast<double>(c.visited()) / least.visited())
+                         : fmt::format("{} are visited\n", c.visited());
+}
+
+void explain_shape(std::string& out, const Plan& plan, const Shape& shape, const HeadTiles* tiles) {
   const Spec& spec = plan.spec;
   const double rows = static_cast<double>(shape.batch) * shape.heads * shape.queries;
   const double flops = 2.0 * rows * shape.keys * (spec.head_dim + spec.value_dim);
@@ -164,28 +230,55 @@ void explain_shape(std::string& out, const Plan& plan, const Shape& shape) {
   out += fmt::format("shape     B={} H={} G={} Nq={} Nk={}\n", shape.batch, shape.heads,
                      shape.kv_heads, shape.queries, shape.keys);
   const Route taken = route(plan, shape);
-  out += taken.decode ? fmt::format("            route decode, {} splits\n", taken.splits)
-                      : "            route plain\n";
-  for (const Pass& pass : passes_of(plan, taken)) {
-    out += fmt::format("            {}: {} CTAs\n", title(pass),
-                       grid(pass, spec, shape, taken.splits).blocks);
-    if (!taken.decode) explain_tiles(out, plan, pass, shape);
-  }
+  out += taken.decode   ? fmt::format("            route decode, {} splits\n", taken.splits)
+         : taken.listed ? "            route listed\n"
+                        : "            route plain\n";
+  for (const Pass& pass : passes_of(plan, taken))
+    if (pass.kind != PassKind::tile_lists)
+      out += fmt::format("            {}: {} CTAs\n", title(pass),
+                         grid(pass, spec, shape, taken.splits).blocks);
+  if (!taken.decode) explain_tiles(out, tiles ? *tiles : default_tiles(plan, shape));
   out += fmt::format(
-      "            dense work {:.3g} flops, {:.3g} bytes of Q, K, V and O, workspace {} bytes\n",
-      flops, q + kv + o, workspace_bytes(plan, shape, taken));
+      "            dense work {:.3g} flops, {:.3g} bytes of Q, K, V and O, workspace {}{} bytes\n",
+      flops, q + kv + o, taken.listed ? "at most " : "", workspace_bytes(plan, shape, taken));
 }
 
 }  // namespace
 
-std::string explain(const Plan& plan, const std::optional<Shape>& shape) {
+std::vector<Needed> needed_by_masks(const Plan& plan) {
+  const ir::Pattern& pattern = plan.spec.pattern.tree();
+  std::vector<bool> seen(pattern.graph.size(), false);
+  std::vector<Needed> needed;
+  for (const Conjunct& c : plan.conjuncts) add_needed(pattern, c.expr, seen, needed);
+  return needed;
+}
+
+HeadTiles head_tiles(const Plan& plan, const Shape& shape, const HeadCall& head, bool least) {
+  constexpr double most_tiles = 1 << 26, most_pairs = 1 << 28;
+  const Route taken = route(plan, shape);
+  if (taken.decode) return {.unknown = "of decode are not counted"};
+  const Pass& pass = passes_of(plan, taken).back();
+  const double pairs = static_cast<double>(head.site.q_len) * head.site.k_len;
+  const double tiles = pairs / pass.schedule.tile_q / pass.schedule.tile_k;
+  if (plan.spec.lengths == Lengths::packed)
+    return {.unknown = "depend on the lengths of packed sequences"};
+  if (tiles > most_tiles && (pass.listed || least))
+    return {.unknown = fmt::format("are too many to count here: about {:.3g}", tiles)};
+  HeadTiles found{.counts = count_tiles(plan, pass, head.site, head.offset, *head.bindings)};
+  if (!least) return found;
+  found.look = pairs > most_pairs ? Look::visited : Look::everywhere;
+  found.least = least_tiles(plan, pass, head.site, head.offset, *head.bindings, found.look);
+  return found;
+}
+
+std::string explain(const Plan& plan, const std::optional<Shape>& shape, const HeadTiles* tiles) {
   std::string out = fmt::format("attention {}    plan {}\n", plan.spec.pattern.name(), plan.digest);
   explain_conjuncts(out, plan);
   explain_score(out, plan);
   explain_passes(out, plan);
   explain_routes(out, plan);
   explain_variants(out, plan);
-  if (shape) explain_shape(out, plan, *shape);
+  if (shape) explain_shape(out, plan, *shape, tiles);
   return out;
 }
 

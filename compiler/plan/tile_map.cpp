@@ -1,5 +1,9 @@
 #include "compiler/plan/tile_map.h"
 
+#include "compiler/ir/scalar.h"
+#include "compiler/plan/classify.h"
+#include "compiler/plan/decided.h"
+
 #include <algorithm>
 #include <limits>
 
@@ -115,6 +119,174 @@ Keys covered(Keys keys, int tile) {
   return columns.begin < columns.end ? columns : Keys{0, 0};
 }
 
+std::vector<ir::NodeId> expressions(const Plan& plan) {
+  std::vector<ir::NodeId> nodes;
+  for (const Conjunct& c : plan.conjuncts) nodes.push_back(c.expr);
+  return nodes;
+}
+
+std::int32_t last_of(std::int64_t first, std::int64_t count, std::int32_t extent) {
+  return static_cast<std::int32_t>(std::min<std::int64_t>(first + count, extent) - 1);
+}
+
+/// The truth of tiles by their elements.
+class ElementTest {
+ public:
+  ElementTest(const Plan& plan, const Pass& pass, const ir::Site& site, std::int32_t offset,
+              const ir::Bindings& bindings)
+      : pattern_(plan.spec.pattern.tree()),
+        tiles_(pass.schedule),
+        site_(site),
+        offset_(offset),
+        evaluator_(pattern_.graph, bindings) {}
+
+  Truth operator()(std::int64_t row, std::int64_t column) {
+    const std::int64_t row0 = row * tiles_.tile_q, k0 = column * tiles_.tile_k;
+    const std::int32_t last = last_of(k0, tiles_.tile_k, site_.k_len);
+    bool some = false, all = true;
+    for (std::int64_t r = row0; r <= last_of(row0, tiles_.tile_q, site_.q_len); ++r) {
+      site_.q = ir::scalar::wrap_add(static_cast<std::int32_t>(r), offset_);
+      evaluator_.move_to(site_);
+      for (auto k = static_cast<std::int32_t>(k0); k <= last; ++k) {
+        evaluator_.move_to_key(k);
+        const bool attends = evaluator_.attends(pattern_.masks);
+        some |= attends;
+        all &= attends;
+        if (some && !all) return Truth::some;
+      }
+    }
+    return some ? Truth::all : Truth::none;
+  }
+
+ private:
+  const ir::Pattern& pattern_;
+  const Schedule& tiles_;
+  ir::Site site_;
+  std::int32_t offset_;
+  ir::Evaluator evaluator_;
+};
+
+/// The rows of lists, as templates/tiles/classify.cuh makes them: bands first, then spans of 32
+/// tiles together, spans of each tile, and elements where the plan asks for them.
+class ListRows {
+ public:
+  ListRows(const Plan& plan, const Pass& pass, const ir::Site& site, std::int32_t offset,
+           const ir::Bindings& bindings)
+      : tiles_(pass.schedule),
+        site_(site),
+        offset_(offset),
+        finder_(plan, pass, site, offset, bindings),
+        program_(span_program(plan.spec.pattern.tree(), expressions(plan))),
+        classifier_(plan.spec.pattern.tree(), program_, site, bindings),
+        test_(plan, pass, site, offset, bindings),
+        needs_elements_(tile_test(plan).elements) {
+    for (std::int64_t k = 0; k < site.k_len; k += tiles_.tile_k) keys_.push_back(keys(k, 1));
+    for (std::int64_t k = 0; k < site.k_len; k += group * tiles_.tile_k)
+      groups_.push_back(keys(k, group));
+  }
+
+  const Reasons& reasons() const { return reasons_; }
+
+  void find(std::int64_t row, std::vector<TileState>& states) {
+    std::fill(states.begin(), states.end(), TileState::skipped);
+    const std::int64_t first = row * tiles_.tile_q;
+    const Keys visit = touched(finder_.at(first).visit, tiles_.tile_k);
+    reasons_.outside += static_cast<std::int64_t>(states.size()) - (visit.end - visit.begin);
+    if (visit.begin >= visit.end) return;
+    const std::int32_t q0 = ir::scalar::wrap_add(static_cast<std::int32_t>(first), offset_);
+    const std::int32_t q1 =
+        ir::scalar::wrap_add(last_of(first, tiles_.tile_q, site_.q_len), offset_);
+    const Summary queries = classifier_.queries(q0, q1);
+    const auto truth = [&](const Column& column) {
+      const bool wraps = q1 < q0;
+      const Box box{wraps ? std::numeric_limits<std::int32_t>::min() : q0,
+                    wraps ? std::numeric_limits<std::int32_t>::max() : q1, column.k0, column.k1};
+      return classifier_.classify(box, queries, column.spans);
+    };
+    for (std::int64_t g = visit.begin / group; g * group < visit.end; ++g) {
+      if (truth(groups_[g]) == Truth::none) continue;
+      const std::int64_t end = std::min(visit.end, (g + 1) * group);
+      for (std::int64_t column = std::max(visit.begin, g * group); column < end; ++column)
+        states[column] = settle(row, column, truth(keys_[column]));
+    }
+  }
+
+ private:
+  struct Column {
+    std::int32_t k0, k1;
+    Summary spans;
+  };
+  static constexpr std::int64_t group = 32;
+
+  Column keys(std::int64_t first, std::int64_t tiles) {
+    const auto k0 = static_cast<std::int32_t>(first);
+    const std::int32_t k1 = last_of(first, tiles * tiles_.tile_k, site_.k_len);
+    return {k0, k1, classifier_.keys(k0, k1)};
+  }
+
+  TileState settle(std::int64_t row, std::int64_t column, Truth truth) {
+    const bool whole = (column + 1) * tiles_.tile_k <= site_.k_len;
+    if (truth == Truth::some && needs_elements_) {
+      truth = test_(row, column);
+      ++reasons_.tested;
+      reasons_.emptied += truth == Truth::none;
+      reasons_.filled += truth == Truth::all && whole;
+    }
+    return truth == Truth::none           ? TileState::skipped
+           : truth == Truth::all && whole ? TileState::full
+                                          : TileState::partial;
+  }
+
+  const Schedule& tiles_;
+  ir::Site site_;
+  std::int32_t offset_;
+  RangeFinder finder_;
+  SpanProgram program_;
+  Classifier classifier_;
+  ElementTest test_;
+  bool needs_elements_;
+  std::vector<Column> keys_, groups_;
+  Reasons reasons_;
+};
+
+/// Of a pass that reads no lists.
+void find_by_bands(const RangeFinder& finder, const Schedule& tiles, std::int64_t row,
+                   std::vector<TileState>& states) {
+  const Ranges ranges = finder.at(row * tiles.tile_q);
+  const Keys visit = touched(ranges.visit, tiles.tile_k), full = covered(ranges.full, tiles.tile_k);
+  std::fill(states.begin(), states.end(), TileState::skipped);
+  std::fill(states.begin() + visit.begin, states.begin() + visit.end, TileState::partial);
+  std::fill(states.begin() + full.begin, states.begin() + full.end, TileState::full);
+}
+
+/// Calls `use` with the states of each row of tiles; returns what decided.
+template <class Use>
+Reasons each_row(const Plan& plan, const Pass& pass, const ir::Site& site, std::int32_t offset,
+                 const ir::Bindings& bindings, Use use) {
+  std::vector<TileState> states(tiles_in(site.k_len, pass.schedule.tile_k));
+  const std::int64_t rows = tiles_in(site.q_len, pass.schedule.tile_q);
+  if (pass.listed) {
+    ListRows list(plan, pass, site, offset, bindings);
+    for (std::int64_t row = 0; row < rows; ++row) {
+      list.find(row, states);
+      use(row, states);
+    }
+    return list.reasons();
+  }
+  const RangeFinder finder(plan, pass, site, offset, bindings);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    find_by_bands(finder, pass.schedule, row, states);
+    use(row, states);
+  }
+  return {};
+}
+
+void add(TileCounts& counts, TileState state) {
+  ++(state == TileState::full      ? counts.full
+     : state == TileState::partial ? counts.partial
+                                   : counts.skipped);
+}
+
 }  // namespace
 
 std::int64_t TileMap::count(TileState state) const {
@@ -123,26 +295,28 @@ std::int64_t TileMap::count(TileState state) const {
 
 TileMap tile_map(const Plan& plan, const Pass& pass, const ir::Site& site, std::int32_t offset,
                  const ir::Bindings& bindings) {
-  TileMap map{pass.schedule.tile_q, pass.schedule.tile_k, 0, 0, {}};
+  TileMap map{pass.schedule.tile_q, pass.schedule.tile_k};
   map.rows = tiles_in(site.q_len, map.tile_q);
   map.columns = tiles_in(site.k_len, map.tile_k);
-  map.states.assign(map.rows * map.columns, TileState::skipped);
-  const RangeFinder finder(plan, pass, site, offset, bindings);
-  for (std::int64_t row = 0; row < map.rows; ++row) {
-    const Ranges ranges = finder.at(row * map.tile_q);
-    const auto states = map.states.begin() + row * map.columns;
-    const Keys visit = touched(ranges.visit, map.tile_k), full = covered(ranges.full, map.tile_k);
-    std::fill(states + visit.begin, states + visit.end, TileState::partial);
-    std::fill(states + full.begin, states + full.end, TileState::full);
-  }
+  map.reasons = each_row(plan, pass, site, offset, bindings, [&](std::int64_t, const auto& states) {
+    map.states.insert(map.states.end(), states.begin(), states.end());
+  });
   return map;
 }
 
 TileCounts count_tiles(const Plan& plan, const Pass& pass, const ir::Site& site,
                        std::int32_t offset, const ir::Bindings& bindings) {
+  TileCounts counts;
+  if (pass.listed) {
+    counts.reasons =
+        each_row(plan, pass, site, offset, bindings, [&](std::int64_t, const auto& states) {
+          for (const TileState state : states) add(counts, state);
+        });
+    return counts;
+  }
+  // Without looking at each tile: there may be very many.
   const int tile_q = pass.schedule.tile_q, tile_k = pass.schedule.tile_k;
   const RangeFinder finder(plan, pass, site, offset, bindings);
-  TileCounts counts;
   for (std::int64_t first = 0; first < site.q_len; first += tile_q) {
     const Ranges ranges = finder.at(first);
     const Keys visit = touched(ranges.visit, tile_k), full = covered(ranges.full, tile_k);
@@ -150,6 +324,23 @@ TileCounts count_tiles(const Plan& plan, const Pass& pass, const ir::Site& site,
     counts.partial += visit.end - visit.begin - (full.end - full.begin);
     counts.skipped += tiles_in(site.k_len, tile_k) - (visit.end - visit.begin);
   }
+  counts.reasons.outside = counts.skipped;
+  return counts;
+}
+
+TileCounts least_tiles(const Plan& plan, const Pass& pass, const ir::Site& site,
+                       std::int32_t offset, const ir::Bindings& bindings, Look look) {
+  TileCounts counts;
+  ElementTest test(plan, pass, site, offset, bindings);
+  each_row(plan, pass, site, offset, bindings, [&](std::int64_t row, const auto& states) {
+    for (std::size_t column = 0; column < states.size(); ++column) {
+      const bool dead = look == Look::visited && states[column] == TileState::skipped;
+      const Truth truth = dead ? Truth::none : test(row, static_cast<std::int64_t>(column));
+      ++(truth == Truth::none  ? counts.skipped
+         : truth == Truth::all ? counts.full
+                               : counts.partial);
+    }
+  });
   return counts;
 }
 

@@ -1,8 +1,8 @@
-#include "compiler/ir/bindings.h"
 #include "compiler/ir/reference.h"
 #include "tools/lacuna/command.h"
 #include "tools/lacuna/execute.h"
 #include "tools/lacuna/files.h"
+#include "tools/lacuna/head.h"
 #include "tools/lacuna/options.h"
 #include "tools/lacuna/picture.h"
 #include "tools/lacuna/specs.h"
@@ -18,13 +18,6 @@ struct ShowFlags {
                      arch = "sm_90", cells = "512";
   std::vector<std::string> params, tensors, axes;
 };
-
-std::int64_t index_below(std::string_view flag, const std::string& text, std::int64_t extent) {
-  auto index = parse_integer(text);
-  if (index && *index >= 0 && *index < extent) return *index;
-  throw Error(ErrorKind::argument,
-              fmt::format("{} {} is not one of 0 to {}", flag, text, extent - 1));
-}
 
 std::int64_t cells_of(const std::string& flag) {
   auto cells = parse_integer(flag);
@@ -59,33 +52,16 @@ Inputs inputs_for(const ir::Pattern& pattern, const ShowFlags& flags, const Exte
   return inputs;
 }
 
-ir::Site site_of(const ir::Call& call, const ir::Sequence& sequence, int head_dim, std::int64_t b,
-                 std::int64_t h) {
-  auto i32 = [](std::int64_t value) { return static_cast<std::int32_t>(value); };
-  ir::Site site;
-  site.b = i32(b);
-  site.h = i32(h);
-  site.g = i32(h / (call.shape.heads / call.shape.kv_heads));
-  site.q_len = i32(sequence.q_len);
-  site.k_len = i32(sequence.k_len);
-  site.batch = i32(call.shape.batch);
-  site.heads = i32(call.shape.heads);
-  site.kv_heads = i32(call.shape.kv_heads);
-  site.head_dim = head_dim;
-  return site;
-}
-
 /// What the plan's kernel would visit; where no kernel offers the pattern yet, what the best one
 /// could.
-void add_tiles(const Spec& spec, const ir::Call& call, const ir::Sequence& sequence,
-               const ir::Bindings& bindings, const plan::Arch& arch, std::int64_t b, std::int64_t h,
+void add_tiles(const Spec& spec, const plan::HeadCall& head, const plan::Arch& arch,
                Picture& picture) {
   try {
     plan::Plan plan = plan::plan(spec, {.arch = arch});
-    const plan::Pass& pass = plan.passes.at(0);
-    ir::Site site = site_of(call, sequence, spec.head_dim, b, h);
-    picture.tiles = plan::tile_map(plan, pass, site, sequence.offset, bindings);
-    picture.tiled_by = fmt::format("{} on {}", plan::name_of(pass.kind), arch.name());
+    const plan::Pass& pass = plan.passes.back().listed ? plan.passes.back() : plan.passes.front();
+    picture.tiles = plan::tile_map(plan, pass, head.site, head.offset, *head.bindings);
+    picture.tiled_by = fmt::format("{}{} on {}", plan::name_of(pass.kind),
+                                   pass.listed ? " over lists" : "", arch.name());
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::unsupported) throw;
     picture.tiles = classify(picture, plan::Schedule{});
@@ -104,9 +80,7 @@ Picture make_picture(const Pattern& pattern, const ShowFlags& flags) {
   Inputs inputs = inputs_for(pattern.tree(), flags, extents);
   Spec spec = inputs.spec(pattern, DType::bf16, false);
   HostCall host(inputs, nullptr);
-  ir::Call call = ir::bind(spec, host.args(), ir::Needs::shapes);
-  auto sequences = ir::sequences_of(spec, host.args(), call);
-  ir::CallBindings bindings(pattern.tree(), call, sequences, false);
+  Head head(spec, host.args(), b, h);
   Picture picture;
   picture.title = pattern.name();
   picture.subtitle = fmt::format("head {} of {}, {} queries x {} keys", h, extents.shape.heads,
@@ -116,9 +90,9 @@ Picture make_picture(const Pattern& pattern, const ShowFlags& flags) {
   for (const ir::Mask& mask : pattern.tree().masks) picture.masks.push_back(mask.text);
   picture.rows = extents.shape.queries;
   picture.columns = extents.shape.keys;
-  picture.first_position = sequences.at(b).offset;
+  picture.first_position = head.call().offset;
   picture.live = ir::live(spec, host.args(), b, h);
-  add_tiles(spec, call, sequences.at(b), bindings, arch, b, h, picture);
+  add_tiles(spec, head.call(), arch, picture);
   return picture;
 }
 
