@@ -19,8 +19,9 @@ import tempfile
 import numpy as np
 
 sys.dont_write_bytecode = True
-from gallery_tensors import GROUPS  # noqa: E402
+from gallery_tensors import groups  # noqa: E402
 
+GROUPS = groups()
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PATTERNS = ROOT / "examples" / "patterns"
 HEAD = """# Gallery
