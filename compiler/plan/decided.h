@@ -19,7 +19,9 @@ struct Decision {
 /// as lying on the granule's edges. Whatever is not decided is classified soundly all the same,
 /// with tiles too many.
 Decision decided_by_spans(const ir::Pattern& pattern, ir::NodeId conjunct, int granule = 64);
-/// The same of a whole mask. What is said of a conjunct that is not decided alone is said of it.
+/// The same of a whole mask. What is said of a conjunct that is not decided alone is said of it. Of
+/// conjuncts that are, a tile may be visited in which each has live elements and no two the same:
+/// on the diagonal of `causal`, say, beside a choice of queries.
 Decision decided_by_spans(const ir::Pattern& pattern, std::span<const ir::NodeId> conjuncts,
                           int granule = 64);
 /// Of a conjunct of a plan, at the largest tiles that its lists may have.

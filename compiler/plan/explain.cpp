@@ -180,7 +180,8 @@ std::string missing(const std::vector<Needed>& needed) {
 }
 
 HeadTiles default_tiles(const Plan& plan, const Shape& shape) {
-  if (const std::vector<Needed> needed = needed_by_masks(plan); !needed.empty())
+  const std::vector<Needed> needed = needed_by_masks(plan);
+  if (!needed.empty() && plan.spec.lengths != Lengths::packed)
     return {.unknown = missing(needed)};
   const auto i32 = [](std::int64_t value) { return static_cast<std::int32_t>(value); };
   const ir::Site site{.q_len = i32(shape.queries),

@@ -152,11 +152,12 @@ std::vector<std::string> with_score_params(const ir::Pattern& pattern,
 /// plan::explain says what.
 std::optional<plan::HeadTiles> tiles_for(const plan::Plan& plan, const Shape& shape,
                                          const ExplainFlags& flags, Inputs& inputs) {
-  const Spec& spec = plan.spec;
+  Spec spec = plan.spec;
   const std::int64_t h = index_below("--head", flags.head, shape.heads);
   const std::int64_t b = index_below("--batch", flags.batch, shape.batch);
   const auto given = parse_named("--param", flags.params);
-  if (spec.lengths != Lengths::uniform) return {};
+  if (spec.lengths == Lengths::packed) return {};
+  spec.lengths = Lengths::uniform;  // padded: of a sequence as long as any
   for (const plan::Needed& needed : plan::needed_by_masks(plan)) {
     auto same = [&](auto& one) { return one.name == needed.name; };
     auto brought = [&](auto& one) { return one.first == needed.name; };
