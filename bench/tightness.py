@@ -4,7 +4,7 @@
     bench/tightness.py [--lacuna build/lacuna] [--tokens 2048,8192] [--schedule 64x64w4s2] [--jobs 2]
 
 Prints a table in Markdown. The tensors are those of scripts/gallery_tensors.py at that length; counts are those of `lacuna explain
---minimum`: by every pair up to 2^28 pairs, beyond that by the pairs of visited tiles. No GPU is needed, and none would change a number.
+--minimum`: by every pair up to 2^28 pairs, beyond that by those of PARTIAL tiles. No GPU is needed, and none would change a number.
 """
 
 import argparse

@@ -181,8 +181,7 @@ std::string missing(const std::vector<Needed>& needed) {
 
 HeadTiles default_tiles(const Plan& plan, const Shape& shape) {
   const std::vector<Needed> needed = needed_by_masks(plan);
-  if (!needed.empty() && plan.spec.lengths != Lengths::packed)
-    return {.unknown = missing(needed)};
+  if (!needed.empty() && plan.spec.lengths != Lengths::packed) return {.unknown = missing(needed)};
   const auto i32 = [](std::int64_t value) { return static_cast<std::int32_t>(value); };
   const ir::Site site{.q_len = i32(shape.queries),
                       .k_len = i32(shape.keys),
@@ -214,7 +213,7 @@ void explain_tiles(std::string& out, const HeadTiles& tiles) {
   const TileCounts& least = *tiles.least;
   out +=
       fmt::format("            fewest possible: {} FULL, {} PARTIAL, by every pair{}; ", least.full,
-                  least.partial, tiles.look == Look::everywhere ? "" : " of visited tiles");
+                  least.partial, tiles.look == Look::everywhere ? "" : " of PARTIAL tiles");
   out += least.visited() ? fmt::format("visited are {:.3f} times as many\n",
                                        static_cast<double>(c.visited()) / least.visited())
                          : fmt::format("{} are visited\n", c.visited());
@@ -267,7 +266,7 @@ HeadTiles head_tiles(const Plan& plan, const Shape& shape, const HeadCall& head,
     return {.unknown = fmt::format("are too many to count here: about {:.3g}", tiles)};
   HeadTiles found{.counts = count_tiles(plan, pass, head.site, head.offset, *head.bindings)};
   if (!least) return found;
-  found.look = pairs > most_pairs ? Look::visited : Look::everywhere;
+  found.look = pairs > most_pairs ? Look::partial : Look::everywhere;
   found.least = least_tiles(plan, pass, head.site, head.offset, *head.bindings, found.look);
   return found;
 }

@@ -334,11 +334,14 @@ TileCounts least_tiles(const Plan& plan, const Pass& pass, const ir::Site& site,
   ElementTest test(plan, pass, site, offset, bindings);
   each_row(plan, pass, site, offset, bindings, [&](std::int64_t row, const auto& states) {
     for (std::size_t column = 0; column < states.size(); ++column) {
-      const bool dead = look == Look::visited && states[column] == TileState::skipped;
-      const Truth truth = dead ? Truth::none : test(row, static_cast<std::int64_t>(column));
-      ++(truth == Truth::none  ? counts.skipped
-         : truth == Truth::all ? counts.full
-                               : counts.partial);
+      if (look == Look::partial && states[column] != TileState::partial) {
+        add(counts, states[column]);
+        continue;
+      }
+      const Truth truth = test(row, static_cast<std::int64_t>(column));
+      add(counts, truth == Truth::none  ? TileState::skipped
+                  : truth == Truth::all ? TileState::full
+                                        : TileState::partial);
     }
   });
   return counts;

@@ -46,9 +46,9 @@ TileCounts count_tiles(const Plan& plan, const Pass& pass, const ir::Site& site,
                        std::int32_t offset, const ir::Bindings& bindings);
 
 /// The fewest that any kernel could visit: tiles with a live element, and the FULL ones of them,
-/// by their elements. `everywhere`: every tile is looked at; else those that the pass visits, which
-/// is less work, and relies on it.
-enum class Look : bool { visited, everywhere };
+/// by their elements. `everywhere`: every tile is looked at; else those that the pass finds
+/// PARTIAL, which is much less work, and relies on the others.
+enum class Look : bool { partial, everywhere };
 TileCounts least_tiles(const Plan& plan, const Pass& pass, const ir::Site& site,
                        std::int32_t offset, const ir::Bindings& bindings, Look look);
 

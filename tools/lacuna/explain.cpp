@@ -190,7 +190,7 @@ Json tiles_json(const plan::HeadTiles& tiles) {
   if (tiles.least) {
     json["fewest"] = counts_json(*tiles.least);
     json["fewest"]["looked_at"] =
-        tiles.look == plan::Look::everywhere ? "every tile" : "visited tiles";
+        tiles.look == plan::Look::everywhere ? "every tile" : "PARTIAL tiles";
   }
   return json;
 }
