@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Counts, for every pattern of examples/patterns, the tiles that are visited and the fewest that any kernel could visit.
 
-    bench/tightness.py [--lacuna build/lacuna] [--tokens 2048,8192] [--schedule 64x64w4s2] [--jobs 2]
+    bench/tightness.py [--lacuna build/lacuna] [--tokens 2048,8192] [--schedule 64x64w4s2] [--jobs 2] [--limit 3600]
 
 Prints a table in Markdown. The tensors are those of scripts/gallery_tensors.py at that length; counts are those of `lacuna explain
 --minimum`: by every pair up to 2^28 pairs, beyond that by those of PARTIAL tiles. No GPU is needed, and none would change a number.
@@ -24,8 +24,8 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from gallery_tensors import groups  # noqa: E402
 
 
-def explain(lacuna: str, schedule: str, name: str, picture: dict):
-    """What explain says of the pattern's tiles."""
+def explain(lacuna: str, schedule: str, limit: float, name: str, picture: dict):
+    """What explain says of the pattern's tiles; None where it takes more seconds."""
     words = [lacuna, "explain", str(ROOT / "examples" / "patterns" / f"{name}.lac"), "--shape", picture["shape"], "--minimum", "--json"]
     words += ["--schedule", schedule, "--head", str(picture["head"])]
     for param, value in picture["params"].items():
@@ -36,7 +36,10 @@ def explain(lacuna: str, schedule: str, name: str, picture: dict):
             np.save(file, array)
             words += ["--tensor", f"{tensor}={file}"]
         # Registers are not asked for: nothing is compiled.
-        ran = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "LACUNA_NVRTC": "none"})
+        try:
+            ran = subprocess.run(words, capture_output=True, text=True, timeout=limit, env={**os.environ, "LACUNA_NVRTC": "none"})
+        except subprocess.TimeoutExpired:
+            return None
     if ran.returncode != 0:
         raise SystemExit(f"tightness: {' '.join(words)}\n{ran.stderr}{ran.stdout}")
     return json.loads(ran.stdout)
@@ -54,7 +57,9 @@ def decided_by(said: dict):
 
 
 def row(name: str, said: dict):
-    """The cells of a pattern, and its ratio."""
+    """The cells of a pattern, and its two counts."""
+    if said is None:
+        return f"| {name} | | | | | | not counted in time |", None
     tiles = said["tiles"]
     if not tiles or "unknown" in tiles:
         return f"| {name} | | | | | | {tiles['unknown'] if tiles else 'not known'} |", None
@@ -65,10 +70,10 @@ def row(name: str, said: dict):
     return "| " + " | ".join(str(cell) for cell in cells) + " |", (visited, least)
 
 
-def table(lacuna: str, schedule: str, tokens: int, jobs: int):
+def table(lacuna: str, schedule: str, tokens: int, jobs: int, limit: float):
     every = {name: picture for pictures in groups(tokens // 512).values() for name, picture in pictures.items()}
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        said = pool.map(lambda one: explain(lacuna, schedule, *one), every.items())
+        said = pool.map(lambda one: explain(lacuna, schedule, limit, *one), every.items())
         rows = [row(name, one) for name, one in zip(every, said)]
     print(f"\n## {tokens} tokens, tiles of {schedule.split('w')[0]}\n")
     print("| pattern | visited | fewest | ratio | FULL / fewest FULL | tested | decided by |\n|---|---|---|---|---|---|---|")
@@ -86,9 +91,10 @@ def main():
     flags.add_argument("--tokens", default="2048,8192", help="lengths, multiples of 512 (default: 2048,8192)")
     flags.add_argument("--schedule", default="64x64w4s2", help="whose tiles (default: 64x64w4s2)")
     flags.add_argument("--jobs", type=int, default=os.cpu_count())
+    flags.add_argument("--limit", type=float, default=3600, help="seconds for a pattern (default: 3600)")
     given = flags.parse_args()
     for tokens in given.tokens.split(","):
-        table(given.lacuna, given.schedule, int(tokens), given.jobs)
+        table(given.lacuna, given.schedule, int(tokens), given.jobs, given.limit)
 
 
 if __name__ == "__main__":
