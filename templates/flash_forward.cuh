@@ -190,7 +190,7 @@ struct FlashForward {
     const int v_slot = stages == 1 ? 0 : wrap(slot + 1);
     turn<1>(t, v_slot);
     if (!full || (Pattern::plain_score && !raw)) {
-      to_scores<false>(z, first);
+      if (!to_scores<false>(z, first)) return;
     } else if (!Pattern::plain_score) {
       to_scores<true>(z, first);
     }
@@ -200,45 +200,78 @@ struct FlashForward {
 
   LACUNA_MEMBER s32 row(int i) const { return row0 + Machine::row(i); }
   LACUNA_MEMBER bool exists(int i) const { return row(i) < tile_rows.count(at.q_len); }
-  LACUNA_MEMBER s32 query(int i) const { return wrap_add(tile_rows.query(row(i)), at.offset); }
+  LACUNA_MEMBER s32 query_of(s32 r) const { return wrap_add(tile_rows.query(r), at.offset); }
+  LACUNA_MEMBER s32 query(int i) const { return query_of(row(i)); }
   // The place of a row: with packed heads each has its own head.
-  LACUNA_MEMBER decltype(auto) place(int i) const {
+  LACUNA_MEMBER decltype(auto) place_of(s32 r) const {
     if constexpr (packed_heads) {
       Place here = at;
-      here.h = tile_rows.head(at, row(i));
+      here.h = tile_rows.head(at, r);
       return here;
     } else {
       return (at);
     }
   }
-
-  // A pair that does not attend is -inf, and its score is not evaluated.
-  template <bool full>
-  LACUNA_MEMBER void to_scores(float (&z)[rows][keys], s32 first) {
-    const float scale = raw ? 1.0f : p.call.scale;
-    u32 words[rows];
-    if (!full && mask_words) live_keys(words, first);
+  LACUNA_MEMBER decltype(auto) place(int i) const { return place_of(row(i)); }
+  // What the pattern reads by row, and by key; behind the last one, that one's.
+  using RowValues = typename Pattern::RowValues;
+  using KeyValues = typename Pattern::KeyValues;
+  LACUNA_MEMBER void read_rows(RowValues (&values)[rows]) const {
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
-      const s32 q = query(i);
-      LACUNA_UNROLL
-      for (int j = 0; j < keys; ++j) {
-        const s32 k = first + Machine::key(j);
-        const bool live = full         ? exists(i)
-                          : mask_words ? (words[i] >> j & 1) != 0
-                                       : attends(i, q, k);
-        z[i][j] = live ? Pattern::score(p, place(i), q, k, z[i][j] * scale) : -infinity();
-      }
+      const s32 r = min_of(row(i), tile_rows.count(at.q_len) - 1);
+      values[i] = Pattern::row_values(p, place_of(r), query_of(r));
     }
   }
-  LACUNA_MEMBER bool attends(int i, s32 q, s32 k) const {
-    return exists(i) && k < at.k_len && Pattern::attends(p, place(i), q, k);
+  LACUNA_MEMBER KeyValues read_key(s32 k) const {
+    return Pattern::key_values(p, at, min_of(k, at.k_len - 1));
+  }
+
+  // A pair that does not attend is -inf, and its score is not evaluated. False: no row of this warp
+  // sees any key of the tile.
+  template <bool full>
+  LACUNA_MEMBER bool to_scores(float (&z)[rows][keys], s32 first) {
+    const float scale = raw ? 1.0f : p.call.scale;
+    RowValues of_row[rows];
+    read_rows(of_row);
+    u32 words[rows];
+    bool alive = false;
+    if (!full && mask_words) {
+      live_keys(words, of_row, first);
+      LACUNA_UNROLL
+      for (int i = 0; i < rows; ++i) alive |= words[i] != 0;
+      if (!any_lane(alive)) return false;
+    }
+    // Row by row the bits of a word become predicates together; key by key each is read once.
+    constexpr bool by_row = !full && mask_words && (Pattern::plain_score || __is_empty(KeyValues));
+    KeyValues of_key;
+    LACUNA_UNROLL
+    for (int a = 0; a < (by_row ? rows : keys); ++a) {
+      LACUNA_UNROLL
+      for (int b = 0; b < (by_row ? keys : rows); ++b) {
+        const int i = by_row ? a : b, j = by_row ? b : a;
+        const s32 k = first + Machine::key(j);
+        if (!by_row && i == 0) of_key = read_key(k);
+        const bool live = full         ? exists(i)
+                          : mask_words ? (words[i] >> j & 1) != 0
+                                       : attends(i, k, of_row[i], of_key);
+        z[i][j] = live
+                      ? Pattern::score(p, place(i), query(i), k, of_row[i], of_key, z[i][j] * scale)
+                      : -infinity();
+        if (!full && !mask_words) alive |= live;
+      }
+    }
+    return full || mask_words || any_lane(alive);
+  }
+  LACUNA_MEMBER bool attends(int i, s32 k, const RowValues& of_row, const KeyValues& of_key) const {
+    return exists(i) && k < at.k_len && Pattern::attends(p, place(i), query(i), k, of_row, of_key);
   }
 
   // ---- Masks as words: one bit for each key of a lane. ----
   static constexpr bool mask_words = Pattern::only_bands || Pattern::rolled_mask;
   static_assert(!mask_words || keys <= 32, "a row's keys fit a word");
-  LACUNA_MEMBER void live_keys(u32 (&words)[rows], s32 first) const {
+  LACUNA_MEMBER void live_keys(u32 (&words)[rows], const RowValues (&of_row)[rows],
+                               s32 first) const {
     if constexpr (Pattern::only_bands) {
       LACUNA_UNROLL
       for (int i = 0; i < rows; ++i) {
@@ -250,11 +283,12 @@ struct FlashForward {
     }
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) words[i] = 0;
-    LACUNA_NOUNROLL
+    LACUNA_UNROLL_BY(Pattern::only_bands ? 1 : 4)
     for (int j = 0; j < keys; ++j) {
       const s32 k = first + Machine::key(j);
+      const KeyValues of_key = read_key(k);
       LACUNA_UNROLL
-      for (int i = 0; i < rows; ++i) words[i] |= (u32)attends(i, query(i), k) << j;
+      for (int i = 0; i < rows; ++i) words[i] |= (u32)attends(i, k, of_row[i], of_key) << j;
     }
   }
   LACUNA_MEMBER static u32 bits(int count) {

@@ -36,6 +36,8 @@
 // LACUNA_OUTLINED one of which a kernel shall hold a single copy.
 #define LACUNA_UNROLL _Pragma("unroll")
 #define LACUNA_NOUNROLL _Pragma("unroll 1")
+#define LACUNA_PRAGMA(text) _Pragma(#text)
+#define LACUNA_UNROLL_BY(count) LACUNA_PRAGMA(unroll(count))
 #define LACUNA_RESTRICT __restrict__
 // All dynamic shared memory of a kernel, as bytes, on 128: what a swizzle of 128 bytes needs.
 #define LACUNA_DYNAMIC_SHARED(name) extern LACUNA_SHARED LACUNA_ALIGN(128) unsigned char name[]

@@ -103,12 +103,16 @@ void ExpressionWriter::line(const std::string& text) {
 }
 
 void ExpressionWriter::count_uses(NodeId node) {
-  if (uses_[node]++) return;
+  if (uses_[node]++ || given(node)) return;
   for (const NodeId operand : graph_.operands(node)) count_uses(operand);
 }
 
-// Whether evaluating the node may report a read; then it must not be evaluated where the program
-// would not.
+const std::string* ExpressionWriter::given(NodeId node) const {
+  if (!surroundings_.given) return nullptr;
+  const auto found = surroundings_.given->find(node);
+  return found == surroundings_.given->end() ? nullptr : &found->second;
+}
+
 bool ExpressionWriter::reports(NodeId node) {
   if (!surroundings_.checked || !(graph_.dependence(node) & ir::on_tensor)) return false;
   if (const auto found = reports_.find(node); found != reports_.end()) return found->second;
@@ -124,6 +128,7 @@ bool ExpressionWriter::reports(NodeId node) {
 
 std::string ExpressionWriter::value(NodeId node) {
   const ir::Node& n = graph_[node];
+  if (const std::string* known = given(node)) return *known;
   if (n.op == Op::constant || n.op == Op::variable || n.op == Op::param) return leaf(node);
   for (const Known& scope : scopes_)
     if (const auto found = scope.find(node); found != scope.end()) return found->second;

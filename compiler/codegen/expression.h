@@ -14,6 +14,7 @@ namespace lacuna::codegen {
 struct Surroundings {
   std::string_view q = "q", k = "k";  ///< "0" where the function knows no such position
   bool checked = false;               ///< needed reads outside their tensor are reported
+  const std::map<ir::NodeId, std::string>* given = nullptr;  ///< what is known there already
 };
 
 /// Writes expressions of one pattern as device code (vocabulary: templates/ops.cuh,
@@ -25,6 +26,9 @@ class ExpressionWriter {
 
   /// The lines of a function body that returns the value of `node`.
   std::vector<std::string> body(ir::NodeId node);
+  /// Whether evaluating the node may report a read; then it must not be evaluated where the program
+  /// would not.
+  bool reports(ir::NodeId node);
 
  private:
   using Known = std::map<ir::NodeId, std::string>;
@@ -39,7 +43,7 @@ class ExpressionWriter {
   void assign_in_scope(const std::string& name, ir::NodeId node);
   std::string declare(ir::NodeId node, const std::string& initial);
   void count_uses(ir::NodeId node);
-  bool reports(ir::NodeId node);
+  const std::string* given(ir::NodeId node) const;
   void line(const std::string& text);
 
   const Spec& spec_;

@@ -10,20 +10,26 @@ struct Params {
 // tensor[0]: slope
 struct Pattern {
   static constexpr bool only_bands = true;
+  // slope[h]
+  LACUNA_MEMBER static float row_value_0(const Params& p, const Place& at, s32 q) { return read<F32>(p.tensor[0], at.h); }
+  struct RowValues { float v0; };
+  LACUNA_MEMBER static RowValues row_values(const Params& p, const Place& at, s32 q) { return {row_value_0(p, at, q)}; }
+  struct KeyValues { };
+  LACUNA_MEMBER static KeyValues key_values(const Params& p, const Place& at, s32 k) { return {}; }
   static constexpr bool rolled_mask = false;
   // k <= q
 #line 3 "golden.lac"
-  LACUNA_MEMBER static bool conjunct_0(const Params& p, const Place& at, s32 q, s32 k) { return (k <= q); }
-#line 18 "decode.cu"
-  LACUNA_MEMBER static bool attends(const Params& p, const Place& at, s32 q, s32 k) { return conjunct_0(p, at, q, k); }
+  LACUNA_MEMBER static bool conjunct_0(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return (k <= q); }
+#line 24 "decode.cu"
+  LACUNA_MEMBER static bool attends(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return conjunct_0(p, at, q, k, row, key); }
   LACUNA_MEMBER static bool keeps_key(const Params& p, const Place& at, s32 k) { return true; }
   LACUNA_MEMBER static void narrow(const Params& p, const Place& at, Tile& tile) {
     lacuna::narrow(tile, Affine{0, 1, 0}, Affine{1, 0, 0}, false);
   }
   static constexpr bool plain_score = false;
 #line 4 "golden.lac"
-  LACUNA_MEMBER static float score(const Params& p, const Place& at, s32 q, s32 k, float score) { return (score - read<F32>(p.tensor[0], at.h)); }
-#line 27 "decode.cu"
+  LACUNA_MEMBER static float score(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key, float score) { return (score - row.v0); }
+#line 33 "decode.cu"
   LACUNA_MEMBER static float sink(const Params& p, const Place& at, s32 q) { return -infinity(); }
 };
 struct Config {

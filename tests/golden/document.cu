@@ -10,22 +10,30 @@ struct Params {
 // tensor[0]: id
 struct Pattern {
   static constexpr bool only_bands = false;
+  // id[b, q]
+  LACUNA_MEMBER static s32 row_value_0(const Params& p, const Place& at, s32 q) { return read<Integer<s32>>(p.tensor[0], at.b, packed_key(clamp_index(q, at.k_len), at, p.call)); }
+  struct RowValues { s32 v0; };
+  LACUNA_MEMBER static RowValues row_values(const Params& p, const Place& at, s32 q) { return {row_value_0(p, at, q)}; }
+  // id[b, k]
+  LACUNA_MEMBER static s32 key_value_0(const Params& p, const Place& at, s32 k) { return read<Integer<s32>>(p.tensor[0], at.b, packed_key(k, at, p.call)); }
+  struct KeyValues { s32 v0; };
+  LACUNA_MEMBER static KeyValues key_values(const Params& p, const Place& at, s32 k) { return {key_value_0(p, at, k)}; }
   static constexpr bool rolled_mask = true;
   // k <= q
 #line 3 "golden.lac"
-  LACUNA_MEMBER static bool conjunct_0(const Params& p, const Place& at, s32 q, s32 k) { return (k <= q); }
-#line 18 "docs.cu"
+  LACUNA_MEMBER static bool conjunct_0(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return (k <= q); }
+#line 26 "docs.cu"
   // id[b, q] == id[b, k]
 #line 3 "golden.lac"
-  LACUNA_MEMBER static bool conjunct_1(const Params& p, const Place& at, s32 q, s32 k) { return (read<Integer<s32>>(p.tensor[0], at.b, packed_key(clamp_index(q, at.k_len), at, p.call)) == read<Integer<s32>>(p.tensor[0], at.b, packed_key(k, at, p.call))); }
-#line 22 "docs.cu"
-  LACUNA_MEMBER static bool attends(const Params& p, const Place& at, s32 q, s32 k) { return conjunct_0(p, at, q, k) && conjunct_1(p, at, q, k); }
+  LACUNA_MEMBER static bool conjunct_1(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return (row.v0 == key.v0); }
+#line 30 "docs.cu"
+  LACUNA_MEMBER static bool attends(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return conjunct_0(p, at, q, k, row, key) && conjunct_1(p, at, q, k, row, key); }
   LACUNA_MEMBER static bool keeps_key(const Params& p, const Place& at, s32 k) { return true; }
   LACUNA_MEMBER static void narrow(const Params& p, const Place& at, Tile& tile) {
     lacuna::narrow(tile, Affine{0, 1, 0}, Affine{1, 0, 0}, false);
   }
   static constexpr bool plain_score = true;
-  LACUNA_MEMBER static float score(const Params& p, const Place& at, s32 q, s32 k, float score) { return score; }
+  LACUNA_MEMBER static float score(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key, float score) { return score; }
   LACUNA_MEMBER static float sink(const Params& p, const Place& at, s32 q) { return -infinity(); }
 };
 struct Config {

@@ -12,14 +12,18 @@ struct Params {
 // tensor[0]: t
 struct Pattern {
   static constexpr bool only_bands = false;
+  struct RowValues { };
+  LACUNA_MEMBER static RowValues row_values(const Params& p, const Place& at, s32 q) { return {}; }
+  struct KeyValues { };
+  LACUNA_MEMBER static KeyValues key_values(const Params& p, const Place& at, s32 k) { return {}; }
   static constexpr bool rolled_mask = true;
   // k < n
 #line 4 "golden.lac"
-  LACUNA_MEMBER static bool conjunct_0(const Params& p, const Place& at, s32 q, s32 k) { return (k < (s32)(p.param[0])); }
-#line 20 "guarded.cu"
+  LACUNA_MEMBER static bool conjunct_0(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return (k < (s32)(p.param[0])); }
+#line 24 "guarded.cu"
   // 0 < t[k + 1]
 #line 4 "golden.lac"
-  LACUNA_MEMBER static bool conjunct_1(const Params& p, const Place& at, s32 q, s32 k) {
+  LACUNA_MEMBER static bool conjunct_1(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) {
 #line 4 "golden.lac"
     const s32 v0 = read<Integer<s32>>(p.tensor[0], checked_index(p.call, at, q, k, 0, 0, wrap_add(k, 1), p.call.keys));
 #line 4 "golden.lac"
@@ -28,23 +32,23 @@ struct Pattern {
     return v1;
 #line 4 "golden.lac"
   }
-#line 32 "guarded.cu"
-  LACUNA_MEMBER static bool attends(const Params& p, const Place& at, s32 q, s32 k) { return conjunct_0(p, at, q, k) && conjunct_1(p, at, q, k); }
+#line 36 "guarded.cu"
+  LACUNA_MEMBER static bool attends(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return conjunct_0(p, at, q, k, row, key) && conjunct_1(p, at, q, k, row, key); }
 #line 4 "golden.lac"
   LACUNA_MEMBER static bool key_0(const Params& p, const Place& at, s32 k) { return (k < (s32)(p.param[0])); }
-#line 36 "guarded.cu"
+#line 40 "guarded.cu"
 #line 4 "golden.lac"
   LACUNA_MEMBER static bool key_1(const Params& p, const Place& at, s32 k) { return (0 < read<Integer<s32>>(p.tensor[0], clamp_index(wrap_add(k, 1), p.call.keys))); }
-#line 39 "guarded.cu"
+#line 43 "guarded.cu"
   LACUNA_MEMBER static bool keeps_key(const Params& p, const Place& at, s32 k) { return key_0(p, at, k) && key_1(p, at, k); }
 #line 4 "golden.lac"
   LACUNA_MEMBER static s32 atom_1(const Params& p, const Place& at) { return (s32)(p.param[0]); }
-#line 43 "guarded.cu"
+#line 47 "guarded.cu"
   LACUNA_MEMBER static void narrow(const Params& p, const Place& at, Tile& tile) {
     lacuna::narrow(tile, Affine{0, 1, 0}, Affine{0, 0, 0 + 1 * (s64)atom_1(p, at)}, true);
   }
   static constexpr bool plain_score = true;
-  LACUNA_MEMBER static float score(const Params& p, const Place& at, s32 q, s32 k, float score) { return score; }
+  LACUNA_MEMBER static float score(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key, float score) { return score; }
   LACUNA_MEMBER static float sink(const Params& p, const Place& at, s32 q) { return -infinity(); }
 };
 struct Config {

@@ -11,17 +11,21 @@ struct Params {
 // tensor[0]: t
 struct Pattern {
   static constexpr bool only_bands = false;
+  struct RowValues { };
+  LACUNA_MEMBER static RowValues row_values(const Params& p, const Place& at, s32 q) { return {}; }
+  struct KeyValues { };
+  LACUNA_MEMBER static KeyValues key_values(const Params& p, const Place& at, s32 k) { return {}; }
   static constexpr bool rolled_mask = true;
   // t[h, q // 64, k // 64]
 #line 3 "golden.lac"
-  LACUNA_MEMBER static bool conjunct_0(const Params& p, const Place& at, s32 q, s32 k) { return (read<Integer<u8>>(p.tensor[0], at.h, clamp_index(floor_div(q, 64), p.tensor[0].extent[1]), clamp_index(floor_div(k, 64), p.tensor[0].extent[2])) != 0); }
-#line 19 "blocks.cu"
-  LACUNA_MEMBER static bool attends(const Params& p, const Place& at, s32 q, s32 k) { return conjunct_0(p, at, q, k); }
+  LACUNA_MEMBER static bool conjunct_0(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return (read<Integer<u8>>(p.tensor[0], at.h, clamp_index(floor_div(q, 64), p.tensor[0].extent[1]), clamp_index(floor_div(k, 64), p.tensor[0].extent[2])) != 0); }
+#line 23 "blocks.cu"
+  LACUNA_MEMBER static bool attends(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return conjunct_0(p, at, q, k, row, key); }
   LACUNA_MEMBER static bool keeps_key(const Params& p, const Place& at, s32 k) { return true; }
   LACUNA_MEMBER static void narrow(const Params& p, const Place& at, Tile& tile) {
   }
   static constexpr bool plain_score = true;
-  LACUNA_MEMBER static float score(const Params& p, const Place& at, s32 q, s32 k, float score) { return score; }
+  LACUNA_MEMBER static float score(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key, float score) { return score; }
   LACUNA_MEMBER static float sink(const Params& p, const Place& at, s32 q) { return -infinity(); }
 };
 struct Config {

@@ -10,22 +10,26 @@ struct Params {
 // param[0]: reach
 struct Pattern {
   static constexpr bool only_bands = false;
+  struct RowValues { };
+  LACUNA_MEMBER static RowValues row_values(const Params& p, const Place& at, s32 q) { return {}; }
+  struct KeyValues { };
+  LACUNA_MEMBER static KeyValues key_values(const Params& p, const Place& at, s32 k) { return {}; }
   static constexpr bool rolled_mask = false;
   // k <= q
 #line 3 "golden.lac"
-  LACUNA_MEMBER static bool conjunct_0(const Params& p, const Place& at, s32 q, s32 k) { return (k <= q); }
-#line 18 "local.cu"
+  LACUNA_MEMBER static bool conjunct_0(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return (k <= q); }
+#line 22 "local.cu"
   // q - k < reach or k < 4
 #line 4 "golden.lac"
-  LACUNA_MEMBER static bool conjunct_1(const Params& p, const Place& at, s32 q, s32 k) { return ((wrap_sub(q, k) < (s32)(p.param[0])) || (k < 4)); }
-#line 22 "local.cu"
-  LACUNA_MEMBER static bool attends(const Params& p, const Place& at, s32 q, s32 k) { return conjunct_0(p, at, q, k) && conjunct_1(p, at, q, k); }
+  LACUNA_MEMBER static bool conjunct_1(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return ((wrap_sub(q, k) < (s32)(p.param[0])) || (k < 4)); }
+#line 26 "local.cu"
+  LACUNA_MEMBER static bool attends(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return conjunct_0(p, at, q, k, row, key) && conjunct_1(p, at, q, k, row, key); }
   LACUNA_MEMBER static bool keeps_key(const Params& p, const Place& at, s32 k) { return true; }
   LACUNA_MEMBER static void narrow(const Params& p, const Place& at, Tile& tile) {
     lacuna::narrow(tile, Affine{0, 1, 0}, Affine{1, 0, 0}, false);
   }
   static constexpr bool plain_score = true;
-  LACUNA_MEMBER static float score(const Params& p, const Place& at, s32 q, s32 k, float score) { return score; }
+  LACUNA_MEMBER static float score(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key, float score) { return score; }
   LACUNA_MEMBER static float sink(const Params& p, const Place& at, s32 q) { return -infinity(); }
 };
 struct Config {

@@ -45,19 +45,20 @@ std::vector<Case> make_cases() {
                  .k_lens = {0, 60, 60, 150}});
   // With an offset of -3 the first queries see no key; their tile sees some. The first row behind
   // a sequence's keys, 60 or 35, is one that the mask would keep.
-  all.push_back({.name = "padding",
-                 .spec = {.pattern = parse("tensor keep: bool[batch, key]\nmask causal\nmask "
-                                           "keep[b, k] or k % 5 == 0\nscore softcap(score, 8.0)"),
-                          .dtype = DType::f16,
-                          .output = DType::f32,
-                          .statistic = true,
-                          .lengths = Lengths::padded},
-                 .schedule = "32x16w2s4",
-                 .shape = {2, 2, 2, 70, 60},
-                 .aligned = false,
-                 .q_lens = {70, 41},
-                 .k_lens = {60, 35},
-                 .offsets = {-3, 0}});
+  all.push_back(
+      {.name = "padding",
+       .spec = {.pattern = parse("tensor keep: bool[batch, key]\nmask causal\nmask "
+                                 "keep[b, k] or k % 5 == 0 or k == 33\nscore softcap(score, 8.0)"),
+                .dtype = DType::f16,
+                .output = DType::f32,
+                .statistic = true,
+                .lengths = Lengths::padded},
+       .schedule = "32x16w2s4",
+       .shape = {2, 2, 2, 70, 60},
+       .aligned = false,
+       .q_lens = {70, 41},
+       .k_lens = {60, 35},
+       .offsets = {-3, 0}});
   all.push_back({.name = "fma",
                  .spec = {.pattern = parse("mask causal"),
                           .dtype = DType::f32,

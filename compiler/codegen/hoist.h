@@ -1,0 +1,19 @@
+#pragma once
+#include "compiler/codegen/expression.h"
+#include "compiler/plan/plan.h"
+
+#include <vector>
+
+namespace lacuna::codegen {
+
+/// What masks and score read that all pairs of a row, or of a key, have in common: maximal
+/// subexpressions that read a tensor and depend on no key, or on the key and no query. A pass reads
+/// them once for each row and key of a tile instead of once for each pair.
+struct Hoisted {
+  std::vector<ir::NodeId> rows, keys;
+};
+
+/// Nothing that may report a read is moved to where the program might not read it.
+Hoisted hoisted(const plan::Plan& plan, const plan::Pass& pass);
+
+}  // namespace lacuna::codegen
