@@ -184,6 +184,44 @@ lacuna_status lacuna_forward(const lacuna_program* program, const lacuna_args* a
   });
 }
 
+lacuna_status lacuna_tiles_bytes(const lacuna_program* program, const lacuna_shape* shape,
+                                 size_t* bytes) {
+  return give(bytes, "bytes", [&] {
+    return required(program, "program")->program.tiles_bytes(shape_of(*required(shape, "shape")));
+  });
+}
+
+lacuna_status lacuna_tiles_create(const lacuna_program* program, const lacuna_args* args,
+                                  const lacuna_tensor* memory, void* stream, lacuna_tiles** tiles) {
+  return give(tiles, "tiles", [&] {
+    const BoundArgs bound(args);
+    const TensorView given = memory ? view_of(*memory, "memory") : TensorView{};
+    return new lacuna_tiles{
+        required(program, "program")->program.tiles(bound.args(), given, Stream{stream})};
+  });
+}
+
+void lacuna_tiles_destroy(lacuna_tiles* tiles) {
+  delete tiles;
+}
+
+lacuna_status lacuna_tiles_refresh(lacuna_tiles* tiles, const lacuna_args* args, void* stream) {
+  return guarded([&] {
+    const BoundArgs bound(args);
+    required(tiles, "tiles")->tiles.refresh(bound.args(), Stream{stream});
+  });
+}
+
+lacuna_status lacuna_tiles_read(const lacuna_tiles* tiles, void* stream, lacuna_tile_rows** rows) {
+  return give(rows, "rows", [&] {
+    return new FlatTileRows(required(tiles, "tiles")->tiles.read(Stream{stream}));
+  });
+}
+
+void lacuna_tile_rows_free(lacuna_tile_rows* rows) {
+  delete static_cast<FlatTileRows*>(rows);
+}
+
 lacuna_status lacuna_memory_allocate(const lacuna_engine* engine, size_t bytes, void** memory) {
   return give(memory, "memory", [&] { return device_of(engine).allocate(bytes); });
 }

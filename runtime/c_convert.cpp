@@ -53,30 +53,6 @@ DType dtype_of(std::int32_t value, std::string_view name) {
   return static_cast<DType>(choice<int>(value, LACUNA_F32, LACUNA_BOOL, name) - 1);
 }
 
-/// On every call's path: formats nothing unless it refuses.
-TensorView view_of(const lacuna_tensor& tensor, std::string_view name) {
-  if (!tensor.data && tensor.rank == 0) return {};
-  if (tensor.rank < 0 || tensor.rank > max_rank) {
-    refuse(fmt::format("tensor '{}': rank {} is outside 0..{}", name, tensor.rank, max_rank));
-  }
-  if (tensor.rank > 0 && !tensor.shape) refuse(fmt::format("tensor '{}': shape is null", name));
-  if (tensor.dtype < LACUNA_F32 || tensor.dtype > LACUNA_BOOL) {
-    refuse(fmt::format("tensor '{}': dtype is {}; expected {}..{}", name, tensor.dtype,
-                       static_cast<int>(LACUNA_F32), static_cast<int>(LACUNA_BOOL)));
-  }
-  TensorView view{tensor.data, static_cast<DType>(tensor.dtype - 1), tensor.rank, {}, {}};
-  std::int64_t stride = 1;
-  for (int axis = tensor.rank; axis-- > 0;) {
-    auto at = static_cast<std::size_t>(axis);
-    view.shape[at] = tensor.shape[axis];
-    view.strides[at] = tensor.strides ? tensor.strides[axis] : stride;
-    // Unsigned: absurd extents must reach the check of shapes, not overflow here.
-    stride = static_cast<std::int64_t>(static_cast<std::uint64_t>(stride) *
-                                       static_cast<std::uint64_t>(tensor.shape[axis]));
-  }
-  return view;
-}
-
 Literal literal_of(const lacuna_param& param) {
   if (param.dtype == LACUNA_BOOL) return param.value.integer != 0;
   if (param.dtype == LACUNA_I32) return param.value.integer;
@@ -150,6 +126,49 @@ Shape shape_of(const lacuna_shape& shape) {
   return {shape.batch, shape.heads, shape.kv_heads, shape.queries, shape.keys};
 }
 
+TensorView view_of(const lacuna_tensor& tensor, std::string_view name) {
+  if (!tensor.data && tensor.rank == 0) return {};
+  if (tensor.rank < 0 || tensor.rank > max_rank) {
+    refuse(fmt::format("tensor '{}': rank {} is outside 0..{}", name, tensor.rank, max_rank));
+  }
+  if (tensor.rank > 0 && !tensor.shape) refuse(fmt::format("tensor '{}': shape is null", name));
+  if (tensor.dtype < LACUNA_F32 || tensor.dtype > LACUNA_BOOL) {
+    refuse(fmt::format("tensor '{}': dtype is {}; expected {}..{}", name, tensor.dtype,
+                       static_cast<int>(LACUNA_F32), static_cast<int>(LACUNA_BOOL)));
+  }
+  TensorView view{tensor.data, static_cast<DType>(tensor.dtype - 1), tensor.rank, {}, {}};
+  std::int64_t stride = 1;
+  for (int axis = tensor.rank; axis-- > 0;) {
+    auto at = static_cast<std::size_t>(axis);
+    view.shape[at] = tensor.shape[axis];
+    view.strides[at] = tensor.strides ? tensor.strides[axis] : stride;
+    // Unsigned: absurd extents must reach the check of shapes, not overflow here.
+    stride = static_cast<std::int64_t>(static_cast<std::uint64_t>(stride) *
+                                       static_cast<std::uint64_t>(tensor.shape[axis]));
+  }
+  return view;
+}
+
+FlatTileRows::FlatTileRows(const TileRows& rows) : lacuna_tile_rows{}, order_(rows.order) {
+  const auto here = [this] { return static_cast<std::int32_t>(indices_.size()); };
+  for (const TileRows::Row& row : rows.rows)
+    for (const auto* part : {&row.full, &row.partial}) {
+      offsets_.push_back(here());
+      indices_.insert(indices_.end(), part->begin(), part->end());
+    }
+  offsets_.push_back(here());
+  static_cast<lacuna_tile_rows&>(*this) = {.size = sizeof(lacuna_tile_rows),
+                                           .tile_q = rows.tile_q,
+                                           .tile_k = rows.tile_k,
+                                           .list_batch = rows.list_batch,
+                                           .list_heads = rows.list_heads,
+                                           .q_tiles = rows.q_tiles,
+                                           .rows = static_cast<std::int32_t>(rows.rows.size()),
+                                           .offsets = offsets_.data(),
+                                           .indices = indices_.data(),
+                                           .order = order_.data()};
+}
+
 BoundArgs::BoundArgs(const lacuna_args* given_args) {
   lacuna_args given = sized(given_args, "args");
   args_.q = view_of(given.q, "q");
@@ -163,6 +182,7 @@ BoundArgs::BoundArgs(const lacuna_args* given_args) {
   args_.cu_seqlens_q = view_of(given.cu_seqlens_q, "cu_seqlens_q");
   args_.cu_seqlens_k = view_of(given.cu_seqlens_k, "cu_seqlens_k");
   args_.workspace = view_of(given.workspace, "workspace");
+  if (given.tiles) args_.tiles = &given.tiles->tiles;
   if (given.scale) args_.scale = *given.scale;
   if (given.offset) args_.offset = *given.offset;
   bind_names(given);

@@ -3,7 +3,12 @@
 #include "lacuna/lacuna.h"
 
 #include <string>
+#include <string_view>
 #include <vector>
+
+struct lacuna_tiles {
+  lacuna::Tiles tiles;
+};
 
 namespace lacuna::runtime {
 
@@ -21,6 +26,19 @@ T* required(T* pointer, const char* name) {
 EngineOptions options_of(const lacuna_engine_options* options);
 Spec spec_of(const lacuna_spec* spec, const Pattern& pattern);
 Shape shape_of(const lacuna_shape& shape);
+/// On every call's path: formats nothing unless it refuses.
+TensorView view_of(const lacuna_tensor& tensor, std::string_view name);
+
+/// The arrays of `rows` behind one another, as a C caller sees them.
+class FlatTileRows : public lacuna_tile_rows {
+ public:
+  explicit FlatTileRows(const TileRows& rows);
+  FlatTileRows(const FlatTileRows&) = delete;
+  FlatTileRows& operator=(const FlatTileRows&) = delete;
+
+ private:
+  std::vector<std::int32_t> offsets_, indices_, order_;
+};
 
 /// Args and the arrays that its spans point into.
 class BoundArgs {

@@ -60,7 +60,7 @@ class Device {
   /// Throws Error{device, unsupported}: a PTX construct that the host device does not know is named with its line.
   virtual std::shared_ptr<const Kernel> load(const Artifact& artifact) const = 0;
 
-  /// Memory for the command, the tests and checks; never used on a caller's launch path.
+  /// Memory for the command, the tests, checks, and lists that outlive calls; never used on a caller's launch path.
   virtual void* allocate(std::size_t bytes) const = 0;
   virtual void release(void* memory) const noexcept = 0;
   /// Memory of a call, on its launch path: taken and given back in the order of the stream, also while that records a

@@ -28,8 +28,9 @@ std::shared_ptr<const Planned> make_plan(const EngineState& engine, const Spec& 
   plan::Plan plan = plan::plan(spec, facts);
   std::string_view digest = plan.digest;
   std::array numbers{number(digest.substr(0, 16)), number(digest.substr(16))};
-  return std::make_shared<Planned>(
-      Planned{std::move(plan), codegen::param_layout(spec.pattern.tree()), numbers});
+  plan::MaskInputs masks = plan::mask_inputs(plan);
+  return std::make_shared<Planned>(Planned{
+      std::move(plan), codegen::param_layout(spec.pattern.tree()), numbers, std::move(masks)});
 }
 
 void log_line(const EngineState& engine, std::string_view line) {

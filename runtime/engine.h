@@ -2,6 +2,7 @@
 #include "lacuna/engine.hpp"
 
 #include "compiler/codegen/generate.h"
+#include "compiler/plan/mask_inputs.h"
 #include "compiler/plan/plan.h"
 #include "runtime/cache/disk_cache.h"
 #include "runtime/cache/memory_cache.h"
@@ -23,6 +24,7 @@ struct Planned {
   plan::Plan plan;
   codegen::ParamLayout layout;
   std::array<std::uint64_t, 2> digest{};  ///< the plan's, as numbers
+  plan::MaskInputs masks = {};
 };
 
 /// Names a loaded kernel: plain numbers, so that a hit formats and hashes no text.

@@ -4,15 +4,15 @@
 #include "compiler/plan/inside.h"
 #include "runtime/clock.h"
 #include "runtime/program_check.h"
+#include "runtime/tiles.h"
 #include "runtime/workspace.h"
 
 namespace lacuna {
 namespace runtime {
-namespace {
 
 void launch(EngineState& engine, const Planned& planned, const Loaded& loaded, const Args& args,
             const ir::Call& call, const Splits& splits, Stream stream, Stages* stages,
-            const Lists* lists = nullptr) {
+            const Lists* lists) {
   plan::Grid grid = plan::grid(loaded.pass, planned.plan.spec, call.shape, splits.count);
   if (lists && lists->phase) grid.blocks = plan::blocks(lists->layout, *lists->phase);
   if (grid.blocks == 0) return;
@@ -26,19 +26,25 @@ void launch(EngineState& engine, const Planned& planned, const Loaded& loaded, c
   if (stages) stages->launch += clock.milliseconds();
 }
 
+void make_lists(EngineState& engine, const Planned& planned, const Loaded& maker, const Args& args,
+                const ir::Call& call, const plan::TileLists& layout, const TensorView& workspace,
+                Stream stream, Stages* stages) {
+  for (int phase = 0; phase <= static_cast<int>(TilePhase::fill_rows); ++phase) {
+    const Lists making{layout, workspace, static_cast<TilePhase>(phase)};
+    launch(engine, planned, maker, args, call, {}, stream, stages, &making);
+  }
+}
+
+namespace {
+
 /// Makes the lists, then runs the pass that reads them.
 void forward_listed(EngineState& engine, const Planned& planned, const Loaded& maker,
                     const Loaded& reader, const Args& args, const ir::Call& call, Stream stream,
                     Stages* stages) {
   const plan::Plan& plan = planned.plan;
-  plan::ListTraits traits = plan::list_traits(plan);
-  traits.by_batch |= args.offsets.data != nullptr;
-  const plan::TileLists layout = plan::tile_lists(reader.pass, plan.spec, call.shape, traits);
+  const plan::TileLists layout = lists_of(plan, reader.pass, args, call);
   const Workspace workspace(*engine.device, args.workspace, layout.bytes, stream);
-  for (int phase = 0; phase <= static_cast<int>(TilePhase::fill_rows); ++phase) {
-    const Lists making{layout, workspace.view(), static_cast<TilePhase>(phase)};
-    launch(engine, planned, maker, args, call, {}, stream, stages, &making);
-  }
+  make_lists(engine, planned, maker, args, call, layout, workspace.view(), stream, stages);
   const Lists reading{layout, workspace.view()};
   launch(engine, planned, reader, args, call, {}, stream, stages, &reading);
 }
@@ -66,6 +72,7 @@ void forward(EngineState& engine, const Planned& planned, const Args& args, Stre
     engine.device->require_no_capture(stream);
     check_values(*engine.device, plan.spec, args, call, stream);
   }
+  if (args.tiles && !wanted) return forward_with_tiles(engine, planned, args, call, stream, stages);
   const plan::Route route = wanted ? *wanted : plan::route(plan, args, call);
   const auto passes = plan::passes_of(plan, route);
   const plan::Pass& first = route.listed ? passes.back() : passes.front();

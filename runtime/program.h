@@ -38,6 +38,16 @@ Packed pack(const Planned& planned, const Args& args, const ir::Call& call, std:
 /// The kernel that this call may take: aligned where every row of Q, K, V and O starts on 16 bytes.
 plan::Variant variant_of(const Args& args);
 
+/// One launch of a pass; nothing where its grid has no CTA. With checks it waits, and throws
+/// Error{argument} where a read outside a tensor was found.
+void launch(EngineState& engine, const Planned& planned, const Loaded& loaded, const Args& args,
+            const ir::Call& call, const Splits& splits, Stream stream, Stages* stages,
+            const Lists* lists = nullptr);
+/// The launches that make the lists of a call.
+void make_lists(EngineState& engine, const Planned& planned, const Loaded& maker, const Args& args,
+                const ir::Call& call, const plan::TileLists& layout, const TensorView& workspace,
+                Stream stream, Stages* stages);
+
 /// One call through the passes of its route, which the shape decides where none is given. Throws
 /// Error{argument} before anything is written, and after the launch where checks found a read
 /// outside a tensor.

@@ -3,11 +3,10 @@
 #include <fmt/format.h>
 
 namespace lacuna::runtime {
-namespace {
 
-void check(const TensorView& given, std::size_t bytes) {
-  const auto reject = [](const std::string& why) {
-    throw Error(ErrorKind::argument, "workspace: " + why);
+void check_memory(std::string_view name, const TensorView& given, std::size_t bytes) {
+  const auto reject = [name](const std::string& why) {
+    throw Error(ErrorKind::argument, fmt::format("{}: {}", name, why));
   };
   if (size_of(given.dtype) != 1)
     reject(fmt::format("dtype is {}, expected u8", name_of(given.dtype)));
@@ -21,15 +20,13 @@ void check(const TensorView& given, std::size_t bytes) {
     reject(fmt::format("it starts {} bytes beyond a multiple of {}", beyond, Workspace::alignment));
 }
 
-}  // namespace
-
 Workspace::Workspace(const Device& device, const TensorView& given, std::size_t bytes,
                      Stream stream)
     : device_(device), stream_(stream) {
   if (bytes == 0) return;
   void* memory = given.data;
   if (given.present())
-    check(given, bytes);
+    check_memory("workspace", given, bytes);
   else
     memory = own_ = device.allocate_ordered(bytes, stream);
   view_ = TensorView::contiguous(memory, DType::f32, {static_cast<std::int64_t>(bytes / 4)});

@@ -3,6 +3,10 @@
 
 namespace lacuna::runtime {
 
+/// Throws Error{argument} that begins with `name` where `given` is no `bytes` plain bytes on
+/// Workspace::alignment.
+void check_memory(std::string_view name, const TensorView& given, std::size_t bytes);
+
 /// What the passes of a call hand to each other: the caller's memory where Args::workspace is
 /// given, else the device's own, taken and given back in the order of the stream.
 class Workspace {

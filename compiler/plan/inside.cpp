@@ -106,16 +106,16 @@ class IndexProof {
 
 }  // namespace
 
-bool reads_inside(const Plan& plan, const Args& args, const ir::Call& call) {
+const Conjunct* read_outside(const Plan& plan, const Args& args, const ir::Call& call) {
   IndexProof proof(plan, args, call);
   for (const Conjunct& c : plan.conjuncts)
-    if (!proof.holds(c.expr)) return false;
-  return true;
+    if (!proof.holds(c.expr)) return &c;
+  return nullptr;
 }
 
 Route route(const Plan& plan, const Args& args, const ir::Call& call) {
   Route taken = route(plan, call.shape);
-  taken.listed = taken.listed && (!plan.facts.checked || reads_inside(plan, args, call));
+  taken.listed = taken.listed && (!plan.facts.checked || !read_outside(plan, args, call));
   return taken;
 }
 

@@ -4,9 +4,9 @@
 
 namespace lacuna::plan {
 
-/// Whether no read of the masks can lie outside its tensor in this call, as interval analysis of
-/// the indices proves from shapes, params and a single offset. False: perhaps one does.
-bool reads_inside(const Plan& plan, const Args& args, const ir::Call& call);
+/// The first conjunct of which a read may lie outside its tensor in this call; null where interval
+/// analysis of the indices proves, from shapes, params and a single offset, that none can.
+const Conjunct* read_outside(const Plan& plan, const Args& args, const ir::Call& call);
 
 /// The route of a call: that of its shape, but with checks lists are made only where every read of
 /// the masks is proved inside. Elsewhere each needed read is tested where it is made, also in tiles

@@ -53,6 +53,8 @@ struct NamedTensor {
   TensorView view;
 };
 
+class Tiles;
+
 /// One call. Q [B,H,Nq,D], K [B,G,Nk,D], V [B,G,Nk,Dv], O [B,H,Nq,Dv], statistic f32 [B,H,Nq];
 /// any strides with the last axis of Q, K, V, O contiguous. Nothing is owned.
 struct Args {
@@ -68,11 +70,55 @@ struct Args {
   /// u8, at least Program::workspace(shape) bytes, on 16 bytes; without one the device lends memory in the order of
   /// the stream where a call needs some.
   TensorView workspace;
+  /// Lists of tiles that were made before (Program::tiles), instead of making them anew; the call then needs no workspace.
+  const Tiles* tiles = nullptr;
 };
 
 /// A CUstream; null is the legacy default stream. The host device runs before it returns.
 struct Stream {
   void* handle = nullptr;
+};
+
+/// Lists of tiles, copied to the host: tile i of queries of list (b, h) is rows[(b * list_heads + h) * q_tiles + i], and
+/// names its tiles of keys, each ascending. Packed: sequence s owns the rows from cu_seqlens_q[s] / tile_q + s on.
+struct TileRows {
+  struct Row {
+    std::vector<std::int32_t> full;     ///< every pair attends
+    std::vector<std::int32_t> partial;  ///< some do
+    bool operator==(const Row&) const = default;
+  };
+  std::int32_t tile_q = 0, tile_k = 0;          ///< queries and keys of a tile
+  std::int32_t list_batch = 1, list_heads = 1;  ///< 1: one list for all sequences, for all heads
+  std::int32_t q_tiles = 0;                     ///< rows of a list
+  std::vector<Row> rows;
+  std::vector<std::int32_t> order;  ///< rows as they are worked on: longest first
+};
+
+/// Lists of tiles that outlive a call: which tiles of keys each tile of queries visits, made once from the masks and read by
+/// any number of calls (Args::tiles), of the program that made them or of others on the same device with the same masks,
+/// lengths, shape and tile, whatever they score, weigh and store. The params that the masks read, the offset, and which of
+/// offsets, q_lens and k_lens are given must be the same, too; any difference is an Error{argument} that names it. What is in
+/// tensors (of the masks, lengths, offsets) is not compared: where that has changed, refresh().
+///
+/// Lists are ready in the order of the stream on which they were made: a call on another stream must wait for that one first.
+/// Any number of threads may read them while none refreshes. Copies share the lists; keep one until the calls that read them
+/// have run, and as long as a graph does.
+class Tiles {
+ public:
+  /// Makes the lists anew, in place: nothing is allocated, and a CUDA graph may record it. `args` as for Program::tiles, of the
+  /// same shape; params and offset may differ. After an error of the device the lists are not to be read before another refresh.
+  void refresh(const Args& args, Stream stream = {});
+  /// The lists as they are once `stream` is done; it waits for that. For tools and tests.
+  TileRows read(Stream stream = {}) const;
+  /// Queries and keys of a tile, as the program that made them reads.
+  int tile_q() const;
+  int tile_k() const;
+
+  explicit Tiles(std::shared_ptr<struct TilesState> state) : state_(std::move(state)) {}
+  struct TilesState& state() const { return *state_; }
+
+ private:
+  std::shared_ptr<struct TilesState> state_;
 };
 
 enum class DeviceKind : std::uint8_t { automatic, host, cuda };
@@ -113,6 +159,14 @@ class Program {
   std::size_t workspace(const Shape& shape) const;
   /// O = weights(scores) V, and lse on request. Throws Error{argument} before anything is written.
   void forward(const Args& args, Stream stream = {}) const;
+  /// Bytes that tiles() needs at most for calls of this shape, with the scratch that refreshing takes. Throws Error{argument}
+  /// where there is nothing to make: masks that are bands alone have their tiles in closed form.
+  std::size_t tiles_bytes(const Shape& shape) const;
+  /// Makes the lists of a call's tiles for later calls to share. Of `args` it takes the shapes of Q and K and all that masks
+  /// read; V, O, lse, workspace and tiles may be absent. `memory`: u8, tiles_bytes(shape) of them on 16 bytes, which outlive
+  /// the lists; without any the device lends some, which no stream may do while it records a graph. Throws Error{argument} as
+  /// tiles_bytes does, and in checked mode where a read of the masks is not proved inside its tensor: such calls test each read where it is made.
+  Tiles tiles(const Args& args, const TensorView& memory = {}, Stream stream = {}) const;
   /// The plan, as a database prints one: conjuncts with strategy and reason, passes, variants; with a shape also tiles.
   std::string explain(std::optional<Shape> shape = {}) const;
   const Spec& spec() const;

@@ -63,6 +63,7 @@ typedef struct lacuna_engine
 typedef struct lacuna_pattern
     lacuna_pattern; /* one `attention` of a .lac text, resolved and typed */
 typedef struct lacuna_program lacuna_program; /* a compiled pattern */
+typedef struct lacuna_tiles lacuna_tiles;     /* lists of tiles that outlive a call */
 
 /* A field that is 0 or NULL is as the environment says (LACUNA_DEVICE, ...), else its default. */
 typedef struct lacuna_engine_options {
@@ -141,6 +142,7 @@ typedef struct lacuna_args {
   lacuna_tensor q_lens, k_lens;             /* padded: i32[B] */
   lacuna_tensor cu_seqlens_q, cu_seqlens_k; /* packed: i32[S+1] */
   lacuna_tensor workspace;                  /* u8, on 16 bytes; without it the device lends some */
+  const lacuna_tiles* tiles;                /* lists made before; NULL: a call makes its own */
 } lacuna_args;
 
 /* queries and keys are per sequence, or totals where lengths are packed (batch is then the number
@@ -148,6 +150,21 @@ typedef struct lacuna_args {
 typedef struct lacuna_shape {
   int64_t batch, heads, kv_heads, queries, keys;
 } lacuna_shape;
+
+/* Lists of tiles, copied to the host: row r, a tile of queries, visits the key tiles indices[i],
+ * FULL for offsets[2 r] <= i < offsets[2 r + 1], PARTIAL from there to offsets[2 r + 2]. Tile i of
+ * queries of list (b, h) is row (b list_heads + h) q_tiles + i; packed: sequence s owns those from
+ * cu_seqlens_q[s] / tile_q + s on. */
+typedef struct lacuna_tile_rows {
+  size_t size;                    /* of this struct, as the library knows it */
+  int32_t tile_q, tile_k;         /* queries and keys of a tile */
+  int32_t list_batch, list_heads; /* 1: one list for all sequences, for all heads */
+  int32_t q_tiles;                /* rows of a list */
+  int32_t rows;                   /* of all lists */
+  const int32_t* offsets;         /* [2 rows + 1] */
+  const int32_t* indices;         /* [offsets[2 rows]] */
+  const int32_t* order;           /* [rows]: as they are worked on, longest first */
+} lacuna_tile_rows;
 
 /* "0.1.0"; never fails. */
 LACUNA_API const char* lacuna_version(void);
@@ -190,6 +207,35 @@ LACUNA_API lacuna_status lacuna_program_explain(const lacuna_program* program,
  * returns. */
 LACUNA_API lacuna_status lacuna_forward(const lacuna_program* program, const lacuna_args* args,
                                         void* stream);
+
+/* Lists of tiles that outlive a call: made once from the masks, read by any number of calls
+ * (lacuna_args.tiles) of this program or of others on the same device with the same masks, lengths,
+ * shape and tile. Any difference of those, of the params that the masks read, of the offset, or in
+ * which of offsets, q_lens and k_lens are given, is an error that names it. What is in tensors is
+ * not compared: where that has changed, refresh. Lists are ready in the order of the stream on
+ * which they were made; any number of threads may read them while none refreshes. Destroy them when
+ * the calls that read them have run, and no graph that does is left; the program and the engine may
+ * be gone by then.
+ *
+ * Bytes that lists take at most, with the scratch for refreshing; an error where masks are bands
+ * alone, whose tiles need no list. */
+LACUNA_API lacuna_status lacuna_tiles_bytes(const lacuna_program* program,
+                                            const lacuna_shape* shape, size_t* bytes);
+/* Of args it takes the shapes of Q and K and all that masks read. memory: u8, on 16 bytes, which
+ * outlives the lists; NULL or absent: the device lends some, which no stream may do while it
+ * records a graph. */
+LACUNA_API lacuna_status lacuna_tiles_create(const lacuna_program* program, const lacuna_args* args,
+                                             const lacuna_tensor* memory, void* stream,
+                                             lacuna_tiles** tiles);
+LACUNA_API void lacuna_tiles_destroy(lacuna_tiles* tiles);
+/* Makes them anew in place, for args of the same shape: allocates nothing, and a CUDA graph may
+ * record it. */
+LACUNA_API lacuna_status lacuna_tiles_refresh(lacuna_tiles* tiles, const lacuna_args* args,
+                                              void* stream);
+/* Waits for the stream and copies: for tools and tests. Free them with lacuna_tile_rows_free. */
+LACUNA_API lacuna_status lacuna_tiles_read(const lacuna_tiles* tiles, void* stream,
+                                           lacuna_tile_rows** rows);
+LACUNA_API void lacuna_tile_rows_free(lacuna_tile_rows* rows);
 
 /* Memory that the engine's device can reach, for callers that bring no allocator. On the host
  * device any memory will do. Writes and reads wait for the device. */

@@ -12,7 +12,7 @@ from . import _abi
 from ._abi import Error, chars, choice
 from ._tensors import Call, check_array, dtype_code, dtype_name, is_array
 
-__all__ = ["Engine", "Error", "Program", "attention", "devices", "version"]
+__all__ = ["Engine", "Error", "Program", "Tiles", "attention", "devices", "version"]
 
 
 def version():
@@ -72,33 +72,106 @@ class Program(_abi.Handle):
     def explain(self, *shape):
         return _abi.text(_abi.lib.lacuna_program_explain, self, ctypes.byref(_abi.Shape(*shape)) if shape else None)
 
+    def tiles_bytes(self, batch, heads, kv_heads, queries, keys):
+        size = ctypes.c_size_t()
+        shape = _abi.Shape(batch, heads, kv_heads, queries, keys)
+        _abi.check(_abi.lib.lacuna_tiles_bytes(self, ctypes.byref(shape), ctypes.byref(size)))
+        return size.value
+
+    def tiles(self, q, k, *, memory=None, **masks):
+        """Lists of tiles, made once for any number of calls: forward(..., tiles=). Of q and k they take the shape;
+        `masks` is what forward takes beside arrays it computes with. `memory`: uint8 on the device, kept by the lists."""
+        return Tiles(self, q, k, memory, masks)
+
     def forward(self, q, k, v, *, params={}, tensors={}, scale=None, offset=None, q_lens=None, k_lens=None,
-                cu_seqlens_q=None, cu_seqlens_k=None, **named):
+                cu_seqlens_q=None, cu_seqlens_k=None, tiles=None, **named):
         """O, or (O, lse) where the program has it. `named` is shorthand for params and, where a value is an array,
         tensors; a name that is a keyword here is bound through those."""
-        params, tensors = _bindings(params, tensors, named)
         with Call(self.engine, like=q) as call:
-            args = _abi.sized(_abi.Args, q=call.place("q", q), k=call.place("k", k), v=call.place("v", v))
+            args = _arguments(call, q, k, params, tensors, offset, named, q_lens=q_lens, k_lens=k_lens,
+                              cu_seqlens_q=cu_seqlens_q, cu_seqlens_k=cu_seqlens_k)
+            args.v = call.place("v", v)
             o = call.empty((*q.shape[:-1], *v.shape[-1:]), self.output)
             lse = call.empty(q.shape[:-1], "float32")
             args.o = call.place("o", o, output=True)
             if self.lse:
                 args.lse = call.place("lse", lse, output=True)
-            vectors = dict(q_lens=q_lens, k_lens=k_lens, cu_seqlens_q=cu_seqlens_q, cu_seqlens_k=cu_seqlens_k)
-            if is_array(offset):
-                vectors["offsets"] = offset
-            elif offset is not None:
-                args.offset = ctypes.pointer(ctypes.c_int32(_int32("offset", offset)))
-            for name, vector in vectors.items():
-                if vector is not None:
-                    setattr(args, name, call.place(name, vector))
             if scale is not None:
                 args.scale = ctypes.pointer(ctypes.c_float(scale))
-            args.params, args.param_count = _abi.array(_abi.Param, [_param(*item) for item in params.items()])
-            args.tensors, args.tensor_count = _abi.array(
-                _abi.NamedTensor, [(chars("name", name), call.place(name, value)) for name, value in tensors.items()])
+            if tiles is not None:
+                args.tiles = _pointer(tiles)
             _abi.check(_abi.lib.lacuna_forward(self, ctypes.byref(args), call.stream))
         return (o, lse) if self.lse else o
+
+
+class Tiles(_abi.Handle):
+    """What Program.tiles makes: which tiles of keys each tile of queries visits. Ready in the order of the stream they
+    were made on (torch's current one); any number of threads may read them while none refreshes."""
+
+    def __init__(self, program, q, k, memory, masks):
+        self.engine, self._memory = program.engine, memory
+        with Call(self.engine, like=q) as call:
+            args = _arguments(call, q, k, **_masks(masks))
+            given = None if memory is None else ctypes.byref(call.lend("memory", memory))
+            self._stream = call.stream
+            super().__init__("tiles", program, ctypes.byref(args), given, self._stream)
+
+    def refresh(self, q, k, **masks):
+        """Makes the lists anew, in place, for a call of the same shape: after a tensor or a param of the masks changed."""
+        with Call(self.engine, like=q) as call:
+            args = _arguments(call, q, k, **_masks(masks))
+            self._stream = call.stream
+            _abi.check(_abi.lib.lacuna_tiles_refresh(self, ctypes.byref(args), self._stream))
+
+    def read(self):
+        """The lists on the host, once the stream they were made on is done, for tools and tests: a dict of tile_q, tile_k, list_batch,
+        list_heads, q_tiles, order and rows; a row is (FULL, PARTIAL), arrays of key tiles. include/lacuna/lacuna.h says
+        which row is which."""
+        out = ctypes.c_void_p()
+        _abi.check(_abi.lib.lacuna_tiles_read(self, self._stream, ctypes.byref(out)))
+        try:
+            seen = ctypes.cast(out, ctypes.POINTER(_abi.TileRows)).contents
+            copy = lambda data, count: np.array(data[:count], np.int32)
+            offsets = copy(seen.offsets, 2 * seen.rows + 1)
+            parts = np.split(copy(seen.indices, int(offsets[-1])), offsets[1:-1])
+            names = ("tile_q", "tile_k", "list_batch", "list_heads", "q_tiles")
+            return {**{name: getattr(seen, name) for name in names}, "order": copy(seen.order, seen.rows),
+                    "rows": list(zip(parts[::2], parts[1::2]))[:seen.rows]}
+        finally:
+            _abi.lib.lacuna_tile_rows_free(out)
+
+
+def _pointer(tiles):
+    if not isinstance(tiles, Tiles):
+        raise Error("argument", f"tiles: a {type(tiles).__name__} is not what Program.tiles makes")
+    if not tiles._as_parameter_.value:
+        raise Error("argument", "tiles: they are closed")
+    return tiles._as_parameter_
+
+
+def _masks(given):
+    """Arguments of a call that lists depend on, with the names that are none of forward's keywords in `named`."""
+    given = dict(given)
+    own = {name: given.pop(name, value) for name, value in Program.forward.__kwdefaults__.items()}
+    del own["scale"], own["tiles"]
+    return {**own, "named": given}
+
+
+def _arguments(call, q, k, params, tensors, offset, named, **vectors):
+    """lacuna_args of a call, but for V, what is written, scale and tiles."""
+    params, tensors = _bindings(params, tensors, named)
+    args = _abi.sized(_abi.Args, q=call.place("q", q), k=call.place("k", k))
+    if is_array(offset):
+        vectors["offsets"] = offset
+    elif offset is not None:
+        args.offset = ctypes.pointer(ctypes.c_int32(_int32("offset", offset)))
+    for name, vector in vectors.items():
+        if vector is not None:
+            setattr(args, name, call.place(name, vector))
+    args.params, args.param_count = _abi.array(_abi.Param, [_param(*item) for item in params.items()])
+    args.tensors, args.tensor_count = _abi.array(
+        _abi.NamedTensor, [(chars("name", name), call.place(name, value)) for name, value in tensors.items()])
+    return args
 
 
 def _int32(name, value):

@@ -81,6 +81,12 @@ class Call(contextlib.ExitStack):
             return _view(name, array, code, array.ctypes.data)
         return self._copy(name, array, code, output)
 
+    def lend(self, name, array):
+        """Memory of the caller's that outlives the call: what cannot be copied."""
+        if self.torch is None and not self.on_host:
+            raise Error("argument", f"{name}: a numpy array is not where the engine computes, on a GPU")
+        return self.place(name, array)
+
     def _borrow(self, name, tensor, code):
         if tensor.device != self.like.device or (tensor.device.type == "cpu") != self.on_host:
             where = "on the host" if self.on_host else "on a GPU"

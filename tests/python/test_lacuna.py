@@ -182,7 +182,7 @@ class Attention(unittest.TestCase):
         self.assertEqual(len(functions), header.read_text().count("\nLACUNA_API"))
         results = {"void": None, "const char*": ctypes.c_char_p, "lacuna_status": ctypes.c_int32}
         pointees = {"int32_t": ctypes.c_int32, "size_t": ctypes.c_size_t, "char*": ctypes.c_void_p}
-        for struct in "EngineOptions", "Spec", "Shape", "Args":
+        for struct in "EngineOptions", "Spec", "Shape", "Args", "Tensor":
             pointees["lacuna" + re.sub("[A-Z]", lambda m: "_" + m[0].lower(), struct)] = getattr(lacuna._abi, struct)
         for result, name, parameters in functions:
             function = getattr(lacuna._abi.lib, name)
@@ -306,6 +306,53 @@ class Attention(unittest.TestCase):
         self.assertIn("host", str(engine))
         self.assertTrue(any(line.startswith("host") for line in lacuna.devices()))
         self.assertEqual(lacuna.version(), "0.1.0")
+
+    def test_tiles(self):
+        text = """attention d { tensor doc: i32[batch, key] param w: i32 = 30
+                                mask causal mask doc[b, q] == doc[b, k] or q - k < w }"""
+        program = lacuna.Engine(device="host").program(text, np.float32, 16, 24)
+        q, k, v = self.tensors(nq=150, nk=200)
+        doc = np.sort(self.random.integers(0, 5, (2, 200))).astype(np.int32)
+        memory = np.empty(program.tiles_bytes(2, 4, 2, 150, 200) + 16, np.uint8)
+        memory = memory[-memory.ctypes.data % 16:]
+        for given in (None, memory):
+            tiles = program.tiles(q, k, doc=doc, memory=given)
+            for w in (30, 45):
+                if w != 30:
+                    with self.assertRaisesRegex(lacuna.Error, "^tiles: made with param 'w' = 30, this call has 45"):
+                        program.forward(q, k, v, doc=doc, w=w, tiles=tiles)
+                    tiles.refresh(q, k, doc=doc, w=w)
+                for scale in (None, 0.5):  # a layer's own; lists do not depend on it
+                    own = program.forward(q, k, v, doc=doc, w=w, scale=scale)
+                    shared = program.forward(q, k, v, doc=doc, w=w, scale=scale, tiles=tiles)
+                    np.testing.assert_array_equal(own, shared)
+                self.check_rows(tiles.read(), 150, 200, lambda b, q, k: (k <= q) & ((doc[b][q] == doc[b][k]) | (q - k < w)))
+        with self.assertRaisesRegex(lacuna.Error, "^tiles: made for queries = 150, this call has 149"):
+            program.forward(q[:, :, 1:], k, v, doc=doc, w=45, tiles=tiles)
+        with self.assertRaisesRegex(lacuna.Error, "^tiles: a list is not"):
+            program.forward(q, k, v, doc=doc, tiles=[])
+        with self.assertRaisesRegex(lacuna.Error, "^tiles: memory: it has 8 bytes"):
+            program.tiles(q, k, doc=doc, memory=memory[:8])
+        tiles.close()
+        with self.assertRaisesRegex(lacuna.Error, "^tiles: they are closed"):
+            program.forward(q, k, v, doc=doc, tiles=tiles)
+        with self.assertRaisesRegex(lacuna.Error, "^tiles: .*bands alone"):
+            lacuna.Engine(device="host").program(WINDOW, np.float32, 16).tiles(q, k)
+
+    def check_rows(self, read, rows, keys, attends):
+        """The lists by tile of queries, against each pair."""
+        step, width = read["tile_q"], read["tile_k"]
+        self.assertEqual((read["list_batch"], read["list_heads"]), (2, 1))
+        self.assertEqual(sorted(read["order"]), list(range(2 * read["q_tiles"])))
+        for r, (full, partial) in enumerate(read["rows"]):
+            b, first = r // read["q_tiles"], r % read["q_tiles"] * step
+            q = np.arange(first, min(first + step, rows))[:, None] + keys - rows
+            live = np.zeros((len(q), -(-keys // width) * width), bool)
+            live[:, :keys] = attends(b, q, np.arange(keys)[None, :])
+            tiles = live.reshape(len(q), -1, width)
+            with self.subTest(LACUNA_SEED=SEED, row=r):
+                np.testing.assert_array_equal(full, np.flatnonzero(tiles.all(axis=(0, 2))))
+                np.testing.assert_array_equal(partial, np.flatnonzero(tiles.any(axis=(0, 2)) & ~tiles.all(axis=(0, 2))))
 
     def test_threads(self):
         program = lacuna.Engine().program(WINDOW, np.float32, 16, 24)

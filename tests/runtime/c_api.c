@@ -64,6 +64,12 @@ static void check_nulls(void) {
   CHECK(lacuna_memory_allocate(NULL, 1, NULL) == LACUNA_ERROR_ARGUMENT);
   CHECK(lacuna_memory_write(NULL, NULL, NULL, 1) == LACUNA_ERROR_ARGUMENT);
   CHECK(lacuna_memory_read(NULL, NULL, NULL, 1) == LACUNA_ERROR_ARGUMENT);
+  CHECK(lacuna_tiles_bytes(NULL, NULL, &bytes) == LACUNA_ERROR_ARGUMENT);
+  CHECK(lacuna_tiles_create(NULL, NULL, NULL, NULL, NULL) == LACUNA_ERROR_ARGUMENT);
+  CHECK(lacuna_tiles_refresh(NULL, NULL, NULL) == LACUNA_ERROR_ARGUMENT);
+  CHECK(lacuna_tiles_read(NULL, NULL, NULL) == LACUNA_ERROR_ARGUMENT);
+  lacuna_tiles_destroy(NULL);
+  lacuna_tile_rows_free(NULL);
   lacuna_engine_destroy(NULL);
   lacuna_pattern_destroy(NULL);
   lacuna_program_destroy(NULL);
@@ -179,6 +185,67 @@ static void check_forward(lacuna_engine* engine) {
   lacuna_program_destroy(program);
 }
 
+/* Chunks of 40: lists made once serve two calls, the second after a change of a param. */
+static void check_tiles(lacuna_engine* engine) {
+  enum { rows = 200, most = 1 << 20 };
+  static float q[rows * columns], own[rows * columns], shared[rows * columns];
+  static unsigned char block[most + 16];
+  const int64_t shape[4] = {1, 1, rows, columns}, extent = most;
+  const lacuna_shape extents = {1, 1, 1, rows, rows};
+  lacuna_tensor memory = {block + (16 - (size_t)block % 16) % 16, LACUNA_U8, 1, &extent, NULL};
+  lacuna_pattern* pattern = NULL;
+  lacuna_program* program = NULL;
+  lacuna_tiles* tiles = NULL;
+  lacuna_tile_rows* read = NULL;
+  lacuna_spec spec = {sizeof spec, LACUNA_F32, columns, 0, 0, 0, 0, NULL, 0};
+  lacuna_param w = {"w", LACUNA_I32, {40}};
+  lacuna_args args = {0};
+  size_t bytes = 0;
+
+  for (int i = 0; i < rows * columns; ++i) q[i] = rand() / (float)RAND_MAX - 0.5f;
+  CHECK(lacuna_pattern_parse("attention a { param w: i32\n mask q // w == k // w }", NULL, NULL,
+                             &pattern) == LACUNA_OK);
+  CHECK(lacuna_program_create(engine, pattern, &spec, &program) == LACUNA_OK);
+  lacuna_pattern_destroy(pattern);
+  if (!program) return;
+  args.size = sizeof args;
+  args.q = args.k = view(q, shape, 4);
+  args.params = &w;
+  args.param_count = 1;
+  CHECK(lacuna_tiles_bytes(program, &extents, &bytes) == LACUNA_OK && bytes > 0 && bytes <= most);
+  CHECK(lacuna_tiles_create(program, &args, &memory, NULL, &tiles) == LACUNA_OK);
+  CHECK(lacuna_tiles_read(tiles, NULL, &read) == LACUNA_OK && read);
+  if (read) {
+    CHECK(read->size == sizeof *read && read->list_batch == 1 && read->list_heads == 1);
+    CHECK(read->rows == read->q_tiles && read->rows == (rows + read->tile_q - 1) / read->tile_q);
+    for (int r = 0; r < read->rows; ++r) { /* the key tiles from the first chunk to the last */
+      const int last = (r + 1) * read->tile_q < rows ? (r + 1) * read->tile_q - 1 : rows - 1;
+      const int from = r * read->tile_q / 40 * 40 / read->tile_k;
+      const int end = (last / 40 * 40 + 39 < rows ? last / 40 * 40 + 39 : rows - 1) / read->tile_k;
+      CHECK(read->offsets[2 * r + 2] - read->offsets[2 * r] == end - from + 1);
+    }
+  }
+  lacuna_tile_rows_free(read);
+  args.v = view(q, shape, 4);
+  args.o = view(own, shape, 4);
+  CHECK(lacuna_forward(program, &args, NULL) == LACUNA_OK);
+  args.tiles = tiles;
+  args.o = view(shared, shape, 4);
+  CHECK(lacuna_forward(program, &args, NULL) == LACUNA_OK);
+  CHECK(memcmp(own, shared, sizeof own) == 0);
+  w.value.integer = 64;
+  CHECK(lacuna_forward(program, &args, NULL) == LACUNA_ERROR_ARGUMENT);
+  CHECK(strstr(lacuna_last_error(), "param 'w' = 40, this call has 64") != NULL);
+  CHECK(lacuna_tiles_refresh(tiles, &args, NULL) == LACUNA_OK);
+  CHECK(lacuna_forward(program, &args, NULL) == LACUNA_OK);
+  CHECK(memcmp(own, shared, sizeof own) != 0);
+  memory.data = block + (16 - (size_t)block % 16) % 16 + 1;
+  lacuna_tiles_destroy(tiles);
+  CHECK(lacuna_tiles_create(program, &args, &memory, NULL, &tiles) == LACUNA_ERROR_ARGUMENT);
+  CHECK(strstr(lacuna_last_error(), "tiles: memory: it starts 1 bytes") != NULL && !tiles);
+  lacuna_program_destroy(program);
+}
+
 int main(void) {
   lacuna_engine* engine = NULL;
   lacuna_engine_options options = {0};
@@ -218,6 +285,7 @@ int main(void) {
   CHECK(lacuna_memory_write(engine, memory, &there, sizeof there) == LACUNA_OK);
   CHECK(lacuna_memory_read(engine, &back, memory, sizeof back) == LACUNA_OK && back == 5);
   lacuna_memory_release(engine, memory);
+  check_tiles(engine);
   check_forward(engine);
   return failures != 0;
 }

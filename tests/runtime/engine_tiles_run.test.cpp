@@ -1,0 +1,223 @@
+// Lists that outlive a call, made and read on the host device: against each pair of the mask, the
+// reference, and calls that make their own lists or have none.
+#include "compiler/ir/reference.h"
+#include "runtime/program.h"
+#include "tests/catch.h"
+#include "tests/runtime/random.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <random>
+
+namespace {
+
+using namespace lacuna;
+
+constexpr int head_dim = 16;
+
+/// Null, and a visible message, where liblacuna_llvm.so was not built.
+std::shared_ptr<EngineState> host_engine(runtime::Pairing pairing) {
+  EngineOptions options = EngineOptions::from_environment();
+  options.device = DeviceKind::host;
+  options.schedule = "32x32w2s1";  // many tiles in little time
+  try {
+    return runtime::open_engine(options, pairing);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::unavailable) throw;
+    WARN("skipped: " << error.what());
+    return nullptr;
+  }
+}
+
+/// One layer: Q, K, V of its own, over documents that layers share.
+class Layer {
+ public:
+  Layer(const Shape& shape, bool packed, std::mt19937& random) {
+    std::uniform_real_distribution<float> value(-1, 1);
+    const std::int64_t batch = packed ? 1 : shape.batch;
+    const auto view = [&](std::vector<float>& data, std::int64_t heads, std::int64_t rows) {
+      data.resize(static_cast<std::size_t>(batch * heads * rows * head_dim));
+      for (float& x : data) x = value(random);
+      return TensorView::contiguous(data.data(), DType::f32, {batch, heads, rows, head_dim});
+    };
+    args.q = view(q_, shape.heads, shape.queries);
+    args.k = view(k_, shape.kv_heads, shape.keys);
+    args.v = view(v_, shape.kv_heads, shape.keys);
+    args.o = view(o_, shape.heads, shape.queries);
+  }
+  Layer(const Layer&) = delete;
+
+  std::vector<float> forward(const Program& program, const Tiles* tiles = nullptr) {
+    std::fill(o_.begin(), o_.end(), std::nanf(""));
+    args.tiles = tiles;
+    program.forward(args);
+    return o_;
+  }
+  /// On the route without lists.
+  std::vector<float> forward_plain(const Program& program) {
+    std::fill(o_.begin(), o_.end(), std::nanf(""));
+    runtime::forward(*program.state().engine, *program.state().planned, args, {}, nullptr,
+                     plan::Route{});
+    return o_;
+  }
+  void check(const Program& program, const std::vector<float>& o) {
+    const ir::Reference expected = ir::forward(program.spec(), args);
+    double worst = 0;
+    for (std::size_t i = 0; i < o.size(); ++i)
+      worst = std::max(worst, o[i] == o[i] ? std::abs(o[i] - expected.o[i]) : 1.0);
+    // |v| <= 1: a rounding for each f32 step on the way to an element.
+    CHECK(worst < static_cast<double>(head_dim + args.k.shape[2] + 32) * 0x1p-23);
+  }
+
+  Args args;
+
+ private:
+  std::vector<float> q_, k_, v_, o_;
+};
+
+/// A mask as its formula: sequence, head, position of the query, key.
+using Live = std::function<bool(int b, int h, int q, int k)>;
+
+/// A sequence of a list: its rows of lists, lengths, and the position of its first query.
+struct Sequence {
+  int first_row, q_len, k_len, offset;
+};
+
+void check_rows(const TileRows& read, int b, int h, const Sequence& s, const Live& live) {
+  for (int i = 0; i * read.tile_q < s.q_len; ++i) {
+    TileRows::Row expected;
+    for (int j = 0; j * read.tile_k < s.k_len; ++j) {
+      int pairs = 0, count = 0;
+      for (int q = i * read.tile_q; q < std::min((i + 1) * read.tile_q, s.q_len); ++q)
+        for (int k = j * read.tile_k; k < (j + 1) * read.tile_k; ++k) {
+          ++pairs;  // keys that do not exist are none that attend
+          count += k < s.k_len && live(b, h, q + s.offset, k);
+        }
+      if (count > 0) (count == pairs ? expected.full : expected.partial).push_back(j);
+    }
+    CHECK(read.rows[static_cast<std::size_t>(s.first_row + i)] == expected);
+  }
+}
+
+void check_order(const TileRows& read) {
+  std::vector<std::int32_t> rows = read.order;
+  const auto length = [&](std::int32_t row) {
+    const TileRows::Row& r = read.rows[static_cast<std::size_t>(row)];
+    return r.full.size() + r.partial.size();
+  };
+  CHECK(std::is_sorted(rows.begin(), rows.end(),
+                       [&](std::int32_t a, std::int32_t b) { return length(a) > length(b); }));
+  std::sort(rows.begin(), rows.end());
+  for (std::size_t i = 0; i < read.rows.size(); ++i)
+    REQUIRE(rows.at(i) == static_cast<std::int32_t>(i));
+}
+
+std::vector<std::int32_t> ids(std::size_t count, int most_kept, std::mt19937& random) {
+  std::vector<std::int32_t> out(count);
+  int id = 0;
+  for (std::int32_t& each : out) each = id += random() % static_cast<unsigned>(most_kept) == 0;
+  return out;
+}
+
+TEST_CASE(
+    "layers share lists: the bits of calls that make their own, the mask's tiles, refreshed") {
+  const unsigned seed = test::fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  std::mt19937 random(seed);
+  for (const bool checked : {true, false}) {
+    const auto state = host_engine({.unchecked = !checked});
+    if (!state) return;
+    const Shape shape{2, 4, 2, 150 + static_cast<int>(random() % 40),
+                      200 + static_cast<int>(random() % 40)};
+    const int nq = static_cast<int>(shape.queries), nk = static_cast<int>(shape.keys);
+    const Spec spec{.pattern = Pattern::parse("attention a { tensor doc: i32[batch, key]\n"
+                                              "param reach: i32\n"
+                                              "mask causal\n"
+                                              "mask document(doc) or q - k < reach }"),
+                    .dtype = DType::f32,
+                    .head_dim = head_dim,
+                    .value_dim = head_dim};
+    const Program program = Engine(state).program(spec);
+    std::vector<std::int32_t> doc = ids(static_cast<std::size_t>(2 * nk), 60, random);
+    const NamedTensor tensor{"doc", TensorView::contiguous(doc.data(), DType::i32, {2, nk})};
+    NamedValue reach{"reach", static_cast<std::int32_t>(random() % 20)};
+    const Live live = [&](int b, int, int q, int k) {
+      const std::int32_t* of = doc.data() + b * nk;
+      return k <= q && (of[q] == of[k] || q - k < std::get<std::int32_t>(reach.value));
+    };
+    Layer first(shape, false, random), second(shape, false, random);
+    for (Layer* layer : {&first, &second}) {
+      layer->args.tensors = {&tensor, 1};
+      layer->args.params = {&reach, 1};
+    }
+    Tiles tiles = program.tiles(first.args);
+    for (const bool refreshed : {false, true}) {
+      if (refreshed) {
+        const std::vector<std::int32_t> others = ids(doc.size(), 25, random);
+        std::copy(others.begin(), others.end(), doc.begin());  // in place
+        reach.value = static_cast<std::int32_t>(20 + random() % 20);
+        tiles.refresh(second.args);
+      }
+      for (Layer* layer : {&first, &second}) {
+        const std::vector<float> own = layer->forward(program);
+        CHECK(layer->forward(program, &tiles) == own);
+        layer->check(program, own);
+      }
+      const TileRows read = tiles.read();
+      CHECK(read.list_batch == 2);
+      CHECK(read.list_heads == 1);
+      REQUIRE(read.rows.size() == static_cast<std::size_t>(2 * read.q_tiles));
+      for (int b = 0; b < 2; ++b) check_rows(read, b, 0, {b * read.q_tiles, nq, nk, nk - nq}, live);
+      check_order(read);
+    }
+  }
+}
+
+TEST_CASE("lists of packed sequences, by head: beside the reference and the plain route") {
+  const unsigned seed = test::fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  std::mt19937 random(seed);
+  const auto state = host_engine({.unchecked = true});
+  if (!state) return;
+  const int lengths[] = {40 + static_cast<int>(random() % 60), 0, 1,
+                         60 + static_cast<int>(random() % 90)};
+  std::vector<std::int32_t> starts = {0};
+  for (const int length : lengths) starts.push_back(starts.back() + length);
+  const int total = starts.back();
+  // Of random words no tile is FULL: the plain route takes the same steps in the same order.
+  const Spec spec{.pattern = Pattern::parse("attention a { tensor word: i32[_, head, key]\n"
+                                            "mask causal\n"
+                                            "mask word[0, h, q] & word[0, h, k] != 0 }"),
+                  .dtype = DType::f32,
+                  .head_dim = head_dim,
+                  .value_dim = head_dim,
+                  .lengths = Lengths::packed};
+  const Program program = Engine(state).program(spec);
+  std::vector<std::int32_t> word(static_cast<std::size_t>(2 * total));
+  for (std::int32_t& each : word) each = 1 << random() % 8 | 1 << random() % 8;
+  const NamedTensor tensor{"word", TensorView::contiguous(word.data(), DType::i32, {1, 2, total})};
+  const Shape shape{4, 2, 1, total, total};
+  Layer layer(shape, true, random);
+  layer.args.tensors = {&tensor, 1};
+  layer.args.cu_seqlens_q = layer.args.cu_seqlens_k =
+      TensorView::contiguous(starts.data(), DType::i32, {5});
+  const Tiles tiles = program.tiles(layer.args);
+  const std::vector<float> shared = layer.forward(program, &tiles);
+  CHECK(shared == layer.forward_plain(program));
+  layer.check(program, shared);
+  const TileRows read = tiles.read();
+  CHECK(read.list_batch == 1);
+  REQUIRE(read.list_heads == 2);
+  for (int h = 0; h < 2; ++h)
+    for (int s = 0; s < 4; ++s) {
+      const int start = starts[static_cast<std::size_t>(s)];
+      const std::int32_t* of = word.data() + h * total + start;
+      const Live live = [&](int, int, int q, int k) { return k <= q && (of[q] & of[k]) != 0; };
+      check_rows(read, 0, h,
+                 {h * read.q_tiles + start / read.tile_q + s, lengths[s], lengths[s], 0}, live);
+    }
+  check_order(read);
+}
+
+}  // namespace
