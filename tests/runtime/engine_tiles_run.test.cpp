@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <optional>
 #include <random>
 
 namespace {
@@ -17,8 +18,9 @@ using namespace lacuna;
 constexpr int head_dim = 16;
 
 /// Null, and a visible message, where liblacuna_llvm.so was not built.
-std::shared_ptr<EngineState> host_engine(runtime::Pairing pairing) {
+std::shared_ptr<EngineState> host_engine(runtime::Pairing pairing, int threads = 0) {
   EngineOptions options = EngineOptions::from_environment();
+  options.threads = threads;
   options.device = DeviceKind::host;
   options.schedule = "32x32w2s1";  // many tiles in little time
   try {
@@ -218,6 +220,25 @@ TEST_CASE("lists of packed sequences, by head: beside the reference and the plai
                  {h * read.q_tiles + start / read.tile_q + s, lengths[s], lengths[s], 0}, live);
     }
   check_order(read);
+}
+
+TEST_CASE("lists made by one engine of the host are read by another, and outlive the first") {
+  const unsigned seed = test::fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  std::mt19937 random(seed);
+  const Spec spec{.pattern = Pattern::parse("attention a { mask chunked(50) }"),
+                  .dtype = DType::f32,
+                  .head_dim = head_dim,
+                  .value_dim = head_dim};
+  Layer layer({1, 2, 1, 130, 170}, false, random);
+  std::optional<Tiles> tiles;
+  for (const int threads : {1, 3}) {
+    const auto state = host_engine({}, threads);
+    if (!state) return;
+    const Program program = Engine(state).program(spec);
+    if (!tiles) tiles = program.tiles(layer.args);
+    layer.check(program, layer.forward(program, &*tiles));
+  }
 }
 
 }  // namespace
