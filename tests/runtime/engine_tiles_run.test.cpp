@@ -241,4 +241,51 @@ TEST_CASE("lists made by one engine of the host are read by another, and outlive
   }
 }
 
+TEST_CASE("lists of padded sequences, each with an offset of its own, and refreshed") {
+  const unsigned seed = test::fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  std::mt19937 random(seed);
+  const auto state = host_engine({});
+  if (!state) return;
+  const Spec spec{.pattern = Pattern::parse("attention a { mask causal\n mask chunked(50) }"),
+                  .dtype = DType::f32,
+                  .head_dim = head_dim,
+                  .value_dim = head_dim,
+                  .lengths = Lengths::padded};
+  const Program program = Engine(state).program(spec);
+  Layer layer({2, 2, 1, 130, 170}, false, random);
+  std::vector<std::int32_t> q_lens(2), k_lens(2), offsets(2);
+  layer.args.q_lens = TensorView::contiguous(q_lens.data(), DType::i32, {2});
+  layer.args.k_lens = TensorView::contiguous(k_lens.data(), DType::i32, {2});
+  layer.args.offsets = TensorView::contiguous(offsets.data(), DType::i32, {2});
+  std::optional<Tiles> tiles;
+  for (int time = 0; time < 2; ++time) {
+    const auto below = [&](unsigned limit) { return static_cast<std::int32_t>(random() % limit); };
+    for (std::size_t b = 0; b < 2; ++b) {
+      q_lens[b] = below(131);
+      k_lens[b] = below(171);
+      offsets[b] = below(80) - 30;
+    }
+    if (tiles)
+      tiles->refresh(layer.args);
+    else
+      tiles = program.tiles(layer.args);
+    const std::vector<float> shared = layer.forward(program, &*tiles);
+    CHECK(shared == layer.forward(program));
+    layer.check(program, shared);
+    const Live live = [](int, int, int q, int k) {
+      return k <= q && (q >= 0 ? q / 50 : (q - 49) / 50) == k / 50;
+    };
+    const TileRows read = tiles->read();
+    REQUIRE(read.list_batch == 2);
+    for (int b = 0; b < 2; ++b) {
+      const auto at = static_cast<std::size_t>(b);
+      const int first = b * read.q_tiles;
+      check_rows(read, b, 0, {first, q_lens[at], k_lens[at], offsets[at]}, live);
+      for (int i = (q_lens[at] + read.tile_q - 1) / read.tile_q; i < read.q_tiles; ++i)
+        CHECK(read.rows[static_cast<std::size_t>(first + i)] == TileRows::Row{});
+    }
+  }
+}
+
 }  // namespace
