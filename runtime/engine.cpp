@@ -25,12 +25,7 @@ std::shared_ptr<const Planned> make_plan(const EngineState& engine, const Spec& 
                     .checked = engine.checked};
   if (!engine.options.schedule.empty())
     facts.schedule = plan::parse_schedule(engine.options.schedule);
-  plan::Plan plan = plan::plan(spec, facts);
-  std::string_view digest = plan.digest;
-  std::array numbers{number(digest.substr(0, 16)), number(digest.substr(16))};
-  plan::MaskInputs masks = plan::mask_inputs(plan);
-  return std::make_shared<Planned>(Planned{
-      std::move(plan), codegen::param_layout(spec.pattern.tree()), numbers, std::move(masks)});
+  return planned_of(plan::plan(spec, facts));
 }
 
 void log_line(const EngineState& engine, std::string_view line) {
@@ -38,6 +33,17 @@ void log_line(const EngineState& engine, std::string_view line) {
 }
 
 }  // namespace
+
+std::shared_ptr<const Planned> planned_of(plan::Plan plan) {
+  const codegen::ParamLayout layout = codegen::param_layout(plan.spec.pattern.tree());
+  const std::string_view digest = plan.digest;
+  const std::array numbers{number(digest.substr(0, 16)), number(digest.substr(16))};
+  plan::MaskInputs masks = plan::mask_inputs(plan);
+  const plan::ListTraits lists =
+      plan.passes.back().listed ? plan::list_traits(plan) : plan::ListTraits{};
+  return std::make_shared<const Planned>(
+      Planned{std::move(plan), layout, numbers, std::move(masks), lists});
+}
 
 std::shared_ptr<const Planned> planned_for(EngineState& engine, const Spec& spec, Stages* stages) {
   if (auto known = engine.plans.find(spec)) return known;

@@ -2,6 +2,7 @@
 #include "lacuna/engine.hpp"
 
 #include "compiler/codegen/generate.h"
+#include "compiler/plan/lists.h"
 #include "compiler/plan/mask_inputs.h"
 #include "compiler/plan/plan.h"
 #include "runtime/cache/disk_cache.h"
@@ -25,7 +26,10 @@ struct Planned {
   codegen::ParamLayout layout;
   std::array<std::uint64_t, 2> digest{};  ///< the plan's, as numbers
   plan::MaskInputs masks = {};
+  plan::ListTraits lists = {};  ///< where it has a listed route
 };
+
+std::shared_ptr<const Planned> planned_of(plan::Plan plan);
 
 /// Names a loaded kernel: plain numbers, so that a hit formats and hashes no text.
 struct KernelKey {

@@ -41,8 +41,7 @@ namespace {
 void forward_listed(EngineState& engine, const Planned& planned, const Loaded& maker,
                     const Loaded& reader, const Args& args, const ir::Call& call, Stream stream,
                     Stages* stages) {
-  const plan::Plan& plan = planned.plan;
-  const plan::TileLists layout = lists_of(plan, reader.pass, args, call);
+  const plan::TileLists layout = lists_of(planned, reader.pass, args, call);
   const Workspace workspace(*engine.device, args.workspace, layout.bytes, stream);
   make_lists(engine, planned, maker, args, call, layout, workspace.view(), stream, stages);
   const Lists reading{layout, workspace.view()};

@@ -122,11 +122,11 @@ void read_rows(const TilesState& tiles, TileRows& out) {
 
 }  // namespace
 
-plan::TileLists lists_of(const plan::Plan& plan, const plan::Pass& reader, const Args& args,
+plan::TileLists lists_of(const Planned& planned, const plan::Pass& reader, const Args& args,
                          const ir::Call& call) {
-  plan::ListTraits traits = plan::list_traits(plan);
+  plan::ListTraits traits = planned.lists;
   traits.by_batch |= args.offsets.data != nullptr;
-  return plan::tile_lists(reader, plan.spec, call.shape, traits);
+  return plan::tile_lists(reader, planned.plan.spec, call.shape, traits);
 }
 
 void forward_with_tiles(EngineState& engine, const Planned& planned, const Args& args,
@@ -163,7 +163,7 @@ Tiles Program::tiles(const Args& args, const TensorView& memory, Stream stream) 
   tiles->planned = state_->planned;
   tiles->maker = runtime::kernel(engine, planned, plan::PassKind::tile_lists, args, stream);
   tiles->key = runtime::tiles_key(planned, reader->pass, args, call);
-  tiles->layout = runtime::lists_of(planned.plan, reader->pass, args, call);
+  tiles->layout = runtime::lists_of(planned, reader->pass, args, call);
   const std::size_t bytes = tiles->layout.bytes;
   void* begin = memory.data;
   if (memory.present()) {

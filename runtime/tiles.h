@@ -44,7 +44,7 @@ void require_match(const TilesState& tiles, const EngineState& engine, const Pla
 void require_same_place(const TilesKey& made, const TilesKey& wanted);
 
 /// Where the lists of a call lie in their memory.
-plan::TileLists lists_of(const plan::Plan& plan, const plan::Pass& reader, const Args& args,
+plan::TileLists lists_of(const Planned& planned, const plan::Pass& reader, const Args& args,
                          const ir::Call& call);
 
 /// A call that reads Args::tiles, whatever route its shape would take.

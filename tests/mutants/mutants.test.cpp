@@ -49,8 +49,7 @@ std::shared_ptr<const runtime::Device> device(bool checking) {
 
 std::shared_ptr<const runtime::Planned> planned(const tests::Case& which, plan::Arch arch) {
   const plan::Facts facts{.arch = arch, .schedule = plan::parse_schedule(which.schedule)};
-  return std::make_shared<const runtime::Planned>(runtime::Planned{
-      plan::plan(which.spec, facts), codegen::param_layout(which.spec.pattern.tree())});
+  return runtime::planned_of(plan::plan(which.spec, facts));
 }
 
 Outcome run(const tests::Case& which, bool checking,
