@@ -28,6 +28,7 @@ LACUNA_DEVICE auto read_box(const TensorArg& t, const Int (&box)[rank]) {
   s64 count = 1;
   LACUNA_UNROLL
   for (int axis = 0; axis < rank; ++axis) {
+    if (box[axis].hi < box[axis].lo) return whole_like(Span());  // of slots that nobody owns
     at[axis] = box[axis].lo;
     count *= min_of((s64)box[axis].hi - box[axis].lo + 1, (s64)1000);
     if (count > most_reads) return whole_like(Span());

@@ -40,6 +40,15 @@ Choice best_strategy(const Graph& graph, NodeId id) {
   return {Strategy::tiles, "not affine in the positions"};
 }
 
+/// What was asked for and is not offered, or "".
+std::string_view refused(ir::PlanWish wish, Strategy taken) {
+  if (wish == ir::PlanWish::select) return "; a selection was asked for and is not offered yet";
+  if (wish == ir::PlanWish::order) return "; an order was asked for and is not offered yet";
+  if (wish == ir::PlanWish::tiles && taken == Strategy::band)
+    return "; tiles were asked for, and its closed form needs no list";
+  return "";
+}
+
 Conjunct classify(const ir::Pattern& pattern, const ir::Mask& mask, NodeId expr) {
   const Graph& graph = pattern.graph;
   Conjunct c;
@@ -53,6 +62,7 @@ Conjunct classify(const ir::Pattern& pattern, const ir::Mask& mask, NodeId expr)
     if (mask.wish != ir::PlanWish::elements) {
       c.taken = Strategy::band;
       c.bands = std::move(*bands);
+      c.why += refused(mask.wish, c.taken);
       return c;
     }
   } else {
@@ -63,6 +73,7 @@ Conjunct classify(const ir::Pattern& pattern, const ir::Mask& mask, NodeId expr)
   }
   c.as_wished = mask.wish == ir::PlanWish::elements;
   if (c.as_wished) c.why += "; elements were asked for";
+  c.why += refused(mask.wish, c.taken);
   return c;
 }
 

@@ -125,7 +125,9 @@ TileLists tile_lists(const Pass& pass, const Spec& spec, const Shape& shape,
   // A sequence has no more key tiles than all keys together.
   const std::int64_t most = ceil_div(shape.keys, tile_k);
   lists.capacity =
-      product(lists.rows, most, fmt::format("tiles of {}x{} in {} lists", tile_q, tile_k, count));
+      product(lists.rows, most,
+              fmt::format("tiles of {}x{} in {} lists ('plan elements' behind a mask needs none)",
+                          tile_q, tile_k, count));
   lists.groups = static_cast<std::int32_t>(ceil_div(most, 32));
   lists.transposed = traits.transposed;
   lay_out(lists, traits);

@@ -114,6 +114,10 @@ TEST_CASE("conjunctions are taken apart, and a plan wish is followed") {
   CHECK(plan.conjuncts[1].taken == Strategy::band);
   CHECK(plan.conjuncts[2].key_only);
   CHECK(plan.conjuncts[3].taken == Strategy::elements);
+  const auto why = [](const std::string& mask) { return plan_of("mask " + mask).conjuncts[0].why; };
+  CHECK(why("k <= q plan tiles").find("tiles were asked for") != std::string::npos);
+  CHECK(why("q // 4 == k // 4 plan order").find("not offered yet") != std::string::npos);
+  CHECK(why("q // 4 == k // 4 plan tiles").find("asked for") == std::string::npos);
   CHECK(plan.conjuncts[3].where.line == 3);
 }
 

@@ -89,7 +89,8 @@ TEST_CASE("tile lists: the buffers of a workspace lie apart, on 16 bytes") {
 
 TEST_CASE("tile lists: what cannot be numbered by 31 bits is an error that names it") {
   CHECK(error_of(Lengths::uniform, {1, 1, 1, 64LL << 15, 64LL << 16}, {}) ==
-        "tile lists: 32768 x 65536 tiles of 64x64 in 1 lists are more than 2147483647");
+        "tile lists: 32768 x 65536 tiles of 64x64 in 1 lists ('plan elements' behind a mask needs "
+        "none) are more than 2147483647");
   CHECK(error_of(Lengths::uniform, {1, 1, 1, 64LL << 15, (64LL << 16) - 64}, {}) == "");
   CHECK(error_of(Lengths::padded, {1LL << 20, 1LL << 20, 1, 1, 1}, {.by_head = true}) ==
         "tile lists: 1048576 x 1048576 lists are more than 2147483647");
