@@ -190,7 +190,7 @@ struct FlashForward {
     const int v_slot = stages == 1 ? 0 : wrap(slot + 1);
     turn<1>(t, v_slot);
     if (!full || (Pattern::plain_score && !raw)) {
-      if (!to_scores<false>(z, first)) return;
+      to_scores<false>(z, first);
     } else if (!Pattern::plain_score) {
       to_scores<true>(z, first);
     }
@@ -227,21 +227,14 @@ struct FlashForward {
     return Pattern::key_values(p, at, min_of(k, at.k_len - 1));
   }
 
-  // A pair that does not attend is -inf, and its score is not evaluated. False: no row of this warp
-  // sees any key of the tile.
+  // A pair that does not attend is -inf, and its score is not evaluated.
   template <bool full>
-  LACUNA_MEMBER bool to_scores(float (&z)[rows][keys], s32 first) {
+  LACUNA_MEMBER void to_scores(float (&z)[rows][keys], s32 first) {
     const float scale = raw ? 1.0f : p.call.scale;
     RowValues of_row[rows];
     read_rows(of_row);
     u32 words[rows];
-    bool alive = false;
-    if (!full && mask_words) {
-      live_keys(words, of_row, first);
-      LACUNA_UNROLL
-      for (int i = 0; i < rows; ++i) alive |= words[i] != 0;
-      if (!any_lane(alive)) return false;
-    }
+    if (!full && mask_words) live_keys(words, of_row, first);
     // Row by row the bits of a word become predicates together; key by key each is read once.
     constexpr bool by_row = !full && mask_words && (Pattern::plain_score || __is_empty(KeyValues));
     KeyValues of_key;
@@ -258,10 +251,8 @@ struct FlashForward {
         z[i][j] = live
                       ? Pattern::score(p, place(i), query(i), k, of_row[i], of_key, z[i][j] * scale)
                       : -infinity();
-        if (!full && !mask_words) alive |= live;
       }
     }
-    return full || mask_words || any_lane(alive);
   }
   LACUNA_MEMBER bool attends(int i, s32 k, const RowValues& of_row, const KeyValues& of_key) const {
     return exists(i) && k < at.k_len && Pattern::attends(p, place(i), query(i), k, of_row, of_key);

@@ -54,7 +54,8 @@ class PatternWriter {
     const bool bands =
         std::all_of(plan_.conjuncts.begin(), plan_.conjuncts.end(),
                     [](const plan::Conjunct& c) { return c.taken == plan::Strategy::band; });
-    text_.line("  static constexpr bool only_bands = {};", bands);
+    text_.line("  static constexpr bool only_bands = {}, from_first_key = {};", bands,
+               from_first_key());
     const Hoisted found = hoisted(plan_, pass_);
     hoist("row", "q", found.rows, {.k = "0", .checked = plan_.facts.checked});
     hoist("key", "k", found.keys, {.q = "0", .checked = plan_.facts.checked});
@@ -86,6 +87,14 @@ class PatternWriter {
  private:
   std::vector<std::string> body(ir::NodeId node, Surroundings surroundings) {
     return ExpressionWriter(plan_.spec, surroundings).body(node);
+  }
+
+  /// Whether no band keeps a row from the first keys.
+  bool from_first_key() const {
+    for (const plan::Conjunct& c : plan_.conjuncts)
+      for (const plan::Band& band : c.bands)
+        if (band.left.k < band.right.k) return false;
+    return true;
   }
 
   /// Where keys bring values, unrolled code would hold those of all keys at once.

@@ -117,7 +117,8 @@ struct Sight {
   LACUNA_MEMBER Range keys(int r) const {
     const Range& mine = of[rounds == 1 ? 0 : r / 32];
     const u32 from = (u32)r % 32;
-    return {(s32)shuffle_idx((u32)mine.begin, from), (s32)shuffle_idx((u32)mine.end, from)};
+    const s32 begin = Config::Pattern::from_first_key ? 0 : (s32)shuffle_idx((u32)mine.begin, from);
+    return {begin, (s32)shuffle_idx((u32)mine.end, from)};
   }
 };
 

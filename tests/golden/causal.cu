@@ -7,7 +7,7 @@ struct Params {
   CallArg call;
 };
 struct Pattern {
-  static constexpr bool only_bands = true;
+  static constexpr bool only_bands = true, from_first_key = true;
   struct RowValues { };
   LACUNA_MEMBER static RowValues row_values(const Params& p, const Place& at, s32 q) { return {}; }
   struct KeyValues { };

@@ -9,7 +9,7 @@ struct Params {
 };
 // tensor[0]: id
 struct Pattern {
-  static constexpr bool only_bands = false;
+  static constexpr bool only_bands = false, from_first_key = true;
   // id[b, q]
   LACUNA_MEMBER static s32 row_value_0(const Params& p, const Place& at, s32 q) { return read<Integer<s32>>(p.tensor[0], at.b, packed_key(clamp_index(q, at.k_len), at, p.call)); }
   struct RowValues { s32 v0; };

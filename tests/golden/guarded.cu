@@ -11,7 +11,7 @@ struct Params {
 // param[0]: n
 // tensor[0]: t
 struct Pattern {
-  static constexpr bool only_bands = false;
+  static constexpr bool only_bands = false, from_first_key = true;
   struct RowValues { };
   LACUNA_MEMBER static RowValues row_values(const Params& p, const Place& at, s32 q) { return {}; }
   struct KeyValues { };

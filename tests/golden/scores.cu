@@ -9,7 +9,7 @@ struct Params {
 };
 // tensor[0]: slope
 struct Pattern {
-  static constexpr bool only_bands = true;
+  static constexpr bool only_bands = true, from_first_key = true;
   // slope[h]
   LACUNA_MEMBER static float row_value_0(const Params& p, const Place& at, s32 q) { return read<F32>(p.tensor[0], at.h); }
   struct RowValues { float v0; };
