@@ -213,7 +213,7 @@ void add_run(CLI::App& app, Invocation& invocation) {
   command->add_flag("--lse", flags->lse,
                     "also write lse.npy, the log of each row's sum of exponentials");
   add_value(*command, "--dump", flags->dump, "DIR",
-            "keep every stage there, of a run that does not split keys");
+            "keep every stage there, of a run by one kernel: no lists, no splits");
   command->add_flag("--check", flags->check,
                     "compare with the reference; write nothing where it differs");
 }
