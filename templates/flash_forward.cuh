@@ -52,7 +52,7 @@ struct FlashForward {
       block = quotient(all, p.call.by_splits);
       split = (s32)(all - block * (u32)p.call.splits);
     }
-    block = visit.take(p, block, visit);
+    block = visit.take(p, block);
     if (!locate<Config::lengths, Config::tile_q, packed_heads>(p.call, block, at, row0)) return;
     start();
     visit.find(p, at, tile_rows, row0);

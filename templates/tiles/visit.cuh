@@ -17,7 +17,7 @@ struct Visit<Config, false> {
   Range full;  // what every query of the tile of rows sees
 
   template <class Params>
-  LACUNA_MEMBER static u32 take(const Params&, u32 block, Visit&) {
+  LACUNA_MEMBER u32 take(const Params&, u32 block) {
     return block;
   }
   // `rows` are those of the CTA's tile, from row0 on.
@@ -59,14 +59,14 @@ struct Visit<Config, true> {
 
   // Of a row of the lists, longest first. Returns the block that would work on it without lists.
   template <class Params>
-  LACUNA_MEMBER static u32 take(const Params& p, u32 block, Visit& visit) {
+  LACUNA_MEMBER u32 take(const Params& p, u32 block) {
     const TileListArg& rows = p.lists.rows;
     const u32 rank = quotient(block, p.lists.by_copies), copy = block - rank * (u32)p.lists.copies;
     const u32 row = load_global<u32>(rows.order + (u64)rank * 4);
     const U2 first = load_global<U2>(rows.offsets + (u64)row * 8);
-    visit.list = rows.indices + (u64)first.x * 4;
-    visit.count = (s32)(load_global<u32>(rows.offsets + (u64)row * 8 + 8) - first.x);
-    visit.fulls = (s32)(first.y - first.x);
+    list = rows.indices + (u64)first.x * 4;
+    count = (s32)(load_global<u32>(rows.offsets + (u64)row * 8 + 8) - first.x);
+    fulls = (s32)(first.y - first.x);
     const u32 number = quotient(row, p.call.by_q_tiles), heads = (u32)p.call.heads;
     const u32 slot = row - number * (u32)p.call.q_tiles;
     // A list is of one head and one sequence, or shared by all heads, all sequences, or both.
