@@ -67,12 +67,14 @@ void forward(EngineState& engine, const Planned& planned, const Args& args, Stre
              Stages* stages, std::optional<plan::Route> wanted) {
   const plan::Plan& plan = planned.plan;
   ir::Call call = ir::bind(plan.spec, args);
+  std::vector<ir::Sequence> sequences;
   if (plan.facts.checked) {
     engine.device->require_no_capture(stream);
-    check_values(*engine.device, plan.spec, args, call, stream);
+    sequences = check_values(*engine.device, plan.spec, args, call, stream);
   }
-  if (args.tiles && !wanted) return forward_with_tiles(engine, planned, args, call, stream, stages);
-  const plan::Route route = wanted ? *wanted : plan::route(plan, args, call);
+  if (args.tiles && !wanted)
+    return forward_with_tiles(engine, planned, args, call, sequences, stream, stages);
+  const plan::Route route = wanted ? *wanted : plan::route(plan, call, sequences);
   const auto passes = plan::passes_of(plan, route);
   const plan::Pass& first = route.listed ? passes.back() : passes.front();
   if (plan::grid(first, plan.spec, call.shape, route.splits).blocks == 0) return;

@@ -87,6 +87,38 @@ TEST_CASE("with checks, lists are made where every read of the masks is proved i
                     checked) == 6);
 }
 
+TEST_CASE("with checks, lengths and offsets of each sequence count in that proof") {
+  EngineOptions checked;
+  checked.validate = true;
+  FakeEngine fake(checked);
+  Spec spec = spec_of(documents);
+  Call call;
+  call.args.tensors = {&call.doc, 1};
+  std::vector<std::int32_t> q_lens = {300, 20}, k_lens = {400, 20}, offsets = {0, 480};
+  const auto vector_of = [](std::vector<std::int32_t>& values) {
+    return TensorView::contiguous(values.data(), DType::i32,
+                                  {static_cast<std::int64_t>(values.size())});
+  };
+  const auto launches = [&] {
+    fake.device->launches.clear();
+    fake.engine.program(spec).forward(call.args);
+    return fake.device->launches.size();
+  };
+  call.args.offsets = vector_of(offsets);
+  CHECK(launches() == 1);  // 300 queries from position 480 on, of 500 keys
+  offsets[1] = 200;
+  CHECK(launches() == 6);
+  call.args.offsets = {};
+  spec.lengths = Lengths::padded;
+  call.args.q_lens = vector_of(q_lens);
+  call.args.k_lens = vector_of(k_lens);
+  CHECK(launches() == 6);
+  k_lens[1] = 19;  // a query before the first key
+  CHECK(launches() == 1);
+  q_lens[1] = 0;
+  CHECK(launches() == 6);
+}
+
 TEST_CASE("lists lie in the workspace that the caller gave, and no pass allocates") {
   FakeEngine fake;
   const Program program = fake.engine.program(spec_of(documents));
