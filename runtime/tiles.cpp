@@ -126,7 +126,7 @@ void read_rows(const TilesState& tiles, TileRows& out) {
 
 plan::TileLists lists_of(const Planned& planned, const plan::Pass& reader, const Args& args,
                          const ir::Call& call) {
-  plan::ListTraits traits = planned.lists;
+  plan::ListTraits traits = planned.plan.lists;
   traits.by_batch |= args.offsets.data != nullptr;
   return plan::tile_lists(reader, planned.plan.spec, call.shape, traits);
 }

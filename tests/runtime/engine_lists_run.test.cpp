@@ -101,6 +101,39 @@ TEST_CASE("documents in packed sequences take lists where reads are checked") {
   }
 }
 
+TEST_CASE("a mask by key-value head has a list for each group of heads") {
+  const unsigned seed = test::fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  std::mt19937 random(seed);
+  const auto state = test::host_engine({.unchecked = true});
+  if (!state) return;
+  const Shape shape{2, 6, 3, 70, 130};
+  for (const bool by_batch : {false, true}) {
+    const std::string b = by_batch ? "b" : "0";
+    const Spec spec{
+        .pattern = Pattern::parse("attention a { tensor word: i32[" +
+                                  std::string(by_batch ? "batch" : "_") + ", kv_head, key]\n" +
+                                  "mask word[" + b + ", g, q] & word[" + b + ", g, k] != 0 }"),
+        .dtype = DType::f32,
+        .head_dim = head_dim,
+        .value_dim = head_dim};
+    const Program program = Engine(state).program(spec);
+    Layer layer(shape, false, random);
+    // Of random words no tile is FULL: the plain route takes the same steps in the same order.
+    std::vector<std::int32_t> word(static_cast<std::size_t>((by_batch ? 2 : 1) * 3 * 130));
+    for (std::int32_t& each : word) each = random() % 3 == 0 ? 0 : 1 << random() % 8;
+    const NamedTensor tensor{
+        "word", TensorView::contiguous(word.data(), DType::i32, {by_batch ? 2 : 1, 3, 130})};
+    layer.args.tensors = {&tensor, 1};
+    const std::vector<float> o = layer.forward(program);
+    layer.check(program, o);
+    CHECK(o == layer.forward_plain(program));
+    const TileRows read = program.tiles(layer.args).read();
+    CHECK(read.list_heads == 3);
+    CHECK(read.list_batch == (by_batch ? 2 : 1));
+  }
+}
+
 TEST_CASE("a read that leaves its sequence is reported as ever: by the plain route") {
   const unsigned seed = test::fresh_seed();
   INFO("LACUNA_SEED=" << seed);
