@@ -39,10 +39,8 @@ std::shared_ptr<const Planned> planned_of(plan::Plan plan) {
   const std::string_view digest = plan.digest;
   const std::array numbers{number(digest.substr(0, 16)), number(digest.substr(16))};
   plan::MaskInputs masks = plan::mask_inputs(plan);
-  const plan::ListTraits lists =
-      plan.passes.back().listed ? plan::list_traits(plan) : plan::ListTraits{};
   return std::make_shared<const Planned>(
-      Planned{std::move(plan), layout, numbers, std::move(masks), lists});
+      Planned{std::move(plan), layout, numbers, std::move(masks)});
 }
 
 std::shared_ptr<const Planned> planned_for(EngineState& engine, const Spec& spec, Stages* stages) {
@@ -88,11 +86,10 @@ Artifact artifact_for(EngineState& engine, const plan::Plan& plan, const plan::P
 
 }  // namespace
 
-/// A schedule whose code spills is passed over, as far as the next three: what a log says of
+/// A schedule whose code spills is passed over, as far as the next few: what a log says of
 /// registers is known for certain, what the model thought of them was not.
 Compiled compiled_for(EngineState& engine, const Planned& planned, std::size_t pass,
                       plan::Variant variant, Stages* stages) {
-  constexpr std::size_t most_tried = 3;
   Stages unused;
   Stages& spent = stages ? *stages : unused;
   const plan::Plan& plan = planned.plan;
@@ -102,8 +99,8 @@ Compiled compiled_for(EngineState& engine, const Planned& planned, std::size_t p
     best.pass = plan::lists_for(kernel_for(engine, planned, pass + 1, variant, {}, stages)->pass);
   best.artifact = artifact_for(engine, plan, best.pass, variant, spent);
   const std::vector<plan::Schedule>& others = plan.passes[pass].others;
-  for (std::size_t i = 0; i < std::min(most_tried, others.size()) && best.artifact.spill_stores > 0;
-       ++i) {
+  for (std::size_t i = 0;
+       i < std::min(plan::most_tried, others.size()) && best.artifact.spill_stores > 0; ++i) {
     Compiled next{plan::with_schedule(plan, plan.passes[pass], others[i]), {}};
     log_line(engine, fmt::format("schedule {} spills {} bytes, {} is tried instead",
                                  best.pass.schedule.name(), best.artifact.spill_stores,

@@ -7,6 +7,8 @@
 #include "runtime/tiles.h"
 #include "runtime/workspace.h"
 
+#include <fmt/format.h>
+
 namespace lacuna {
 namespace runtime {
 
@@ -61,18 +63,31 @@ std::vector<std::shared_ptr<const Loaded>> kernels_of(EngineState& engine, const
   return kernels;
 }
 
+/// The log of an engine names the reason why a call has no lists where its plan would make them.
+void log_unlisted(const EngineState& engine, const plan::Plan& plan, const Shape& shape,
+                  plan::Route route) {
+  if (!engine.options.log || route.decode || route.listed || !plan.passes.back().listed) return;
+  const std::string limit = plan::list_limit(plan, shape);
+  engine.options.log(fmt::format(
+      "{}: flash_forward without lists: {}", plan.spec.pattern.name(),
+      limit.empty() ? "a read of the masks may lie outside its tensor, and is checked" : limit));
+}
+
 }  // namespace
 
 void forward(EngineState& engine, const Planned& planned, const Args& args, Stream stream,
              Stages* stages, std::optional<plan::Route> wanted) {
   const plan::Plan& plan = planned.plan;
   ir::Call call = ir::bind(plan.spec, args);
+  std::vector<ir::Sequence> sequences;
   if (plan.facts.checked) {
     engine.device->require_no_capture(stream);
-    check_values(*engine.device, plan.spec, args, call, stream);
+    sequences = check_values(*engine.device, plan.spec, args, call, stream);
   }
-  if (args.tiles && !wanted) return forward_with_tiles(engine, planned, args, call, stream, stages);
-  const plan::Route route = wanted ? *wanted : plan::route(plan, args, call);
+  if (args.tiles && !wanted)
+    return forward_with_tiles(engine, planned, args, call, sequences, stream, stages);
+  const plan::Route route = wanted ? *wanted : plan::route(plan, call, sequences);
+  log_unlisted(engine, plan, call.shape, route);
   const auto passes = plan::passes_of(plan, route);
   const plan::Pass& first = route.listed ? passes.back() : passes.front();
   if (plan::grid(first, plan.spec, call.shape, route.splits).blocks == 0) return;

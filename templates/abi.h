@@ -67,16 +67,16 @@ struct TileListArg {
                                ///< at 2 r + 1; last the total
   unsigned long long indices;  ///< i32: tiles of the sequence; FULL, then PARTIAL, each ascending
   unsigned long long order;    ///< i32[rows]: all rows, longest first; equals by row
-  int list_batch, list_heads;  ///< 1: shared by all of them
+  int list_batch, list_heads;  ///< 1: shared by all of them; kv_heads: by those that share K and V
 };
 
 /// What a pass that reads lists needs of them: a row of a list is worked on once for each head and
 /// sequence that share it, one behind the other.
 struct TileReadArg {
   TileListArg rows;
-  int copies;  ///< so many heads and sequences share a list
-  Divisor by_copies;
-  int unused;
+  int heads;   ///< so many share a list, side by side
+  int copies;  ///< times as many sequences as do
+  Divisor by_heads, by_copies, by_list_heads;
 };
 
 /// What templates/tiles/lists.cuh does in one launch, in this order.

@@ -2,6 +2,7 @@
 
 #include "compiler/ir/print.h"
 #include "compiler/plan/decided.h"
+#include "compiler/plan/lists.h"
 #include "compiler/plan/route.h"
 
 #include <fmt/format.h>
@@ -119,7 +120,9 @@ void explain_routes(std::string& out, const Plan& plan) {
       "            taken where at most {} rows share K and V, the plain grid has fewer CTAs than "
       "the {} SMs,\n"
       "            and two splits or more get {} keys each\n",
-      is_listed(plan) ? "; taken where reads are checked and one may lie outside its tensor" : "",
+      is_listed(plan) ? "; taken where reads are checked and one may lie outside its tensor, or "
+                        "lists would have too many tiles"
+                      : "",
       tile, most_row_tiles * s.tile_q, multiprocessors(plan.facts), least_key_tiles * s.tile_k);
   if (is_listed(plan))
     out += "  listed    tile_lists, then flash_forward over lists; taken where decode is not\n";
@@ -219,6 +222,12 @@ void explain_tiles(std::string& out, const HeadTiles& tiles) {
                          : fmt::format("{} are visited\n", c.visited());
 }
 
+/// Why a plan with lists takes the plain route, as the end of a line.
+std::string unlisted_by(const Plan& plan, const Shape& shape) {
+  const std::string limit = is_listed(plan) ? list_limit(plan, shape) : "";
+  return limit.empty() ? "" : "; " + limit;
+}
+
 void explain_shape(std::string& out, const Plan& plan, const Shape& shape, const HeadTiles* tiles) {
   const Spec& spec = plan.spec;
   const double rows = static_cast<double>(shape.batch) * shape.heads * shape.queries;
@@ -232,7 +241,7 @@ void explain_shape(std::string& out, const Plan& plan, const Shape& shape, const
   const Route taken = route(plan, shape);
   out += taken.decode   ? fmt::format("            route decode, {} splits\n", taken.splits)
          : taken.listed ? "            route listed\n"
-                        : "            route plain\n";
+                        : fmt::format("            route plain{}\n", unlisted_by(plan, shape));
   for (const Pass& pass : passes_of(plan, taken))
     if (pass.kind != PassKind::tile_lists)
       out += fmt::format("            {}: {} CTAs\n", title(pass),

@@ -54,14 +54,13 @@ std::string unpacked_by(const Plan& plan) {
 void add_listed(Plan& plan) {
   const auto on_tiles = [](const Conjunct& c) { return c.taken == Strategy::tiles; };
   if (std::none_of(plan.conjuncts.begin(), plan.conjuncts.end(), on_tiles)) return;
-  constexpr std::size_t most_tried = 3;  // after one that spills: runtime/engine.cpp
   Pass reader = plan.passes.front();
   reader.listed = true;
-  // Workspace bounds cover them all.
   if (reader.others.size() > most_tried)
     reader.others.erase(reader.others.begin() + most_tried, reader.others.end());
   plan.passes.push_back(lists_for(reader));
   plan.passes.push_back(reader);
+  plan.lists = list_traits(plan);
 }
 
 /// Flash forward over parts of the keys, in small tiles of rows, and what combines the parts.

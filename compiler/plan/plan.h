@@ -64,6 +64,16 @@ struct Variant {
   auto operator<=>(const Variant&) const = default;
 };
 
+/// What lists of tiles need to know of a mask.
+struct ListTraits {
+  bool by_batch = false;    ///< it depends on b or on a tensor by it; implied where sequences are
+                            ///< padded, or a call gives an offset to each
+  bool by_head = false;     ///< it depends on h
+  bool by_kv_head = false;  ///< on g; with by_head of no consequence
+  int key_values = 0;       ///< of the pattern, whose spans are summarised by key tile
+  bool transposed = false;  ///< the lists by key tile are wanted too
+};
+
 /// What planning may know about the world.
 struct Facts {
   Arch arch;
@@ -77,10 +87,15 @@ struct Plan {
   Facts facts;
   std::vector<Conjunct> conjuncts;
   std::vector<Pass> passes;      ///< those of each route, one behind the other (route.h)
+  ListTraits lists = {};         ///< where there is a listed route
   std::string unpacked_by = {};  ///< the conjunct for which decode does not pack heads; "": it does
   std::vector<Variant> variants;
   std::string digest;  ///< 32 hex digits of everything above
 };
+
+/// How many of a pass's other schedules may be tried after one whose code spills; whatever bounds
+/// the passes of a plan covers them.
+inline constexpr std::size_t most_tried = 3;
 
 /// Throws Error{unsupported} for what no kernel offers yet, Error{argument} for a spec out of its
 /// limits or a schedule that is not legal here.

@@ -52,7 +52,7 @@ Route decode(const Plan& plan, const Shape& shape) {
 Route route(const Plan& plan, const Shape& shape) {
   if (is_empty(shape)) return {};
   Route taken = decode(plan, shape);
-  taken.listed = !taken.decode && plan.passes.back().listed;
+  taken.listed = !taken.decode && plan.passes.back().listed && list_limit(plan, shape).empty();
   return taken;
 }
 

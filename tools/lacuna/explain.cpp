@@ -2,6 +2,7 @@
 
 #include "compiler/codegen/generate.h"
 #include "compiler/plan/decided.h"
+#include "compiler/plan/lists.h"
 #include "compiler/plan/route.h"
 #include "runtime/compiler.h"
 #include "tools/lacuna/arguments.h"
@@ -199,6 +200,8 @@ void add_shape(const plan::Plan& plan, const Shape& shape,
                const std::optional<plan::HeadTiles>& tiles, Json& json) {
   const plan::Route route = plan::route(plan, shape);
   json["route"] = route.decode ? "decode" : route.listed ? "listed" : "plain";
+  const bool unlisted = plan.passes.back().listed && !route.decode && !route.listed;
+  json["unlisted_by"] = unlisted ? plan::list_limit(plan, shape) : "";
   json["splits"] = route.splits;
   json["workspace_bytes"] = plan::workspace_bytes(plan, shape, route);
   json["tiles"] = tiles ? tiles_json(*tiles) : Json(nullptr);
