@@ -106,13 +106,18 @@ void run_on_cuda(EngineState& engine, const runtime::Planned& planned, const fuz
 
 }  // namespace
 
-std::string run_and_compare(EngineState& engine, const Spec& spec, fuzz::OwnedCall& call,
-                            std::optional<plan::Route> route) {
+void run(EngineState& engine, const Spec& spec, const fuzz::OwnedCall& call,
+         std::optional<plan::Route> route) {
   const auto planned = runtime::planned_for(engine, spec);
   if (engine.device->kind() == DeviceKind::cuda)
     run_on_cuda(engine, *planned, call, route);
   else
     runtime::forward(engine, *planned, call.args, {}, nullptr, route);
+}
+
+std::string run_and_compare(EngineState& engine, const Spec& spec, fuzz::OwnedCall& call,
+                            std::optional<plan::Route> route) {
+  run(engine, spec, call, route);
   const ir::Reference reference = ir::forward(spec, call.args);
   const tool::Bounds bounds = tool::bounds(spec, call.args, reference);
   std::string wrong = compare("o", call.args.o, reference.o, bounds.o);
