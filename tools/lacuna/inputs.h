@@ -30,9 +30,17 @@ struct Results {
 /// Zeros of the right shapes; checks only what it needs (rank 4). Throws Error{argument}.
 Results results_for(const Inputs& inputs, DType output, bool statistic);
 
+/// The flags that say where the rows of a call's sequences lie, as written.
+struct LengthFlags {
+  std::string offset, q_lens, k_lens, cu_seqlens_q, cu_seqlens_k;
+};
+/// Reads them; nothing where none was given.
+void read_lengths(const LengthFlags& flags, Inputs& inputs);
+
 /// The flags of `run` that name inputs, as written.
 struct InputFlags {
-  std::string q, k, v, dtype, scale, offset, q_lens, k_lens, cu_seqlens_q, cu_seqlens_k;
+  std::string q, k, v, dtype, scale;
+  LengthFlags lengths;
   std::vector<std::string> tensors, params;
 };
 /// Reads, casts and names them. Shapes are left to ir::bind, which every caller goes through.
