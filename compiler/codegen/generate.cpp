@@ -63,6 +63,7 @@ void write_config(Text& text, const plan::Plan& plan, const plan::Pass& pass,
   } else {
     text.line("  using Machine = {}<Config>;",
               pass.machine == plan::Machine::sm80 ? "Sm80" : "Fma");
+    text.line("  using Weights = SoftmaxRows<Config>;");
     text.line("  using In = {};", device_type(spec.dtype));
     text.line("  static constexpr int head_dim = {}, value_dim = {};", spec.head_dim,
               spec.value_dim);
@@ -89,8 +90,8 @@ std::string entry_of(const plan::Plan& plan, const plan::Pass& pass, plan::Varia
 std::vector<std::string> includes_of(const plan::Pass& pass) {
   switch (pass.kind) {
     case plan::PassKind::flash_forward:
-      return {"flash_forward.cuh", fmt::format("machine/{}.cuh", plan::name_of(pass.machine)),
-              "ops.cuh"};
+      return {"flash_forward.cuh", "weights/softmax.cuh",
+              fmt::format("machine/{}.cuh", plan::name_of(pass.machine)), "ops.cuh"};
     case plan::PassKind::combine:
       return {"combine.cuh", "ops.cuh"};
     case plan::PassKind::tile_lists:

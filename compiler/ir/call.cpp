@@ -35,7 +35,7 @@ void check_view(std::string_view name, const TensorView& view, DType dtype, int 
            size_of(view.dtype));
 }
 
-/// An axis of Q, K, V, O or lse.
+/// An axis of Q, K, V, O or a statistic.
 void check_extent(std::string_view name, const TensorView& view, int axis, std::int64_t expected,
                   std::string_view why) {
   if (view.shape[axis] != expected)
@@ -102,6 +102,25 @@ Shape bind_shape(const Spec& spec, const Args& args, bool with_data) {
   return shape;
 }
 
+/// Softmax has lse; entmax has zmax and gap.
+template <class Check>
+void check_statistic(const Spec& spec, const Args& args, const Check& check_output) {
+  const bool entmax = is_entmax(spec.pattern.tree());
+  const auto check = [&](std::string_view name, const TensorView& view, bool of_entmax) {
+    if (!spec.statistic)
+      check_absent(name, view, "the spec does not ask for the statistic");
+    else if (entmax == of_entmax)
+      check_output(name, view, DType::f32, 3);
+    else
+      check_absent(
+          name, view,
+          entmax ? "the statistic of entmax is zmax and gap" : "the statistic of softmax is lse");
+  };
+  check("lse", args.lse, false);
+  check("zmax", args.zmax, true);
+  check("gap", args.gap, true);
+}
+
 void check_values_and_outputs(const Spec& spec, const Args& args, const Shape& shape, Needs needs) {
   const std::int64_t batch = args.q.shape[0];
   check_view("V", args.v, spec.dtype, 4, true);
@@ -123,10 +142,7 @@ void check_values_and_outputs(const Spec& spec, const Args& args, const Shape& s
     check_written_once(name, view);
   };
   check_output("O", args.o, spec.output.value_or(spec.dtype), 4);
-  if (spec.statistic)
-    check_output("lse", args.lse, DType::f32, 3);
-  else
-    check_absent("lse", args.lse, "the spec does not ask for the statistic");
+  check_statistic(spec, args, check_output);
 }
 
 void check_lengths(const Spec& spec, const Args& args, const Shape& shape) {

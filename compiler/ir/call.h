@@ -19,8 +19,8 @@ struct Call {
   std::vector<TensorView> tensors;    ///< each tensor of the pattern, in its order
 };
 
-/// How much of a call must be there: all of it; all but O and lse, for the reference; or the shapes
-/// of Q and K and what masks read, for a picture of a mask.
+/// How much of a call must be there: all of it; all but O and the statistic, for the reference; or
+/// the shapes of Q and K and what masks read, for a picture of a mask.
 enum class Needs : std::uint8_t { everything, inputs, shapes };
 
 /// Checks what can be said of a spec without a call: head dims, dtypes, storage, a constant alpha.

@@ -85,4 +85,12 @@ struct Pattern {
   std::shared_ptr<const lang::Syntax> syntax;  ///< what with_const resolves again
 };
 
+/// Whether rows have the statistic of entmax, zmax and gap: all but softmax, which entmax of the
+/// constant 1 is. An alpha that is 1 only when a call runs is entmax here.
+inline bool is_entmax(const Pattern& pattern) {
+  const NodeId alpha = pattern.weights.alpha;
+  return pattern.weights.kind == WeightsKind::entmax &&
+         !(pattern.graph.is_constant(alpha) && pattern.graph.float_value(alpha) == 1.0f);
+}
+
 }  // namespace lacuna::ir

@@ -107,7 +107,7 @@ class Worker {
       scores_[k] = score(row, static_cast<std::int32_t>(k));
       live_ += scores_[k] != -infinity;
     }
-    result_.lse[static_cast<std::size_t>(at)] = weigh();
+    weigh(static_cast<std::size_t>(at));
     double* o = result_.o.data() + at * problem_.spec.value_dim;
     for (std::size_t k = 0; k < scores_.size(); ++k) {
       if (scores_[k] == 0) continue;
@@ -130,12 +130,17 @@ class Worker {
     return evaluator_.value(problem_.pattern.score).real;
   }
 
-  double weigh() {
+  void weigh(std::size_t at) {
     const Weights& weights = problem_.pattern.weights;
-    if (weights.kind == WeightsKind::entmax)
-      return entmax(scores_, evaluator_.value(weights.alpha).real);
-    return weights.sink == no_node ? softmax(scores_)
-                                   : softmax(scores_, evaluator_.value(weights.sink).real);
+    if (is_entmax(problem_.pattern)) {
+      const Threshold row = entmax(scores_, evaluator_.value(weights.alpha).real);
+      result_.zmax[at] = row.zmax;
+      result_.gap[at] = row.gap;
+    } else {
+      result_.lse[at] = weights.sink == no_node
+                            ? softmax(scores_)
+                            : softmax(scores_, evaluator_.value(weights.sink).real);
+    }
   }
 
   const Problem& problem_;
@@ -217,7 +222,12 @@ Reference forward(const Spec& spec, const Args& args) {
   const std::int64_t rows = (problem.packed ? 1 : shape.batch) * shape.heads * shape.queries;
   Reference result;
   result.o.assign(static_cast<std::size_t>(rows * spec.value_dim), 0.0);
-  result.lse.assign(static_cast<std::size_t>(rows), -infinity);
+  if (is_entmax(problem.pattern)) {
+    result.zmax.assign(static_cast<std::size_t>(rows), -infinity);
+    result.gap.assign(static_cast<std::size_t>(rows), 1.0);
+  } else {
+    result.lse.assign(static_cast<std::size_t>(rows), -infinity);
+  }
   Crew(problem, result).work();
   return result;
 }

@@ -46,12 +46,12 @@ double softmax(std::span<double> scores, double sink) {
   return shift + std::log(sum);
 }
 
-double entmax(std::span<double> scores, double alpha) {
-  if (alpha == 1) return softmax(scores);
+Threshold entmax(std::span<double> scores, double alpha) {
   const double largest = maximum(scores);
-  if (largest == -infinity) return nothing(scores);
+  if (largest == -infinity) return {nothing(scores), 1};
   if (!is_alpha(static_cast<float>(alpha)) || std::isnan(largest) || largest == infinity)
-    return poison(scores);
+    return {poison(scores), nan};
+  if (alpha == 1) return {softmax(scores), 0};
 
   // With c = alpha - 1 and x = c (z - zmax), weights are [x + t]₊^(1/c) and t lies in (0, 1]: a
   // score with x <= -1 is out whatever t is.
@@ -69,7 +69,7 @@ double entmax(std::span<double> scores, double alpha) {
   double sum = 0;
   for (double& score : scores) sum += score = weight(c * (score - largest), high);
   for (double& score : scores) score /= sum;
-  return nan;
+  return {largest, high};
 }
 
 }  // namespace lacuna::ir

@@ -31,7 +31,7 @@ struct Spec {
   int head_dim = 64;                         ///< D: a multiple of 8, 8..256
   int value_dim = 64;                        ///< Dv: a multiple of 8, 8..256
   std::optional<DType> output = {};          ///< of O; default: dtype
-  bool statistic = false;                    ///< also write the row statistic (lse)
+  bool statistic = false;                    ///< also write the row statistic: Args::lse, or Args::zmax and Args::gap
   Lengths lengths = Lengths::uniform;
   std::map<std::string, DType, std::less<>> storage = {};  ///< storage of a pattern's tensors; default: the declared type (bool: u8)
   bool operator==(const Spec&) const = default;
@@ -59,7 +59,11 @@ class Tiles;
 /// any strides with the last axis of Q, K, V, O contiguous. Nothing is owned.
 struct Args {
   TensorView q, k, v, o;
-  TensorView lse;                                 ///< required where Spec::statistic
+  /// The statistic of each row, required where Spec::statistic. Softmax: lse, the log of the sum of exponentials of scores,
+  /// -inf where no key answers. Entmax, unless its alpha is the constant 1: zmax, the largest score, and gap, alpha - 1 times
+  /// the distance from zmax down to the threshold below which weights are 0, in (0,1]; where no key answers, -inf and 1. Where
+  /// alpha is 1 when the call runs, such a row is softmax: zmax holds its lse, and gap 0. A row that is NaN has NaN in all.
+  TensorView lse, zmax, gap;
   std::span<const NamedValue> params = {};        ///< every param without default must be here
   std::span<const NamedTensor> tensors = {};      ///< every tensor of the pattern, by name
   std::optional<float> scale = {};                ///< default 1/sqrt(D)
@@ -157,13 +161,13 @@ class Program {
   void prepare() const;
   /// Bytes of device memory that forward needs beside its arguments.
   std::size_t workspace(const Shape& shape) const;
-  /// O = weights(scores) V, and lse on request. Throws Error{argument} before anything is written.
+  /// O = weights(scores) V, and the statistic on request. Throws Error{argument} before anything is written.
   void forward(const Args& args, Stream stream = {}) const;
   /// Bytes that tiles() needs at most for calls of this shape, with the scratch that refreshing takes. Throws Error{argument}
   /// where there is nothing to make: masks that are bands alone have their tiles in closed form.
   std::size_t tiles_bytes(const Shape& shape) const;
   /// Makes the lists of a call's tiles for later calls to share. Of `args` it takes the shapes of Q and K and all that masks
-  /// read; V, O, lse, workspace and tiles may be absent. `memory`: u8, tiles_bytes(shape) of them on 16 bytes, which outlive
+  /// read; V, O, the statistic, workspace and tiles may be absent. `memory`: u8, tiles_bytes(shape) of them on 16 bytes, which outlive
   /// the lists; without any the device lends some, which no stream may do while it records a graph. Throws Error{argument} as
   /// tiles_bytes does, and in checked mode where a read of the masks is not proved inside its tensor: such calls test each read where it is made.
   Tiles tiles(const Args& args, const TensorView& memory = {}, Stream stream = {}) const;

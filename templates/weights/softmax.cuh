@@ -1,7 +1,7 @@
 // p = exp(z - lse), online (Milakov and Gimelshein 2018): a row keeps m = max z and l = Σ exp(z -
 // m); a new maximum rescales what was summed. lse = m + log l.
 #pragma once
-#include "prelude.cuh"
+#include "lengths.cuh"
 
 namespace lacuna {
 
@@ -84,5 +84,66 @@ LACUNA_DEVICE SoftmaxEnd finish(float max, float total, float sink) {
   const float sum = fma_rn(total, shrink, exp_of(sink - top));
   return {shrink * rcp_approx(sum), fma_rn(log2_approx(sum), 0.6931471805599453f, top)};
 }
+
+// The rows of a lane.
+template <class Config>
+struct SoftmaxRows {
+  using Machine = typename Config::Machine;
+  static constexpr int rows = Machine::rows, keys = Machine::keys, values = Machine::values;
+  float unit;     // binary orders of a score that differs by 1
+  float natural;  // and natural logits
+  Softmax state[rows];
+
+  // Returns whether scores are to be the plain products.
+  template <class Params>
+  LACUNA_MEMBER bool start(const Params& p, const Place&, s32) {
+    const ScoreUnit score = score_unit(Config::Pattern::plain_score, p.call.scale);
+    unit = score.orders;
+    natural = score.natural;
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) state[i].start(unit);
+    return score.raw;
+  }
+
+  // z becomes the weights.
+  LACUNA_MEMBER void weigh(float (&z)[rows][keys], float (&o)[rows][values]) {
+    float top[rows];
+    bool higher = false;
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      top[i] = z[i][0];
+      LACUNA_UNROLL
+      for (int j = 1; j < keys; ++j) top[i] = max_f32(top[i], z[i][j]);
+      top[i] = Machine::row_max(top[i]);
+      higher |= top[i] > state[i].max;
+    }
+    if (any_lane(higher)) {  // ever more rarely
+      LACUNA_UNROLL
+      for (int i = 0; i < rows; ++i) {
+        const float factor = state[i].raise(top[i], unit);
+        LACUNA_UNROLL
+        for (int c = 0; c < values; ++c) o[i][c] *= factor;
+      }
+    }
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      LACUNA_UNROLL
+      for (int j = 0; j < keys; ++j) z[i][j] = state[i].weight(z[i][j]);
+    }
+  }
+
+  // Σ of a row, over its lanes.
+  LACUNA_MEMBER float total(int i) const { return Machine::row_sum(state[i].sum); }
+  template <class Params>
+  LACUNA_MEMBER SoftmaxEnd end(const Params& p, const Place& at, s32 q, bool exists, int i,
+                               float total) const {
+    if (!exists || !is_answered(state[i].max, total)) return {0.0f, -infinity()};
+    return finish(state[i].max * natural, total, Config::Pattern::sink(p, at, q));
+  }
+  template <class Params>
+  LACUNA_MEMBER static void store(const SoftmaxEnd& end, const Params& p, const Place& at, s32 r) {
+    store_global(row_address<F32, Config::lengths>(p.call.lse, at, at.h, at.q_start + r), end.lse);
+  }
+};
 
 }  // namespace lacuna

@@ -196,10 +196,47 @@ TEST_CASE("every argument that does not fit is named, with its place and the lim
   check_binds("lse is given, but the spec does not ask for the statistic", [](Call& c) {
     c.args.lse = c.view(DType::f32, {2, 4, 6});
   });
+  check_binds("gap is given, but the spec does not ask for the statistic", [](Call& c) {
+    c.args.gap = c.view(DType::f32, {2, 4, 6});
+  });
+  check_binds("zmax is given, but the statistic of softmax is lse", [](Call& c) {
+    c.spec.statistic = true;
+    c.args.lse = c.args.zmax = c.view(DType::f32, {2, 4, 6});
+  });
   check_binds("scale is inf, expected a finite number",
               [](Call& c) { c.args.scale = std::numeric_limits<float>::infinity(); });
   check_binds("Q: axis 0 has extent -1, expected 0 to 2147483647",
               [](Call& c) { c.args.q.shape[0] = -1; });
+}
+
+TEST_CASE("the statistic of entmax is zmax and gap, unless its alpha is the constant 1") {
+  const auto weighed_by = [](float alpha) {
+    Call call = good(pattern_with([=](ir::Pattern& pattern) {
+      pattern.weights = {ir::WeightsKind::entmax, ir::no_node, pattern.graph.constant(alpha)};
+    }));
+    call.spec.statistic = true;
+    return call;
+  };
+  const auto of = [](std::initializer_list<TensorView Args::*> given) {
+    return [=, all = std::vector(given)](Call& c) {
+      for (TensorView Args::*view : all) c.args.*view = c.view(DType::f32, {2, 4, 6});
+    };
+  };
+  check_binds("no error", of({&Args::zmax, &Args::gap}), weighed_by(1.5f));
+  check_binds("zmax is missing", of({&Args::gap}), weighed_by(1.5f));
+  check_binds("gap is missing", of({&Args::zmax}), weighed_by(1.5f));
+  check_binds("lse is given, but the statistic of entmax is zmax and gap",
+              of({&Args::lse, &Args::zmax, &Args::gap}), weighed_by(1.5f));
+  check_binds(
+      "gap: axis 2 (row) has extent 5, expected 6, as Q has",
+      [](Call& c) {
+        c.args.zmax = c.view(DType::f32, {2, 4, 6});
+        c.args.gap = c.view(DType::f32, {2, 4, 5});
+      },
+      weighed_by(1.5f));
+  check_binds("no error", of({&Args::lse}), weighed_by(1.0f));
+  check_binds("zmax is given, but the statistic of softmax is lse", of({&Args::lse, &Args::zmax}),
+              weighed_by(1.0f));
 }
 
 TEST_CASE("params are matched by name and type") {

@@ -74,7 +74,7 @@ struct Brute {
   const Args& args;
   const Shape& shape;
   Weigh weigh;
-  Row o = {}, lse = {};
+  Row o = {}, lse = {}, gap = {};  ///< lse is zmax where there is a gap
   std::int64_t live = 0;
   std::vector<std::vector<std::uint8_t>> masks = {};  ///< of each (b, h)
 
@@ -89,6 +89,7 @@ struct Brute {
     const std::int64_t rows = (packed ? 1 : shape.batch) * shape.heads * shape.queries;
     o.assign(static_cast<std::size_t>(rows * spec.value_dim), 0);
     lse.assign(static_cast<std::size_t>(rows), -infinity);
+    gap.assign(static_cast<std::size_t>(rows), 1);
     for (std::int64_t b = 0; b < shape.batch; ++b)
       for (std::int64_t h = 0; h < shape.heads; ++h) run_head(b, h, packed);
   }
@@ -154,7 +155,9 @@ struct Brute {
                   : alpha == 2 ? oracle::sparsemax(z)
                                : oracle::softmax(z, sink);
     const auto at = static_cast<std::size_t>((batch * shape.heads + h) * shape.queries + row);
-    lse[at] = alpha == 1 ? oracle::log_sum_exp(z, sink) : std::nan("");
+    const double zmax = *std::max_element(z.begin(), z.end());
+    lse[at] = alpha == 1 ? oracle::log_sum_exp(z, sink) : zmax;
+    gap[at] = alpha == 1 ? 0 : std::pow(*std::max_element(p.begin(), p.end()), alpha - 1);
     for (int d = 0; d < spec.value_dim; ++d)
       for (std::size_t j = 0; j < keys.size(); ++j)
         o[at * static_cast<std::size_t>(spec.value_dim) + static_cast<std::size_t>(d)] +=
@@ -214,11 +217,17 @@ TEST_CASE("the reference is the formulas, at every kind of lengths, offset, layo
     live += result.live;
     REQUIRE(result.live == brute.live);
     REQUIRE(result.o.size() == brute.o.size());
-    REQUIRE(result.lse.size() == brute.lse.size());
+    const bool entmax = weigh >= Weigh::entmax15;
+    const Row& statistic = entmax ? result.zmax : result.lse;
+    REQUIRE(statistic.size() == brute.lse.size());
+    REQUIRE(result.gap.size() == (entmax ? brute.gap.size() : 0));
+    REQUIRE((entmax ? result.lse : result.zmax).empty());
     for (std::size_t i = 0; i < brute.o.size(); ++i)
       if (!near(result.o[i], brute.o[i])) REQUIRE(result.o[i] == brute.o[i]);
     for (std::size_t i = 0; i < brute.lse.size(); ++i)
-      if (!near(result.lse[i], brute.lse[i])) REQUIRE(result.lse[i] == brute.lse[i]);
+      if (!near(statistic[i], brute.lse[i])) REQUIRE(statistic[i] == brute.lse[i]);
+    for (std::size_t i = 0; i < result.gap.size(); ++i)
+      if (!near(result.gap[i], brute.gap[i])) REQUIRE(result.gap[i] == brute.gap[i]);
     for (std::int64_t b = 0; b < shape.batch; ++b)
       for (std::int64_t h = 0; h < shape.heads; ++h)
         REQUIRE(ir::live(spec, call.args, b, h) ==
@@ -376,7 +385,9 @@ TEST_CASE(
       },
       2, 2);
   learned.args.tensors = alphas;
-  for (double o : ir::forward(learned.spec, learned.args).o) CHECK(std::isnan(o));
+  const ir::Reference outside = ir::forward(learned.spec, learned.args);
+  for (const Row* row : {&outside.o, &outside.zmax, &outside.gap})
+    for (double x : *row) CHECK(std::isnan(x));
   alpha = 1.5f;
   for (double o : ir::forward(learned.spec, learned.args).o) CHECK(o == 1.0);
 }

@@ -20,6 +20,13 @@ Row random_row(fuzz::Draw& draw) {
   return row;
 }
 
+/// The largest weight is t^β: the gap follows from the weights.
+void check_threshold(ir::Threshold found, const Row& z, const Row& p, double alpha) {
+  CHECK(found.zmax == *std::max_element(z.begin(), z.end()));
+  const double largest = *std::max_element(p.begin(), p.end());
+  CHECK(std::fabs(std::pow(found.gap, 1 / (alpha - 1)) - largest) < 1e-12);
+}
+
 double distance(const Row& a, const Row& b) {
   double largest = 0;
   for (std::size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::fabs(a[i] - b[i]));
@@ -41,13 +48,15 @@ TEST_CASE("softmax and entmax are what their closed forms say") {
     CHECK(distance(p, oracle::softmax(z, sink)) < 1e-13);
     CHECK(std::fabs(lse - oracle::log_sum_exp(z, sink)) < 1e-12);
     p = z;
-    CHECK(std::isnan(ir::entmax(p, 1.5)));
+    check_threshold(ir::entmax(p, 1.5), z, oracle::entmax15(z), 1.5);
     CHECK(distance(p, oracle::entmax15(z)) < 1e-12);
     p = z;
-    ir::entmax(p, 2);
+    check_threshold(ir::entmax(p, 2), z, oracle::sparsemax(z), 2);
     CHECK(distance(p, oracle::sparsemax(z)) < 1e-12);
     p = z;
-    CHECK(std::fabs(ir::entmax(p, 1) - oracle::log_sum_exp(z)) < 1e-12);
+    const ir::Threshold soft = ir::entmax(p, 1);
+    CHECK(std::fabs(soft.zmax - oracle::log_sum_exp(z)) < 1e-12);
+    CHECK(soft.gap == 0);
     CHECK(distance(p, oracle::softmax(z)) < 1e-13);
   }
 }
@@ -63,7 +72,7 @@ TEST_CASE(
     const double alpha = static_cast<float>(draw.between(1.02, 1.99)), c = alpha - 1;
     const Row z = random_row(draw);
     Row p = z;
-    ir::entmax(p, alpha);
+    check_threshold(ir::entmax(p, alpha), z, p, alpha);
     double sum = 0, lowest = infinity, highest = -infinity;
     for (std::size_t i = 0; i < z.size(); ++i) {
       sum += p[i];
@@ -79,15 +88,45 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("entmax of ties: n equal scores have gap n^-c, at any magnitude; lone ones have 1") {
+  for (double alpha : {1.01, 1.25, 4.0 / 3, 1.5, 1.7, 2.0})
+    for (double z : {0.0, -3.5, 1e4, -1e4, 1e30, -1e30})
+      for (int n : {1, 2, 7, 1000}) {
+        INFO("alpha " << alpha << ", " << n << " times " << z);
+        const double c = alpha - 1, t = std::pow(n, -c);
+        // Others are out of reach, masked, or so near that at 1e30 they are the same.
+        Row row(static_cast<std::size_t>(n), z);
+        const std::size_t ties = row.size();
+        row.push_back(z - std::fabs(z) - 1 / c);
+        row.push_back(-infinity);
+        const ir::Threshold found = ir::entmax(row, alpha);
+        CHECK(found.zmax == z);
+        CHECK(std::fabs(found.gap - t) < 1e-12 * t);
+        for (std::size_t i = 0; i < row.size(); ++i)
+          CHECK(std::fabs(row[i] - (i < ties ? 1.0 / n : 0)) < 1e-12 / n);
+      }
+  // Two levels, a apart in units of c z: t + (t - a) = 1 for sparsemax, t² + (t - a)² = 1 at 1.5.
+  Row pair = {1e4, 1e4 - 0.5};
+  CHECK(std::fabs(ir::entmax(pair, 2).gap - 0.75) < 1e-12);
+  pair = {1e4 - 0.5, 1e4};
+  CHECK(std::fabs(ir::entmax(pair, 1.5).gap - (0.25 + std::sqrt(2 - 0.0625)) / 2) < 1e-12);
+}
+
 TEST_CASE("rows that are empty or not finite") {
   const double nan = std::nan("");
   for (double alpha : {1.0, 1.5}) {
     Row empty = {-infinity, -infinity}, none, bad = {0, nan, 1}, endless = {0, infinity};
-    CHECK(ir::entmax(empty, alpha) == -infinity);
+    for (Row* row : {&empty, &none}) {
+      const ir::Threshold nothing = ir::entmax(*row, alpha);
+      CHECK(nothing.zmax == -infinity);
+      CHECK(nothing.gap == 1);
+    }
     CHECK(empty == Row{0, 0});
-    CHECK(ir::entmax(none, alpha) == -infinity);
-    ir::entmax(bad, alpha);
-    ir::entmax(endless, alpha);
+    for (Row* row : {&bad, &endless}) {
+      const ir::Threshold poison = ir::entmax(*row, alpha);
+      CHECK(std::isnan(poison.zmax));
+      CHECK(std::isnan(poison.gap));
+    }
     for (double p : bad) CHECK(std::isnan(p));
     for (double p : endless) CHECK(std::isnan(p));
     Row masked = {0.5, -infinity, 0.5};
@@ -97,7 +136,8 @@ TEST_CASE("rows that are empty or not finite") {
   }
   for (double alpha : {0.5, 1.001, 2.5, nan}) {
     Row row = {0, 1};
-    CHECK(std::isnan(ir::entmax(row, alpha)));
+    const ir::Threshold poison = ir::entmax(row, alpha);
+    CHECK((std::isnan(poison.zmax) && std::isnan(poison.gap)));
     CHECK(std::isnan(row[0]));
   }
   Row empty = {-infinity};

@@ -153,8 +153,16 @@ class CallMaker {
     const std::int64_t batch = spec_.lengths == Lengths::packed ? 1 : shape.batch;
     call_.args.o = lay_out(spec_.output.value_or(spec_.dtype),
                            {batch, shape.heads, shape.queries, spec_.value_dim}, true);
-    if (spec_.statistic)
-      call_.args.lse = lay_out(DType::f32, {batch, shape.heads, shape.queries}, false);
+    if (!spec_.statistic) return;
+    const auto statistic = [&] {
+      return lay_out(DType::f32, {batch, shape.heads, shape.queries}, false);
+    };
+    if (ir::is_entmax(spec_.pattern.tree())) {
+      call_.args.zmax = statistic();
+      call_.args.gap = statistic();
+    } else {
+      call_.args.lse = statistic();
+    }
   }
 
   Literal value_of(ir::Type type) {

@@ -1,5 +1,6 @@
 // lacuna 0.1.0: attention decode, flash_forward on machine/sm80
 #include "flash_forward.cuh"
+#include "weights/softmax.cuh"
 #include "machine/sm80.cuh"
 #include "ops.cuh"
 namespace lacuna {
@@ -20,7 +21,7 @@ struct Pattern {
   // k <= q
 #line 3 "golden.lac"
   LACUNA_MEMBER static bool conjunct_0(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return (k <= q); }
-#line 24 "decode.cu"
+#line 25 "decode.cu"
   LACUNA_MEMBER static bool attends(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return conjunct_0(p, at, q, k, row, key); }
   LACUNA_MEMBER static bool keeps_key(const Params& p, const Place& at, s32 k) { return true; }
   LACUNA_MEMBER static void narrow(const Params& p, const Place& at, Tile& tile) {
@@ -29,12 +30,13 @@ struct Pattern {
   static constexpr bool plain_score = false;
 #line 4 "golden.lac"
   LACUNA_MEMBER static float score(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key, float score) { return (score - row.v0); }
-#line 33 "decode.cu"
+#line 34 "decode.cu"
   LACUNA_MEMBER static float sink(const Params& p, const Place& at, s32 q) { return -infinity(); }
 };
 struct Config {
   using Pattern = lacuna::Pattern;
   using Machine = Sm80<Config>;
+  using Weights = SoftmaxRows<Config>;
   using In = F16;
   static constexpr int head_dim = 64, value_dim = 64;
   static constexpr int tile_q = 16, tile_k = 128, warps = 1, stages = 2;

@@ -1,5 +1,6 @@
 // lacuna 0.1.0: attention docs, flash_forward on machine/sm80
 #include "flash_forward.cuh"
+#include "weights/softmax.cuh"
 #include "machine/sm80.cuh"
 #include "ops.cuh"
 namespace lacuna {
@@ -22,11 +23,11 @@ struct Pattern {
   // k <= q
 #line 3 "golden.lac"
   LACUNA_MEMBER static bool conjunct_0(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return (k <= q); }
-#line 26 "docs.cu"
+#line 27 "docs.cu"
   // id[b, q] == id[b, k]
 #line 3 "golden.lac"
   LACUNA_MEMBER static bool conjunct_1(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return (row.v0 == key.v0); }
-#line 30 "docs.cu"
+#line 31 "docs.cu"
   LACUNA_MEMBER static bool attends(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return conjunct_0(p, at, q, k, row, key) && conjunct_1(p, at, q, k, row, key); }
   LACUNA_MEMBER static bool keeps_key(const Params& p, const Place& at, s32 k) { return true; }
   LACUNA_MEMBER static void narrow(const Params& p, const Place& at, Tile& tile) {
@@ -39,6 +40,7 @@ struct Pattern {
 struct Config {
   using Pattern = lacuna::Pattern;
   using Machine = Sm80<Config>;
+  using Weights = SoftmaxRows<Config>;
   using In = F16;
   static constexpr int head_dim = 64, value_dim = 64;
   static constexpr int tile_q = 128, tile_k = 64, warps = 4, stages = 4;

@@ -1,5 +1,6 @@
 // lacuna 0.1.0: attention guarded, flash_forward on machine/sm80
 #include "flash_forward.cuh"
+#include "weights/softmax.cuh"
 #include "machine/sm80.cuh"
 #include "ops.cuh"
 namespace lacuna {
@@ -20,7 +21,7 @@ struct Pattern {
   // k < n
 #line 4 "golden.lac"
   LACUNA_MEMBER static bool conjunct_0(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return (k < (s32)(p.param[0])); }
-#line 24 "guarded.cu"
+#line 25 "guarded.cu"
   // 0 < t[k + 1]
 #line 4 "golden.lac"
   LACUNA_MEMBER static bool conjunct_1(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) {
@@ -32,18 +33,18 @@ struct Pattern {
     return v1;
 #line 4 "golden.lac"
   }
-#line 36 "guarded.cu"
+#line 37 "guarded.cu"
   LACUNA_MEMBER static bool attends(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return conjunct_0(p, at, q, k, row, key) && conjunct_1(p, at, q, k, row, key); }
 #line 4 "golden.lac"
   LACUNA_MEMBER static bool key_0(const Params& p, const Place& at, s32 k) { return (k < (s32)(p.param[0])); }
-#line 40 "guarded.cu"
+#line 41 "guarded.cu"
 #line 4 "golden.lac"
   LACUNA_MEMBER static bool key_1(const Params& p, const Place& at, s32 k) { return (0 < read<Integer<s32>>(p.tensor[0], clamp_index(wrap_add(k, 1), p.call.keys))); }
-#line 43 "guarded.cu"
+#line 44 "guarded.cu"
   LACUNA_MEMBER static bool keeps_key(const Params& p, const Place& at, s32 k) { return key_0(p, at, k) && key_1(p, at, k); }
 #line 4 "golden.lac"
   LACUNA_MEMBER static s32 atom_1(const Params& p, const Place& at) { return (s32)(p.param[0]); }
-#line 47 "guarded.cu"
+#line 48 "guarded.cu"
   LACUNA_MEMBER static void narrow(const Params& p, const Place& at, Tile& tile) {
     lacuna::narrow(tile, Affine{0, 1, 0}, Affine{0, 0, 0 + 1 * (s64)atom_1(p, at)}, true);
   }
@@ -54,6 +55,7 @@ struct Pattern {
 struct Config {
   using Pattern = lacuna::Pattern;
   using Machine = Sm80<Config>;
+  using Weights = SoftmaxRows<Config>;
   using In = F16;
   static constexpr int head_dim = 64, value_dim = 64;
   static constexpr int tile_q = 128, tile_k = 64, warps = 4, stages = 4;

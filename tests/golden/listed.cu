@@ -1,5 +1,6 @@
 // lacuna 0.1.0: attention blocks, flash_forward on machine/sm80
 #include "flash_forward.cuh"
+#include "weights/softmax.cuh"
 #include "machine/sm80.cuh"
 #include "ops.cuh"
 namespace lacuna {
@@ -19,7 +20,7 @@ struct Pattern {
   // t[h, q // 64, k // 64]
 #line 3 "golden.lac"
   LACUNA_MEMBER static bool conjunct_0(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return (read<Integer<u8>>(p.tensor[0], at.h, clamp_index(floor_div(q, 64), p.tensor[0].extent[1]), clamp_index(floor_div(k, 64), p.tensor[0].extent[2])) != 0); }
-#line 23 "blocks.cu"
+#line 24 "blocks.cu"
   LACUNA_MEMBER static bool attends(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return conjunct_0(p, at, q, k, row, key); }
   LACUNA_MEMBER static bool keeps_key(const Params& p, const Place& at, s32 k) { return true; }
   LACUNA_MEMBER static void narrow(const Params& p, const Place& at, Tile& tile) {
@@ -31,6 +32,7 @@ struct Pattern {
 struct Config {
   using Pattern = lacuna::Pattern;
   using Machine = Sm80<Config>;
+  using Weights = SoftmaxRows<Config>;
   using In = F16;
   static constexpr int head_dim = 64, value_dim = 64;
   static constexpr int tile_q = 128, tile_k = 64, warps = 4, stages = 4;

@@ -1,5 +1,6 @@
 // lacuna 0.1.0: attention scored, flash_forward on machine/sm80
 #include "flash_forward.cuh"
+#include "weights/softmax.cuh"
 #include "machine/sm80.cuh"
 #include "ops.cuh"
 namespace lacuna {
@@ -20,7 +21,7 @@ struct Pattern {
   // k <= q
 #line 3 "golden.lac"
   LACUNA_MEMBER static bool conjunct_0(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return (k <= q); }
-#line 24 "scored.cu"
+#line 25 "scored.cu"
   LACUNA_MEMBER static bool attends(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return conjunct_0(p, at, q, k, row, key); }
   LACUNA_MEMBER static bool keeps_key(const Params& p, const Place& at, s32 k) { return true; }
   LACUNA_MEMBER static void narrow(const Params& p, const Place& at, Tile& tile) {
@@ -29,14 +30,15 @@ struct Pattern {
   static constexpr bool plain_score = false;
 #line 4 "golden.lac"
   LACUNA_OUTLINED static float score(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key, float score) { return ((hyperbolic_tangent(divide(score, 30.0f)) * 30.0f) - (row.v0 * float_of(wrap_sub(q, k)))); }
-#line 33 "scored.cu"
+#line 34 "scored.cu"
 #line 5 "golden.lac"
   LACUNA_MEMBER static float sink(const Params& p, const Place& at, s32 q) { return 0.5f; }
-#line 36 "scored.cu"
+#line 37 "scored.cu"
 };
 struct Config {
   using Pattern = lacuna::Pattern;
   using Machine = Sm80<Config>;
+  using Weights = SoftmaxRows<Config>;
   using In = F16;
   static constexpr int head_dim = 64, value_dim = 64;
   static constexpr int tile_q = 128, tile_k = 64, warps = 4, stages = 4;

@@ -1,0 +1,161 @@
+// z_ij = score(scale q_i . k_j) where the pair attends, else -inf: what every pass over tiles of
+// queries begins with. Operands on their way to shared memory, the rows of a CTA and what they
+// read, and masks, as words of bits where that is less code.
+#pragma once
+#include "lengths.cuh"
+#include "tiles/visit.cuh"
+
+namespace lacuna {
+
+template <class Config_, class Params>
+struct TileScores {
+  using Config = Config_;
+  using Machine = typename Config::Machine;
+  using Pattern = typename Config::Pattern;
+  using Shared = typename Machine::Shared;
+  static constexpr int rows = Machine::rows, keys = Machine::keys;
+  static constexpr bool packed_heads = Config::packed_heads, listed = Config::lists;
+  static_assert(!listed || !Config::split, "a list is walked by one CTA");
+
+  const Params& p;
+  Shared& shared;
+  Rows<packed_heads> tile_rows;
+  Place at;
+  s32 row0;  // first row of the tile, within its sequence
+  Visit<Config, listed> visit;
+  Sight<Config> sight;
+  bool raw;  // z is the plain product: its unit has the scale in it
+
+  LACUNA_MEMBER TileScores(const Params& params, Shared& memory)
+      : p(params), shared(memory), tile_rows(params.call) {}
+
+  template <class Storage>
+  LACUNA_MEMBER u64 address_of(const MatrixArg& m, s64 h, s64 row) const {
+    return row_address<Storage, Config::lengths>(m, at, h, row);
+  }
+  LACUNA_MEMBER void load_queries() {
+    const s32 first = row0, count = tile_rows.count(at.q_len);
+    const auto present = [=](int r) { return first + r < count; };
+    if constexpr (packed_heads) {
+      const TileScores& pass = *this;
+      Machine::template gather<Config::head_dim, Config::tile_q>(
+          Machine::queries(shared),
+          [&](int r) {
+            const s32 row = first + r;
+            return pass.template address_of<typename Config::In>(
+                pass.p.call.q, pass.tile_rows.head(pass.at, row),
+                pass.at.q_start + pass.tile_rows.query(row));
+          },
+          present);
+    } else {
+      Machine::template load<Config::head_dim, Config::tile_q, false>(
+          Machine::queries(shared),
+          address_of<typename Config::In>(p.call.q, at.h, at.q_start + first), p.call.q.row,
+          present);
+    }
+  }
+  // The rows of a tile: from `next` on, which then is the next tile's; those of a list from the
+  // first key on, which `next` stays.
+  template <int depth, bool unrolled>
+  LACUNA_MEMBER void load_keys(u64& next, s64 row, s32 first, int to) {
+    const Params& params = p;
+    const Place place = at;
+    const s64 pitch = row * (s64)sizeof(typename Config::In::Raw);
+    Machine::template load<depth, Config::tile_k, unrolled>(
+        Machine::slot(shared, to), listed ? next + (u64)(first * pitch) : next, row, [&](int r) {
+          return (u32)(first + r) < (u32)place.k_len &&
+                 Pattern::keeps_key(params, place, first + r);
+        });
+    if (!listed) next += (u64)(pitch * Config::tile_k);
+  }
+
+  LACUNA_MEMBER s32 row(int i) const { return row0 + Machine::row(i); }
+  LACUNA_MEMBER bool exists(int i) const { return row(i) < tile_rows.count(at.q_len); }
+  LACUNA_MEMBER s32 query_of(s32 r) const { return wrap_add(tile_rows.query(r), at.offset); }
+  LACUNA_MEMBER s32 query(int i) const { return query_of(row(i)); }
+  // The place of a row: with packed heads each has its own head.
+  LACUNA_MEMBER decltype(auto) place_of(s32 r) const {
+    if constexpr (packed_heads) {
+      Place here = at;
+      here.h = tile_rows.head(at, r);
+      return here;
+    } else {
+      return (at);
+    }
+  }
+  LACUNA_MEMBER decltype(auto) place(int i) const { return place_of(row(i)); }
+  // What the pattern reads by row, and by key; behind the last one, that one's.
+  using RowValues = typename Pattern::RowValues;
+  using KeyValues = typename Pattern::KeyValues;
+  LACUNA_MEMBER void read_rows(RowValues (&values)[rows]) const {
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      const s32 r = min_of(row(i), tile_rows.count(at.q_len) - 1);
+      values[i] = Pattern::row_values(p, place_of(r), query_of(r));
+    }
+  }
+  LACUNA_MEMBER KeyValues read_key(s32 k) const {
+    return Pattern::key_values(p, at, min_of(k, at.k_len - 1));
+  }
+
+  // A pair that does not attend is -inf, and its score is not evaluated.
+  template <bool full>
+  LACUNA_MEMBER void to_scores(float (&z)[rows][keys], s32 first) {
+    const float scale = raw ? 1.0f : p.call.scale;
+    RowValues of_row[rows];
+    read_rows(of_row);
+    u32 words[rows];
+    if (!full && mask_words) live_keys(words, of_row, first);
+    // Row by row the bits of a word become predicates together; key by key each is read once.
+    constexpr bool by_row = !full && mask_words && (Pattern::plain_score || __is_empty(KeyValues));
+    KeyValues of_key;
+    LACUNA_UNROLL
+    for (int a = 0; a < (by_row ? rows : keys); ++a) {
+      LACUNA_UNROLL
+      for (int b = 0; b < (by_row ? keys : rows); ++b) {
+        const int i = by_row ? a : b, j = by_row ? b : a;
+        const s32 k = first + Machine::key(j);
+        if (!by_row && i == 0) of_key = read_key(k);
+        const bool live = full         ? exists(i)
+                          : mask_words ? (words[i] >> j & 1) != 0
+                                       : attends(i, k, of_row[i], of_key);
+        z[i][j] = live
+                      ? Pattern::score(p, place(i), query(i), k, of_row[i], of_key, z[i][j] * scale)
+                      : -infinity();
+      }
+    }
+  }
+  LACUNA_MEMBER bool attends(int i, s32 k, const RowValues& of_row, const KeyValues& of_key) const {
+    return exists(i) && k < at.k_len && Pattern::attends(p, place(i), query(i), k, of_row, of_key);
+  }
+
+  // ---- Masks as words: one bit for each key of a lane. ----
+  static constexpr bool mask_words = Pattern::only_bands || Pattern::rolled_mask;
+  static_assert(!mask_words || keys <= 32, "a row's keys fit a word");
+  LACUNA_MEMBER void live_keys(u32 (&words)[rows], const RowValues (&of_row)[rows],
+                               s32 first) const {
+    if constexpr (Pattern::only_bands) {
+      LACUNA_UNROLL
+      for (int i = 0; i < rows; ++i) {
+        const Range seen = sight.keys(Machine::row(i) - Machine::first_row());
+        words[i] = bits(Machine::keys_below(seen.end - first)) &
+                   ~bits(Machine::keys_below(seen.begin - first));
+      }
+      if (sight.exact) return;
+    }
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) words[i] = 0;
+    LACUNA_UNROLL_BY(Pattern::only_bands ? 1 : 4)
+    for (int j = 0; j < keys; ++j) {
+      const s32 k = first + Machine::key(j);
+      const KeyValues of_key = read_key(k);
+      LACUNA_UNROLL
+      for (int i = 0; i < rows; ++i) words[i] |= (u32)attends(i, k, of_row[i], of_key) << j;
+    }
+  }
+  LACUNA_MEMBER static u32 bits(int count) {
+    return keys == 32 && count == 32 ? 0xffffffffu : (1u << count) - 1;
+  }
+};
+
+}  // namespace lacuna
