@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <future>
 
 namespace lacuna {
 namespace runtime {
@@ -84,6 +85,28 @@ Artifact artifact_for(EngineState& engine, const plan::Plan& plan, const plan::P
   return artifact;
 }
 
+/// Lists are made for the tiles that their reader has in the end. Those are nearly always the tiles
+/// of its first schedule: for them lists are compiled while the reader is.
+Compiled lists_compiled(EngineState& engine, const Planned& planned, std::size_t pass,
+                        plan::Variant variant, Stages& spent) {
+  const plan::Plan& plan = planned.plan;
+  const plan::Pass& first = plan.passes[pass];
+  Stages beside;  // of the other thread, until it has ended
+  std::future<Artifact> ahead = std::async(
+      std::launch::async, [&] { return artifact_for(engine, plan, first, variant, beside); });
+  Compiled lists{plan::lists_for(kernel_for(engine, planned, pass + 1, variant, {}, &spent)->pass),
+                 {}};
+  Clock waiting;
+  if (lists.pass.schedule != first.schedule) {
+    lists.artifact = artifact_for(engine, plan, lists.pass, variant, spent);
+    return lists;
+  }
+  lists.artifact = ahead.get();
+  (beside.compile > 0 ? spent.compile : spent.disk) += waiting.milliseconds();
+  spent.origin = std::max(spent.origin, beside.origin);
+  return lists;
+}
+
 }  // namespace
 
 /// A schedule whose code spills is passed over, as far as the next few: what a log says of
@@ -93,10 +116,9 @@ Compiled compiled_for(EngineState& engine, const Planned& planned, std::size_t p
   Stages unused;
   Stages& spent = stages ? *stages : unused;
   const plan::Plan& plan = planned.plan;
+  if (plan.passes[pass].kind == plan::PassKind::tile_lists)
+    return lists_compiled(engine, planned, pass, variant, spent);
   Compiled best{plan.passes[pass], {}};
-  // Lists are made for the tiles that their reader has in the end.
-  if (best.pass.kind == plan::PassKind::tile_lists)
-    best.pass = plan::lists_for(kernel_for(engine, planned, pass + 1, variant, {}, stages)->pass);
   best.artifact = artifact_for(engine, plan, best.pass, variant, spent);
   const std::vector<plan::Schedule>& others = plan.passes[pass].others;
   for (std::size_t i = 0;
