@@ -57,7 +57,8 @@ class PlanTable {
   std::unordered_multimap<const ir::Pattern*, std::shared_ptr<const Planned>> plans_;
 };
 
-/// Milliseconds of each stage of one call; a stage that a cache made unnecessary stays 0.
+/// Milliseconds that one call waited for each stage, of kernels that are compiled side by side for
+/// the last of them; a stage that a cache made unnecessary stays 0.
 struct Stages {
   enum class Origin : std::uint8_t { memory, disk, compiler };
 

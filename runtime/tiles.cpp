@@ -160,11 +160,12 @@ Tiles Program::tiles(const Args& args, const TensorView& memory, Stream stream) 
   EngineState& engine = *state_->engine;
   const runtime::Planned& planned = *state_->planned;
   const ir::Call call = runtime::bind(engine, planned.plan, args, stream);
-  const auto reader = runtime::kernel(engine, planned, plan::PassKind::flash_forward, args, stream);
   auto tiles = std::make_shared<TilesState>();
   tiles->engine = state_->engine;
   tiles->planned = state_->planned;
+  // First the maker, beside which its reader is compiled.
   tiles->maker = runtime::kernel(engine, planned, plan::PassKind::tile_lists, args, stream);
+  const auto reader = runtime::kernel(engine, planned, plan::PassKind::flash_forward, args, stream);
   tiles->key = runtime::tiles_key(planned, reader->pass, args, call);
   tiles->layout = runtime::lists_of(planned, reader->pass, args, call);
   const std::size_t bytes = tiles->layout.bytes;

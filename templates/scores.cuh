@@ -84,18 +84,21 @@ struct TileScores {
     }
   }
   LACUNA_MEMBER decltype(auto) place(int i) const { return place_of(row(i)); }
-  // What the pattern reads by row, and by key; behind the last one, that one's.
+  // What the pattern reads by row, and by key; behind the last one, that one's. For FULL tiles what
+  // the score needs of it.
   using RowValues = typename Pattern::RowValues;
   using KeyValues = typename Pattern::KeyValues;
+  template <bool full>
   LACUNA_MEMBER void read_rows(RowValues (&values)[rows]) const {
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
       const s32 r = min_of(row(i), tile_rows.count(at.q_len) - 1);
-      values[i] = Pattern::row_values(p, place_of(r), query_of(r));
+      values[i] = Pattern::template row_values<full>(p, place_of(r), query_of(r));
     }
   }
+  template <bool full>
   LACUNA_MEMBER KeyValues read_key(s32 k) const {
-    return Pattern::key_values(p, at, min_of(k, at.k_len - 1));
+    return Pattern::template key_values<full>(p, at, min_of(k, at.k_len - 1));
   }
 
   // A pair that does not attend is -inf, and its score is not evaluated.
@@ -103,7 +106,7 @@ struct TileScores {
   LACUNA_MEMBER void to_scores(float (&z)[rows][keys], s32 first) {
     const float scale = raw ? 1.0f : p.call.scale;
     RowValues of_row[rows];
-    read_rows(of_row);
+    read_rows<full>(of_row);
     u32 words[rows];
     if (!full && mask_words) live_keys(words, of_row, first);
     // Row by row the bits of a word become predicates together; key by key each is read once.
@@ -115,7 +118,7 @@ struct TileScores {
       for (int b = 0; b < (by_row ? keys : rows); ++b) {
         const int i = by_row ? a : b, j = by_row ? b : a;
         const s32 k = first + Machine::key(j);
-        if (!by_row && i == 0) of_key = read_key(k);
+        if (!by_row && i == 0) of_key = read_key<full>(k);
         const bool live = full         ? exists(i)
                           : mask_words ? (words[i] >> j & 1) != 0
                                        : attends(i, k, of_row[i], of_key);
@@ -148,7 +151,7 @@ struct TileScores {
     LACUNA_UNROLL_BY(Pattern::only_bands ? 1 : 4)
     for (int j = 0; j < keys; ++j) {
       const s32 k = first + Machine::key(j);
-      const KeyValues of_key = read_key(k);
+      const KeyValues of_key = read_key<false>(k);
       LACUNA_UNROLL
       for (int i = 0; i < rows; ++i) words[i] |= (u32)attends(i, k, of_row[i], of_key) << j;
     }

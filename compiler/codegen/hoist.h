@@ -6,11 +6,18 @@
 
 namespace lacuna::codegen {
 
-/// What masks and score read that all pairs of a row, or of a key, have in common: maximal
-/// subexpressions that read a tensor and depend on no key, or on the key and no query. A pass reads
-/// them once for each row and key of a tile instead of once for each pair.
+/// A value that all pairs of a row, or of a key, have in common.
+struct HoistedValue {
+  ir::NodeId node;
+  bool scored =
+      false;  ///< the score needs it: in FULL tiles, which ask no mask, others are not read
+};
+
+/// What masks and score read that pairs have in common: maximal subexpressions that read a tensor
+/// and depend on no key, or on the key and no query. A pass reads them once for each row and key of
+/// a tile instead of once for each pair.
 struct Hoisted {
-  std::vector<ir::NodeId> rows, keys;
+  std::vector<HoistedValue> rows, keys;
 };
 
 /// Nothing that may report a read is moved to where the program might not read it.

@@ -111,21 +111,25 @@ class PatternWriter {
                keys_have_values || weight * pairs_ > most_unrolled_mask);
   }
 
-  /// struct RowValues, and row_values(), which fills one; or the same of a key.
-  void hoist(std::string_view of, std::string_view position, const std::vector<ir::NodeId>& values,
-             Surroundings surroundings) {
+  /// struct RowValues, and row_values(), which fills one, for pairs of FULL tiles as far as the
+  /// score needs it; or the same of a key.
+  void hoist(std::string_view of, std::string_view position,
+             const std::vector<HoistedValue>& values, Surroundings surroundings) {
     const std::string type = of == "row" ? "RowValues" : "KeyValues";
     std::string members, calls;
     for (std::size_t i = 0; i < values.size(); ++i) {
-      const std::string_view kind = device_types[static_cast<int>(pattern_.graph[values[i]].type)];
-      text_.line("  // {}", ir::print(pattern_.graph, values[i], pattern_));
+      const auto& [node, scored] = values[i];
+      const std::string_view kind = device_types[static_cast<int>(pattern_.graph[node].type)];
+      text_.line("  // {}", ir::print(pattern_.graph, node, pattern_));
       function(text_, {}, fmt::format("{} {}_value_{}({}, s32 {})", kind, of, i, place, position),
-               body(values[i], surroundings));
+               body(node, surroundings));
       members += fmt::format(" {} v{};", kind, i);
-      calls += fmt::format("{}{}_value_{}(p, at, {})", i ? ", " : "", of, i, position);
-      given_[values[i]] = fmt::format("{}.v{}", of, i);
+      const std::string unread = scored ? "" : fmt::format("full ? {}() : ", kind);
+      calls += fmt::format("{}{}{}_value_{}(p, at, {})", i ? ", " : "", unread, of, i, position);
+      given_[node] = fmt::format("{}.v{}", of, i);
     }
     text_.line("  struct {} {{{} }};", type, members);
+    text_.line("  template <bool full>");
     text_.line("  LACUNA_MEMBER static {} {}_values({}, s32 {}) {{ return {{{}}}; }}", type, of,
                place, position, calls);
   }

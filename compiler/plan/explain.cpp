@@ -199,8 +199,13 @@ void add_needed(const ir::Pattern& pattern, ir::NodeId id, std::vector<bool>& se
     add_needed(pattern, operand, seen, needed);
 }
 
-std::string missing(const std::vector<Needed>& needed) {
+/// What tiles depend on, and the flags that bring it.
+std::string missing(const Plan& plan, const std::vector<Needed>& needed) {
   std::string what, flags;
+  if (plan.spec.lengths == Lengths::packed) {
+    what = "the lengths of packed sequences";
+    flags = " --cu-seqlens-q F.npy --cu-seqlens-k F.npy";
+  }
   for (const Needed& one : needed) {
     what += fmt::format("{}{} '{}'", what.empty() ? "" : ", ", one.tensor ? "tensor" : "param",
                         one.name);
@@ -212,7 +217,8 @@ std::string missing(const std::vector<Needed>& needed) {
 
 HeadTiles default_tiles(const Plan& plan, const Shape& shape) {
   const std::vector<Needed> needed = needed_by_masks(plan);
-  if (!needed.empty() && plan.spec.lengths != Lengths::packed) return {.unknown = missing(needed)};
+  if (!needed.empty() || plan.spec.lengths == Lengths::packed)
+    return {.unknown = missing(plan, needed)};
   const auto i32 = [](std::int64_t value) { return static_cast<std::int32_t>(value); };
   const ir::Site site{.q_len = i32(shape.queries),
                       .k_len = i32(shape.keys),
@@ -221,7 +227,8 @@ HeadTiles default_tiles(const Plan& plan, const Shape& shape) {
                       .kv_heads = i32(shape.kv_heads),
                       .head_dim = plan.spec.head_dim};
   const Defaults defaults(plan.spec.pattern.tree());
-  return head_tiles(plan, shape, {site, i32(shape.keys - shape.queries), &defaults}, false);
+  const HeadCall head{site, i32(shape.keys - shape.queries), &defaults};
+  return head_tiles(plan, shape, {&head, 1}, false);
 }
 
 void explain_tiles(std::string& out, const HeadTiles& tiles) {
@@ -231,8 +238,10 @@ void explain_tiles(std::string& out, const HeadTiles& tiles) {
   }
   const TileCounts& c = tiles.counts;
   const Reasons& why = c.reasons;
-  out += fmt::format("            tiles of a head: {} FULL, {} PARTIAL, {} skipped\n", c.full,
-                     c.partial, c.skipped);
+  const std::string where =
+      tiles.sequences == 1 ? "" : fmt::format(" in {} sequences", tiles.sequences);
+  out += fmt::format("            tiles of a head{}: {} FULL, {} PARTIAL, {} skipped\n", where,
+                     c.full, c.partial, c.skipped);
   if (const std::int64_t spans = c.skipped - why.outside - why.emptied; spans || why.tested)
     out += fmt::format("            skipped: {} outside the bands, {} by spans, {} by elements\n",
                        why.outside, spans, why.emptied);
@@ -290,22 +299,28 @@ std::vector<Needed> needed_by_masks(const Plan& plan) {
   return needed;
 }
 
-HeadTiles head_tiles(const Plan& plan, const Shape& shape, const HeadCall& head, bool least) {
+HeadTiles head_tiles(const Plan& plan, const Shape& shape, std::span<const HeadCall> sequences,
+                     bool least) {
   constexpr double most_tiles = 1 << 26, most_pairs = 1 << 28;
+  if (sequences.empty()) return {.sequences = 0, .unknown = "are none: there is no sequence"};
   const Route taken = route(plan, shape);
   if (taken.decode) return {.unknown = "of decode are not counted"};
   const auto passes = passes_of(plan, taken);
   const Pass& pass = weighs_by_entmax(plan) ? passes[passes.size() - 3] : passes.back();
-  const double pairs = static_cast<double>(head.site.q_len) * head.site.k_len;
+  double pairs = 0;
+  for (const HeadCall& one : sequences)
+    pairs += static_cast<double>(one.site.q_len) * one.site.k_len;
   const double tiles = pairs / pass.schedule.tile_q / pass.schedule.tile_k;
-  if (plan.spec.lengths == Lengths::packed)
-    return {.unknown = "depend on the lengths of packed sequences"};
   if (tiles > most_tiles && (pass.listed || least))
     return {.unknown = fmt::format("are too many to count here: about {:.3g}", tiles)};
-  HeadTiles found{.counts = count_tiles(plan, pass, head.site, head.offset, *head.bindings)};
-  if (!least) return found;
+  HeadTiles found{.sequences = static_cast<std::int64_t>(sequences.size())};
   found.look = pairs > most_pairs ? Look::partial : Look::everywhere;
-  found.least = least_tiles(plan, pass, head.site, head.offset, *head.bindings, found.look);
+  if (least) found.least.emplace();
+  for (const HeadCall& one : sequences) {
+    found.counts += count_tiles(plan, pass, one.site, one.offset, *one.bindings);
+    if (least)
+      *found.least += least_tiles(plan, pass, one.site, one.offset, *one.bindings, found.look);
+  }
   return found;
 }
 

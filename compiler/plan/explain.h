@@ -3,12 +3,13 @@
 #include "compiler/plan/tile_map.h"
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 namespace lacuna::plan {
 
-/// One head of a call, as far as its masks see it. `bindings` must outlive its use.
+/// One head of a sequence, as far as its masks see it. `bindings` must outlive its use.
 struct HeadCall {
   ir::Site site;
   std::int32_t offset = 0;
@@ -17,12 +18,14 @@ struct HeadCall {
 
 /// The tiles of a head on the route that a shape takes, or why they are not known.
 struct HeadTiles {
+  std::int64_t sequences = 1;  ///< in which they were counted
   TileCounts counts;
   std::optional<TileCounts> least;  ///< the fewest possible, where asked for
   Look look = Look::everywhere;     ///< how they were found
   std::string unknown;              ///< a clause; "": they are known
 };
-HeadTiles head_tiles(const Plan& plan, const Shape& shape, const HeadCall& head, bool least);
+HeadTiles head_tiles(const Plan& plan, const Shape& shape, std::span<const HeadCall> sequences,
+                     bool least);
 /// The tensors and params without a default that the masks need: "tensor 'doc'".
 struct Needed {
   bool tensor = false;

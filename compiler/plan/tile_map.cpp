@@ -293,6 +293,22 @@ std::int64_t TileMap::count(TileState state) const {
   return std::count(states.begin(), states.end(), state);
 }
 
+Reasons& Reasons::operator+=(const Reasons& more) {
+  outside += more.outside;
+  tested += more.tested;
+  emptied += more.emptied;
+  filled += more.filled;
+  return *this;
+}
+
+TileCounts& TileCounts::operator+=(const TileCounts& more) {
+  full += more.full;
+  partial += more.partial;
+  skipped += more.skipped;
+  reasons += more.reasons;
+  return *this;
+}
+
 TileMap tile_map(const Plan& plan, const Pass& pass, const ir::Site& site, std::int32_t offset,
                  const ir::Bindings& bindings) {
   TileMap map{pass.schedule.tile_q, pass.schedule.tile_k};

@@ -14,6 +14,7 @@ struct Reasons {
   std::int64_t tested = 0;   ///< left open by spans, and settled by elements:
   std::int64_t emptied = 0;  ///< skipped for it
   std::int64_t filled = 0;   ///< FULL for it
+  Reasons& operator+=(const Reasons& more);
 };
 
 /// Which tiles of one head of one sequence a pass visits, and how: what templates/flash_forward.cuh
@@ -41,6 +42,7 @@ struct TileCounts {
   Reasons reasons = {};
   std::int64_t visited() const { return full + partial; }
   std::int64_t all() const { return visited() + skipped; }
+  TileCounts& operator+=(const TileCounts& more);
 };
 TileCounts count_tiles(const Plan& plan, const Pass& pass, const ir::Site& site,
                        std::int32_t offset, const ir::Bindings& bindings);

@@ -145,7 +145,7 @@ struct EngineOptions {
   /// The host device looks for uninitialised values, races and missing waits in every kernel: it runs each launch four
   /// times, in several orders, and much slower. Takes the host device; Error{argument} with cuda.
   bool check_memory = false;
-  std::function<void(std::string_view)> log;  ///< one line per event, from the thread that caused it; empty: silent
+  std::function<void(std::string_view)> log;  ///< one line per event, from the thread that caused it or one that compiles for it; empty: silent
 
   /// The defaults, with LACUNA_DEVICE, LACUNA_COMPILER, LACUNA_NVRTC, LACUNA_LLVM, LACUNA_CACHE_DIR (empty: off),
   /// LACUNA_CACHE_PATH (shared, ':'-separated), LACUNA_CACHE_BYTES, LACUNA_SCHEDULE, LACUNA_THREADS, LACUNA_VALIDATE, LACUNA_CHECK_MEMORY,

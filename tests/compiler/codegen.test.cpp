@@ -67,7 +67,11 @@ TEST_CASE("generated source of a few patterns, and of each route, is as recorded
        "attention docs {\n  tensor id: i32[batch, key]\n  mask causal and document(id)\n}\n",
        packed, false, 3},
       {"listed",
-       "attention blocks {\n  tensor t: bool[head, _, _]\n  mask t[h, q // 64, k // 64]\n}\n",
+       "attention blocks {\n  tensor t: bool[head, _, _]\n  mask t[h, q // 64, k // 64]\n}\n", spec,
+       false, 4},
+      {"listed_score",
+       "attention kept {\n  tensor id: i32[batch, key]\n  tensor gain: f32[batch, key]\n"
+       "  mask document(id)\n  score score * gain[b, k] + f32(id[b, q])\n}\n",
        spec, false, 4},
   };
   const std::filesystem::path folder = "tests/golden";
@@ -79,6 +83,25 @@ TEST_CASE("generated source of a few patterns, and of each route, is as recorded
     CHECK(source.text == read_file(file));
     CHECK(std::count(source.text.begin(), source.text.end(), '\n') < 80);
   }
+}
+
+TEST_CASE("FULL tiles read what the score needs, and nothing else") {
+  const auto source = [](const std::string& body) {
+    return source_of("attention a {\n  tensor id: i32[batch, key]\n" + body + "}\n",
+                     {.pattern = Pattern::parse("attention x { }"), .dtype = DType::f16}, false, 4)
+        .text;
+  };
+  const auto has = [](const std::string& text, const char* part) {
+    return text.find(part) != std::string::npos;
+  };
+  const std::string apart = source("  mask document(id)\n  score score - f32(id[b, k + 1])\n");
+  CHECK(has(apart, "return {full ? s32() : row_value_0(p, at, q)};"));
+  CHECK(has(apart, "return {full ? s32() : key_value_0(p, at, k), key_value_1(p, at, k)};"));
+  // A value that both need, below what they make of it: of the mask an equality, of the score a
+  // sum.
+  const std::string both = source("  mask document(id)\n  score score - f32(id[b, k] + q)\n");
+  CHECK(has(both, "return {full ? s32() : row_value_0(p, at, q)};"));
+  CHECK(has(both, "return {key_value_0(p, at, k)};"));
 }
 
 TEST_CASE("the parameter block: call, params on 8 bytes, tensors") {

@@ -10,14 +10,16 @@ struct Params {
 struct Pattern {
   static constexpr bool only_bands = true, from_first_key = true;
   struct RowValues { };
+  template <bool full>
   LACUNA_MEMBER static RowValues row_values(const Params& p, const Place& at, s32 q) { return {}; }
   struct KeyValues { };
+  template <bool full>
   LACUNA_MEMBER static KeyValues key_values(const Params& p, const Place& at, s32 k) { return {}; }
   static constexpr bool rolled_mask = false;
   // k <= q
 #line 2 "golden.lac"
   LACUNA_MEMBER static bool conjunct_0(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return (k <= q); }
-#line 21 "causal_attention.cu"
+#line 23 "causal_attention.cu"
   LACUNA_MEMBER static bool attends(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return conjunct_0(p, at, q, k, row, key); }
   LACUNA_MEMBER static bool keeps_key(const Params& p, const Place& at, s32 k) { return true; }
   LACUNA_MEMBER static void narrow(const Params& p, const Place& at, Tile& tile) {

@@ -14,14 +14,16 @@ struct Pattern {
   // slope[h]
   LACUNA_MEMBER static float row_value_0(const Params& p, const Place& at, s32 q) { return read<F32>(p.tensor[0], at.h); }
   struct RowValues { float v0; };
+  template <bool full>
   LACUNA_MEMBER static RowValues row_values(const Params& p, const Place& at, s32 q) { return {row_value_0(p, at, q)}; }
   struct KeyValues { };
+  template <bool full>
   LACUNA_MEMBER static KeyValues key_values(const Params& p, const Place& at, s32 k) { return {}; }
   static constexpr bool rolled_mask = false;
   // k <= q
 #line 3 "golden.lac"
   LACUNA_MEMBER static bool conjunct_0(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return (k <= q); }
-#line 25 "decode.cu"
+#line 27 "decode.cu"
   LACUNA_MEMBER static bool attends(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return conjunct_0(p, at, q, k, row, key); }
   LACUNA_MEMBER static bool keeps_key(const Params& p, const Place& at, s32 k) { return true; }
   LACUNA_MEMBER static void narrow(const Params& p, const Place& at, Tile& tile) {
@@ -30,7 +32,7 @@ struct Pattern {
   static constexpr bool plain_score = false;
 #line 4 "golden.lac"
   LACUNA_MEMBER static float score(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key, float score) { return (score - row.v0); }
-#line 34 "decode.cu"
+#line 36 "decode.cu"
   LACUNA_MEMBER static float sink(const Params& p, const Place& at, s32 q) { return -infinity(); }
 };
 struct Config {

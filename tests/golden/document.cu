@@ -14,20 +14,22 @@ struct Pattern {
   // id[b, q]
   LACUNA_MEMBER static s32 row_value_0(const Params& p, const Place& at, s32 q) { return read<Integer<s32>>(p.tensor[0], at.b, packed_key(clamp_index(q, at.k_len), at, p.call)); }
   struct RowValues { s32 v0; };
-  LACUNA_MEMBER static RowValues row_values(const Params& p, const Place& at, s32 q) { return {row_value_0(p, at, q)}; }
+  template <bool full>
+  LACUNA_MEMBER static RowValues row_values(const Params& p, const Place& at, s32 q) { return {full ? s32() : row_value_0(p, at, q)}; }
   // id[b, k]
   LACUNA_MEMBER static s32 key_value_0(const Params& p, const Place& at, s32 k) { return read<Integer<s32>>(p.tensor[0], at.b, packed_key(k, at, p.call)); }
   struct KeyValues { s32 v0; };
-  LACUNA_MEMBER static KeyValues key_values(const Params& p, const Place& at, s32 k) { return {key_value_0(p, at, k)}; }
+  template <bool full>
+  LACUNA_MEMBER static KeyValues key_values(const Params& p, const Place& at, s32 k) { return {full ? s32() : key_value_0(p, at, k)}; }
   static constexpr bool rolled_mask = true;
   // k <= q
 #line 3 "golden.lac"
   LACUNA_MEMBER static bool conjunct_0(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return (k <= q); }
-#line 27 "docs.cu"
+#line 29 "docs.cu"
   // id[b, q] == id[b, k]
 #line 3 "golden.lac"
   LACUNA_MEMBER static bool conjunct_1(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return (row.v0 == key.v0); }
-#line 31 "docs.cu"
+#line 33 "docs.cu"
   LACUNA_MEMBER static bool attends(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return conjunct_0(p, at, q, k, row, key) && conjunct_1(p, at, q, k, row, key); }
   LACUNA_MEMBER static bool keeps_key(const Params& p, const Place& at, s32 k) { return true; }
   LACUNA_MEMBER static void narrow(const Params& p, const Place& at, Tile& tile) {

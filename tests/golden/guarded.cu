@@ -14,14 +14,16 @@ struct Params {
 struct Pattern {
   static constexpr bool only_bands = false, from_first_key = true;
   struct RowValues { };
+  template <bool full>
   LACUNA_MEMBER static RowValues row_values(const Params& p, const Place& at, s32 q) { return {}; }
   struct KeyValues { };
+  template <bool full>
   LACUNA_MEMBER static KeyValues key_values(const Params& p, const Place& at, s32 k) { return {}; }
   static constexpr bool rolled_mask = true;
   // k < n
 #line 4 "golden.lac"
   LACUNA_MEMBER static bool conjunct_0(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return (k < (s32)(p.param[0])); }
-#line 25 "guarded.cu"
+#line 27 "guarded.cu"
   // 0 < t[k + 1]
 #line 4 "golden.lac"
   LACUNA_MEMBER static bool conjunct_1(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) {
@@ -33,18 +35,18 @@ struct Pattern {
     return v1;
 #line 4 "golden.lac"
   }
-#line 37 "guarded.cu"
+#line 39 "guarded.cu"
   LACUNA_MEMBER static bool attends(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return conjunct_0(p, at, q, k, row, key) && conjunct_1(p, at, q, k, row, key); }
 #line 4 "golden.lac"
   LACUNA_MEMBER static bool key_0(const Params& p, const Place& at, s32 k) { return (k < (s32)(p.param[0])); }
-#line 41 "guarded.cu"
+#line 43 "guarded.cu"
 #line 4 "golden.lac"
   LACUNA_MEMBER static bool key_1(const Params& p, const Place& at, s32 k) { return (0 < read<Integer<s32>>(p.tensor[0], clamp_index(wrap_add(k, 1), p.call.keys))); }
-#line 44 "guarded.cu"
+#line 46 "guarded.cu"
   LACUNA_MEMBER static bool keeps_key(const Params& p, const Place& at, s32 k) { return key_0(p, at, k) && key_1(p, at, k); }
 #line 4 "golden.lac"
   LACUNA_MEMBER static s32 atom_1(const Params& p, const Place& at) { return (s32)(p.param[0]); }
-#line 48 "guarded.cu"
+#line 50 "guarded.cu"
   LACUNA_MEMBER static void narrow(const Params& p, const Place& at, Tile& tile) {
     lacuna::narrow(tile, Affine{0, 1, 0}, Affine{0, 0, 0 + 1 * (s64)atom_1(p, at)}, true);
   }

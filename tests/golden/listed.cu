@@ -13,14 +13,16 @@ struct Params {
 struct Pattern {
   static constexpr bool only_bands = false, from_first_key = true;
   struct RowValues { };
+  template <bool full>
   LACUNA_MEMBER static RowValues row_values(const Params& p, const Place& at, s32 q) { return {}; }
   struct KeyValues { };
+  template <bool full>
   LACUNA_MEMBER static KeyValues key_values(const Params& p, const Place& at, s32 k) { return {}; }
   static constexpr bool rolled_mask = true;
   // t[h, q // 64, k // 64]
 #line 3 "golden.lac"
   LACUNA_MEMBER static bool conjunct_0(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return (read<Integer<u8>>(p.tensor[0], at.h, clamp_index(floor_div(q, 64), p.tensor[0].extent[1]), clamp_index(floor_div(k, 64), p.tensor[0].extent[2])) != 0); }
-#line 24 "blocks.cu"
+#line 26 "blocks.cu"
   LACUNA_MEMBER static bool attends(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key) { return conjunct_0(p, at, q, k, row, key); }
   LACUNA_MEMBER static bool keeps_key(const Params& p, const Place& at, s32 k) { return true; }
   LACUNA_MEMBER static void narrow(const Params& p, const Place& at, Tile& tile) {

@@ -4,6 +4,10 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+
 namespace {
 
 using namespace lacuna;
@@ -79,4 +83,76 @@ TEST_CASE("a schedule by name is the one that is compiled, spills or not") {
   fake.compiler->spills = [](const std::string&) { return 12; };
   CHECK(compiled(fake).pass.schedule == plan::Schedule{64, 32, 4, 2});
   CHECK(fake.compiler->compiles == 1);
+}
+
+namespace {
+
+Spec chunks() {
+  return {.pattern = Pattern::parse("attention a { mask chunked(64) }"), .dtype = DType::bf16};
+}
+/// The kernel that makes lists, and the one that reads them.
+bool makes_lists(const std::string& text) {
+  return has(text, "tile_lists<");
+}
+
+}  // namespace
+
+TEST_CASE("lists are compiled while their reader is, for the tiles that it has in the end") {
+  test::FakeEngine fake;
+  EngineState& state = fake.engine.state();
+  const auto planned = runtime::planned_for(state, chunks());
+  const std::size_t reader = planned->plan.passes.size() - 1;
+  REQUIRE(planned->plan.passes[reader].listed);
+  // Each waits until the other has begun: one behind the other they would not meet.
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool lists_begun = false, reader_begun = false, met = true;
+  fake.compiler->spills = [&](const std::string& text) {
+    std::unique_lock lock(mutex);
+    (makes_lists(text) ? lists_begun : reader_begun) = true;
+    changed.notify_all();
+    met &= changed.wait_for(lock, std::chrono::seconds(60),
+                            [&] { return lists_begun && reader_begun; });
+    return 0;
+  };
+  runtime::Stages stages;
+  runtime::kernel_for(state, *planned, reader - 1, {}, {}, &stages);
+  CHECK(met);
+  CHECK(fake.compiler->compiles == 2);
+  CHECK(stages.origin == runtime::Stages::Origin::compiler);
+}
+
+TEST_CASE("lists are compiled again where their reader spills and takes other tiles") {
+  test::FakeEngine fake;
+  EngineState& state = fake.engine.state();
+  const auto planned = runtime::planned_for(state, chunks());
+  const std::size_t reader = planned->plan.passes.size() - 1;
+  const plan::Pass& pass = planned->plan.passes[reader];
+  plan::Schedule taken;
+  for (const plan::Schedule& s : pass.others)
+    if (s.tile_q != pass.schedule.tile_q || s.tile_k != pass.schedule.tile_k) {
+      taken = s;
+      break;
+    }
+  REQUIRE(taken.tile_q > 0);
+  fake.compiler->spills = [&](const std::string& text) {
+    return makes_lists(text) || has(text, tiles(taken)) ? 0 : 8;
+  };
+  const auto lists = runtime::kernel_for(state, *planned, reader - 1, {});
+  CHECK(lists->pass.schedule.tile_q == taken.tile_q);
+  CHECK(lists->pass.schedule.tile_k == taken.tile_k);
+  CHECK(runtime::kernel_for(state, *planned, reader, {})->pass.schedule == taken);
+}
+
+TEST_CASE("a compiler that fails beside another is heard, and leaves nothing behind") {
+  test::FakeEngine fake;
+  EngineState& state = fake.engine.state();
+  const auto planned = runtime::planned_for(state, chunks());
+  const std::size_t lists = planned->plan.passes.size() - 2;
+  for (const int failures : {1, 2}) {
+    fake.compiler->failures = failures;
+    CHECK_THROWS_AS(runtime::kernel_for(state, *planned, lists, {}), Error);
+    CHECK(fake.compiler->failures <= 0);
+  }
+  CHECK(runtime::kernel_for(state, *planned, lists, {}) != nullptr);
 }

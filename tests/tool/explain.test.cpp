@@ -4,7 +4,10 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <array>
 #include <random>
+#include <utility>
+#include <vector>
 
 using namespace lacuna::test;
 
@@ -58,6 +61,115 @@ TEST_CASE("explain: tiles of a call's tensors, beside the fewest possible") {
   CHECK(tiles["skipped"].get<int>() == expect[2].get<int>() - expect[1].get<int>());
   CHECK(json["text"].get<std::string>().find("visited are 1.000 times as many") !=
         std::string::npos);
+}
+
+TEST_CASE("explain: tiles of packed and padded sequences, over all of them or of one") {
+  Folder folder;
+  auto file = folder.write("p.lac",
+                           "attention p {\n  tensor doc: i32[batch, key]\n"
+                           "  mask causal\n  mask doc[b, q] == doc[b, k]\n}\n");
+  auto seed = std::random_device()();
+  INFO("seed " << seed);
+  // For each sequence FULL tiles, visited ones and all, of its own 64 x 64 tiles.
+  const auto expect = nlohmann::json::parse(python(fmt::format(
+      "import numpy as n, json\n"
+      "r = n.random.default_rng({})\n"
+      "lens = [0, 1, int(r.integers(70, 200)), int(r.integers(70, 300))]\n"
+      "total = sum(lens)\n"
+      "doc = (n.cumsum(r.integers(0, 40, total) == 0) % 4)[None].astype(n.int32)\n"
+      "wide = n.zeros((4, 300), n.int32)\n"
+      "cu = n.cumsum([0] + lens)\n"
+      "out = []\n"
+      "for s, m in enumerate(lens):\n"
+      "  d = doc[0, cu[s]:cu[s + 1]]\n"
+      "  wide[s, :m] = d\n"
+      "  q, k = n.arange(m)[:, None], n.arange(m)\n"
+      "  live = (k <= q) & (d[q] == d[k]) if m else n.zeros((0, 0), bool)\n"
+      "  tiles = [live[i:i + 64, j:j + 64] for i in range(0, m, 64) for j in range(0, m, 64)]\n"
+      "  full = sum(bool(t.all()) and t.shape[1] == 64 for t in tiles)\n"
+      "  out.append([full, sum(bool(t.any()) for t in tiles), len(tiles)])\n"
+      "n.save('{}', doc); n.save('{}', wide); n.save('{}', cu); n.save('{}', n.array(lens))\n"
+      "print(json.dumps([out, total]))",
+      seed, folder / "doc.npy", folder / "wide.npy", folder / "cu.npy", folder / "lens.npy")));
+  const auto counted = [&](std::vector<std::string> flags) {
+    std::vector<std::string> all = {"explain", file, "--schedule", "64x64w4s2", "--json"};
+    all.insert(all.end(), flags.begin(), flags.end());
+    Ran ran = lacuna::test::lacuna(all);
+    INFO(ran.err);
+    REQUIRE(ran.code == 0);
+    return nlohmann::json::parse(ran.out);
+  };
+  const auto check = [&](const nlohmann::json& json, const std::vector<int>& sequences) {
+    std::array<int, 3> sum{};
+    for (int s : sequences)
+      for (std::size_t i = 0; i < 3; ++i) sum[i] += expect[0][s][i].get<int>();
+    const auto& tiles = json["tiles"];
+    CHECK(tiles["sequences"] == sequences.size());
+    CHECK(tiles["full"] == sum[0]);
+    CHECK(tiles["full"].get<int>() + tiles["partial"].get<int>() == sum[1]);
+    CHECK(tiles["skipped"] == sum[2] - sum[1]);
+    const auto& fewest = tiles["fewest"];
+    CHECK(fewest["full"].get<int>() + fewest["partial"].get<int>() == sum[1]);
+  };
+  const std::vector<std::string> packed = {
+      "--tensor",       "doc=" + folder / "doc.npy", "--cu-seqlens-q", folder / "cu.npy",
+      "--cu-seqlens-k", folder / "cu.npy",           "--minimum"};
+  const auto with = [](std::vector<std::string> flags, std::vector<std::string> more) {
+    flags.insert(flags.end(), more.begin(), more.end());
+    return flags;
+  };
+  const auto json = counted(packed);
+  check(json, {0, 1, 2, 3});
+  CHECK(json["text"].get<std::string>().find(fmt::format(
+            "shape     B=4 H=1 G=1 Nq={0} Nk={0}", expect[1].get<int>())) != std::string::npos);
+  CHECK(json["text"].get<std::string>().find("tiles of a head in 4 sequences: ") !=
+        std::string::npos);
+  check(counted(with(packed, {"--batch", "3", "--shape", "H=2,B=4"})), {3});
+  const std::vector<std::string> padded = {
+      "--tensor", "doc=" + folder / "wide.npy", "--q-lens",  folder / "lens.npy",
+      "--k-lens", folder / "lens.npy",          "--minimum", "--shape",
+      "N=300,H=2"};
+  check(counted(padded), {0, 1, 2, 3});
+  check(counted(with(padded, {"--batch", "2", "--head", "1"})), {2});
+
+  const std::pair<std::vector<std::string>, std::string> wrong[] = {
+      {{"--shape", "B=3"}, "--shape: B is 3, but lengths are given for 4 sequences"},
+      {{"--shape", "N=5000"}, "(key) has extent "},
+      {{"--batch", "4"}, "--batch 4 is not one of 0 to 3"},
+      {{"--lengths", "padded"},
+       "cu_seqlens_q is given, but the lengths of the spec are not packed"},
+  };
+  for (const auto& [words, text] : wrong) {
+    Ran failed = lacuna::test::lacuna(with({"explain", file}, with(packed, words)));
+    INFO(failed.err);
+    CHECK(failed.code == 2);
+    CHECK(failed.err.find(text) != std::string::npos);
+  }
+  Ran half = lacuna::test::lacuna({"explain", file, "--cu-seqlens-k", folder / "cu.npy"});
+  CHECK(half.err.find("--cu-seqlens-q and --cu-seqlens-k go together") != std::string::npos);
+  Ran rows = lacuna::test::lacuna({"explain", file, "--k-lens", folder / "lens.npy"});
+  CHECK(rows.err.find("need the rows of --shape") != std::string::npos);
+}
+
+TEST_CASE("explain: packed sequences without lengths say which flags count them; no sequences") {
+  Folder folder;
+  auto file = folder.write("p.lac", pattern);
+  const auto text = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {"explain", file});
+    Ran ran = lacuna::test::lacuna(words);
+    INFO(ran.err);
+    CHECK(ran.code == 0);
+    return ran.out;
+  };
+  CHECK(text({"--shape", "B=2,N=200", "--lengths", "packed"})
+            .find("tiles depend on the lengths of packed sequences, param 'reach', tensor 'doc': "
+                  "'lacuna explain' counts them with --cu-seqlens-q F.npy --cu-seqlens-k F.npy "
+                  "--param reach=X --tensor doc=F.npy") != std::string::npos);
+  CHECK(text({"--shape", "B=0,N=200"}).find("tiles are none: there is no sequence") !=
+        std::string::npos);
+  Ran failed = lacuna::test::lacuna({"explain", file, "--shape", "B=0,N=200", "--batch", "0"});
+  CHECK(failed.code == 2);
+  CHECK(failed.err.find("--batch 0: --shape has none") != std::string::npos);
 }
 
 TEST_CASE("explain: what only the score needs keeps no tiles from being counted") {

@@ -99,6 +99,7 @@ Extents parse_extents(std::string_view text) {
   if (!given[4]) given[4] = given[7] ? given[7] : given[3];
   Extents extents;
   extents.has_rows = given[3].has_value();
+  extents.has_batch = given[0].has_value();
   extents.shape.batch = given[0].value_or(1);
   extents.shape.heads = given[1].value_or(1);
   extents.shape.kv_heads = given[2].value_or(extents.shape.heads);

@@ -17,7 +17,7 @@ namespace lacuna::tool {
 struct Extents {
   Shape shape;
   int head_dim = 64, value_dim = 64;
-  bool has_rows = false;  ///< Nq was given
+  bool has_rows = false, has_batch = false;  ///< Nq, B was given
 };
 Extents parse_shape(std::string_view text);
 /// The same where only D and Dv are needed: a text without lengths is taken, and so is none.

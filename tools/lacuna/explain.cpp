@@ -7,8 +7,7 @@
 #include "runtime/compiler.h"
 #include "tools/lacuna/arguments.h"
 #include "tools/lacuna/command.h"
-#include "tools/lacuna/execute.h"
-#include "tools/lacuna/head.h"
+#include "tools/lacuna/explain_tiles.h"
 #include "tools/lacuna/loops.h"
 #include "tools/lacuna/options.h"
 #include "tools/lacuna/specs.h"
@@ -23,9 +22,8 @@ namespace {
 struct ExplainFlags {
   PatternFlags pattern;
   SpecFlags spec;
-  std::string head = "0", batch = "0", offset;
-  std::vector<std::string> params, tensors;
-  bool mix = false, minimum = false;
+  TileFlags tiles;
+  bool mix = false;
 };
 
 /// What only a compiler knows. A machine without NVRTC is told so, not failed: the plan stands
@@ -118,84 +116,6 @@ void add_mix(const plan::Plan& plan, Report& report) {
   }
 }
 
-/// The tensors and params that flags bring.
-Inputs inputs_for(const ir::Pattern& pattern, const ExplainFlags& flags) {
-  Inputs inputs;
-  inputs.tensors = read_tensors(pattern, flags.tensors);
-  if (!flags.offset.empty())
-    inputs.offset = std::get<std::int32_t>(parse_literal("--offset", ir::Type::i32, flags.offset));
-  return inputs;
-}
-
-/// What the score alone reads stands in for itself: no tile depends on it.
-std::vector<NamedTensor> with_score_tensors(const Spec& spec, const Shape& shape,
-                                            std::span<const NamedTensor> given) {
-  std::vector<NamedTensor> all(given.begin(), given.end());
-  for (const ir::Tensor& tensor : spec.pattern.tree().tensors) {
-    auto same = [&](auto& one) { return one.name == tensor.name; };
-    if (std::none_of(given.begin(), given.end(), same))
-      all.push_back({tensor.name, shape_only(ir::storage_of(spec, tensor), tensor, shape)});
-  }
-  return all;
-}
-std::vector<std::string> with_score_params(const ir::Pattern& pattern,
-                                           std::vector<std::string> texts,
-                                           const std::vector<Named>& given) {
-  for (const ir::Param& param : pattern.params) {
-    auto same = [&](auto& one) { return one.name == param.name; };
-    if (!param.initial && std::none_of(given.begin(), given.end(), same))
-      texts.push_back(param.name + (param.type == ir::Type::boolean ? "=true" : "=1"));
-  }
-  return texts;
-}
-
-/// The tiles of the head that flags choose, or {} where something that the masks need is not given:
-/// plan::explain says what.
-std::optional<plan::HeadTiles> tiles_for(const plan::Plan& plan, const Shape& shape,
-                                         const ExplainFlags& flags, Inputs& inputs) {
-  Spec spec = plan.spec;
-  const std::int64_t h = index_below("--head", flags.head, shape.heads);
-  const std::int64_t b = index_below("--batch", flags.batch, shape.batch);
-  const auto given = parse_named("--param", flags.params);
-  if (spec.lengths == Lengths::packed) return {};
-  spec.lengths = Lengths::uniform;  // padded: of a sequence as long as any
-  for (const plan::Needed& needed : plan::needed_by_masks(plan)) {
-    auto same = [&](auto& one) { return one.name == needed.name; };
-    auto brought = [&](auto& one) { return one.first == needed.name; };
-    if (needed.tensor ? std::none_of(inputs.tensors.begin(), inputs.tensors.end(), brought)
-                      : std::none_of(given.begin(), given.end(), same))
-      return {};
-  }
-  const ir::Pattern& pattern = spec.pattern.tree();
-  inputs.params = bind_params(pattern, with_score_params(pattern, flags.params, given));
-  HostCall host(inputs, nullptr);
-  Args args = host.args();
-  const std::vector<NamedTensor> tensors = with_score_tensors(spec, shape, args.tensors);
-  args.tensors = tensors;
-  args.q = shape_only(spec.dtype, {shape.batch, shape.heads, shape.queries, spec.head_dim});
-  args.k = shape_only(spec.dtype, {shape.batch, shape.kv_heads, shape.keys, spec.head_dim});
-  Head head(spec, args, b, h);
-  return plan::head_tiles(plan, shape, head.call(), flags.minimum);
-}
-
-Json counts_json(const plan::TileCounts& counts) {
-  return {{"full", counts.full}, {"partial", counts.partial}, {"skipped", counts.skipped}};
-}
-
-Json tiles_json(const plan::HeadTiles& tiles) {
-  if (!tiles.unknown.empty()) return {{"unknown", tiles.unknown}};
-  const plan::Reasons& why = tiles.counts.reasons;
-  Json json = counts_json(tiles.counts);
-  json["outside_bands"] = why.outside;
-  json["tested"] = {{"tiles", why.tested}, {"skipped", why.emptied}, {"full", why.filled}};
-  if (tiles.least) {
-    json["fewest"] = counts_json(*tiles.least);
-    json["fewest"]["looked_at"] =
-        tiles.look == plan::Look::everywhere ? "every tile" : "PARTIAL tiles";
-  }
-  return json;
-}
-
 void add_shape(const plan::Plan& plan, const Shape& shape,
                const std::optional<plan::HeadTiles>& tiles, Json& json) {
   const plan::Route route = plan::route(plan, shape);
@@ -219,15 +139,11 @@ void add_test(const plan::Plan& plan, Json& json) {
 
 Report run_explain(const ExplainFlags& flags, const Terminal&) {
   Pattern pattern = flags.pattern.load();
-  Inputs inputs = inputs_for(pattern.tree(), flags);
-  SpecFlags spec = flags.spec;
-  for (auto& [name, array] : inputs.tensors)
-    spec.storage.push_back(fmt::format("{}={}", name, name_of(array.dtype)));
-  plan::Plan plan = spec.plan(pattern);
-  std::optional<Shape> shape;
-  if (Extents extents = parse_extents(flags.spec.shape); extents.has_rows) shape = extents.shape;
+  TiledCall call(pattern.tree(), flags.tiles);
+  plan::Plan plan = call.with(flags.spec).plan(pattern);
+  std::optional<Shape> shape = call.shape(parse_extents(flags.spec.shape));
   std::optional<plan::HeadTiles> tiles;
-  if (shape) tiles = tiles_for(plan, *shape, flags, inputs);
+  if (shape) tiles = call.count(plan, *shape);
   Report report;
   report.text = plan::explain(plan, shape, tiles ? &*tiles : nullptr);
   report.json = {{"attention", pattern.name()}, {"digest", pattern.digest()},
@@ -252,19 +168,15 @@ void add_explain(CLI::App& app, Invocation& invocation) {
       {"explain", "print the plan of a pattern, as a database prints a query plan",
        "  lacuna explain local.lac\n"
        "  lacuna explain docs.lac --shape H=8,N=8192 --tensor doc=doc.npy --minimum\n"
+       "  lacuna explain docs.lac --shape H=8 --tensor doc=doc.npy --cu-seqlens-q cu.npy "
+       "--cu-seqlens-k cu.npy\n"
        "  lacuna explain local.lac --shape B=2,H=8,N=4096,D=128 --dtype bf16 --arch sm_90",
        "  'lacuna show' draws the tiles that it speaks of; 'lacuna compile --emit source' has the "
        "code."},
       flags, run_explain);
   flags->pattern.add_to(*command);
   flags->spec.add_to(*command);
-  add_value(*command, "--head", flags->head, "H", "whose tiles are counted (default: 0)");
-  add_value(*command, "--batch", flags->batch, "B", "of which sequence (default: 0)");
-  add_repeated(*command, "--param", flags->params, "NAME=X", "a param that the masks need");
-  add_repeated(*command, "--tensor", flags->tensors, "NAME=F.npy", "a tensor that the masks need");
-  add_value(*command, "--offset", flags->offset, "N", "q = row + offset (default: Nk - Nq)");
-  command->add_flag("--minimum", flags->minimum,
-                    "with the fewest tiles that any kernel could visit, by looking at every pair");
+  flags->tiles.add_to(*command);
   command->add_flag("--mix", flags->mix,
                     "with the instructions of each loop (needs the llvm compiler)");
 }

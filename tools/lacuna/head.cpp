@@ -25,11 +25,17 @@ ir::Site site_of(const ir::Call& call, const ir::Sequence& sequence, int head_di
 
 }  // namespace
 
-Head::Head(const Spec& spec, const Args& args, std::int64_t b, std::int64_t h)
+Head::Head(const Spec& spec, const Args& args, std::int64_t h)
     : call_(ir::bind(spec, args, ir::Needs::shapes)),
       sequences_(ir::sequences_of(spec, args, call_)),
       bindings_(spec.pattern.tree(), call_, sequences_, spec.lengths == Lengths::packed),
-      site_(site_of(call_, sequences_.at(b), spec.head_dim, b, h)) {}
+      head_dim_(spec.head_dim),
+      h_(h) {}
+
+plan::HeadCall Head::sequence(std::int64_t b) const {
+  const ir::Sequence& sequence = sequences_.at(static_cast<std::size_t>(b));
+  return {site_of(call_, sequence, head_dim_, b, h_), sequence.offset, &bindings_};
+}
 
 TensorView shape_only(DType dtype, std::initializer_list<std::int64_t> shape) {
   static std::byte nothing[16];
@@ -54,6 +60,8 @@ TensorView shape_only(DType dtype, const ir::Tensor& tensor, const Shape& shape)
 std::int64_t index_below(std::string_view flag, const std::string& text, std::int64_t extent) {
   auto index = parse_integer(text);
   if (index && *index >= 0 && *index < extent) return *index;
+  if (extent == 0)
+    throw Error(ErrorKind::argument, fmt::format("{} {}: --shape has none", flag, text));
   throw Error(ErrorKind::argument,
               fmt::format("{} {} is not one of 0 to {}", flag, text, extent - 1));
 }

@@ -6,22 +6,24 @@
 
 namespace lacuna::tool {
 
-/// One head of one sequence of a call as its masks see it: Q and K need a shape only. Neither
+/// One head of a call as its masks see it, sequence by sequence: Q and K need a shape only. Neither
 /// copied nor moved; `args` must outlive it.
 class Head {
  public:
   /// Throws as ir::bind does.
-  Head(const Spec& spec, const Args& args, std::int64_t b, std::int64_t h);
+  Head(const Spec& spec, const Args& args, std::int64_t h);
   Head(const Head&) = delete;
   Head& operator=(const Head&) = delete;
 
-  plan::HeadCall call() const { return {site_, sequences_.at(site_.b).offset, &bindings_}; }
+  std::int64_t sequences() const { return static_cast<std::int64_t>(sequences_.size()); }
+  plan::HeadCall sequence(std::int64_t b) const;
 
  private:
   ir::Call call_;
   std::vector<ir::Sequence> sequences_;
   ir::CallBindings bindings_;
-  ir::Site site_;
+  int head_dim_;
+  std::int64_t h_;
 };
 
 /// A view of that shape that nothing may be read through.

@@ -28,7 +28,7 @@ Array read_operand(std::string_view flag, const std::string& file) {
 }
 
 /// One i32 per sequence, from any integer type; nothing where the flag was not given.
-Array read_lengths(std::string_view flag, const std::string& file) {
+Array read_vector(std::string_view flag, const std::string& file) {
   if (file.empty()) return {};
   Array array = read_npy(file, flag);
   if (ir::is_real(array.dtype) || array.dtype == DType::boolean || array.shape.size() != 1) {
@@ -54,7 +54,7 @@ void read_offset(const std::string& flag, Inputs& inputs) {
       throw Error(ErrorKind::argument,
                   fmt::format("--offset '{}' is neither an integer nor a .npy file", flag));
     }
-    inputs.offsets = read_lengths("--offset", flag);
+    inputs.offsets = read_vector("--offset", flag);
   } else if (*number < INT32_MIN || *number > INT32_MAX) {
     throw Error(ErrorKind::argument, fmt::format("--offset {} does not fit i32", flag));
   } else {
@@ -135,6 +135,14 @@ std::vector<std::pair<std::string, Array>> read_tensors(const ir::Pattern& patte
   return arrays;
 }
 
+void read_lengths(const LengthFlags& flags, Inputs& inputs) {
+  read_offset(flags.offset, inputs);
+  inputs.q_lens = read_vector("--q-lens", flags.q_lens);
+  inputs.k_lens = read_vector("--k-lens", flags.k_lens);
+  inputs.cu_seqlens_q = read_vector("--cu-seqlens-q", flags.cu_seqlens_q);
+  inputs.cu_seqlens_k = read_vector("--cu-seqlens-k", flags.cu_seqlens_k);
+}
+
 Inputs read_inputs(const ir::Pattern& pattern, const InputFlags& flags) {
   Inputs inputs;
   inputs.params = bind_params(pattern, flags.params);
@@ -154,11 +162,7 @@ Inputs read_inputs(const ir::Pattern& pattern, const InputFlags& flags) {
   inputs.k = read_operand("--k", flags.k);
   inputs.v = read_operand("--v", flags.v);
   cast_operands(flags.dtype, inputs);
-  read_offset(flags.offset, inputs);
-  inputs.q_lens = read_lengths("--q-lens", flags.q_lens);
-  inputs.k_lens = read_lengths("--k-lens", flags.k_lens);
-  inputs.cu_seqlens_q = read_lengths("--cu-seqlens-q", flags.cu_seqlens_q);
-  inputs.cu_seqlens_k = read_lengths("--cu-seqlens-k", flags.cu_seqlens_k);
+  read_lengths(flags.lengths, inputs);
   return inputs;
 }
 

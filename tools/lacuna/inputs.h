@@ -43,9 +43,17 @@ inline constexpr Output all_outputs[] = {{"o", &Results::o, &Args::o},
 /// Error{argument}.
 Results results_for(const Inputs& inputs, const Spec& spec);
 
+/// The flags that say where the rows of a call's sequences lie, as written.
+struct LengthFlags {
+  std::string offset, q_lens, k_lens, cu_seqlens_q, cu_seqlens_k;
+};
+/// Reads them; nothing where none was given.
+void read_lengths(const LengthFlags& flags, Inputs& inputs);
+
 /// The flags of `run` that name inputs, as written.
 struct InputFlags {
-  std::string q, k, v, dtype, scale, offset, q_lens, k_lens, cu_seqlens_q, cu_seqlens_k;
+  std::string q, k, v, dtype, scale;
+  LengthFlags lengths;
   std::vector<std::string> tensors, params;
 };
 /// Reads, casts and names them. Shapes are left to ir::bind, which every caller goes through.

@@ -25,6 +25,16 @@ void add_repeated(CLI::App& command, const std::string& name, std::vector<std::s
       ->allow_extra_args(false);
 }
 
+void add_lengths(CLI::App& command, LengthFlags& flags) {
+  add_value(command, "--offset", flags.offset, "N|F.npy",
+            "q = row + offset, one or one per sequence (default: keys - queries)");
+  add_value(command, "--cu-seqlens-q", flags.cu_seqlens_q, "F.npy",
+            "packed: where each sequence of Q [1,H,Tq,D] starts, and the end");
+  add_value(command, "--cu-seqlens-k", flags.cu_seqlens_k, "F.npy", "the same for K and V");
+  add_value(command, "--q-lens", flags.q_lens, "F.npy", "padded: queries of each sequence");
+  add_value(command, "--k-lens", flags.k_lens, "F.npy", "padded: keys of each sequence");
+}
+
 void PatternFlags::add_to(CLI::App& command) {
   add_value(command, "FILE.lac", file, "", "the pattern's text")->required();
   add_value(command, "--attention", attention, "NAME",

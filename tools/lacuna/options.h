@@ -1,6 +1,8 @@
 #pragma once
 #include "lacuna/engine.hpp"
 
+#include "tools/lacuna/inputs.h"
+
 #include <CLI/CLI.hpp>
 
 #include <string>
@@ -28,6 +30,9 @@ struct EngineFlags {
   void add_to(CLI::App& command);
   EngineOptions options() const;
 };
+
+/// --offset, --cu-seqlens-q, --cu-seqlens-k, --q-lens and --k-lens.
+void add_lengths(CLI::App& command, LengthFlags& flags);
 
 /// A flag that may be given several times, one value each.
 void add_repeated(CLI::App& command, const std::string& name, std::vector<std::string>& values,

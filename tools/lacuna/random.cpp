@@ -163,7 +163,7 @@ Array random_tensor(Generator& generator, const ir::Tensor& tensor, std::vector<
 /// Q, K and V, then each tensor of the pattern that `inputs` lacks, in the pattern's order.
 std::vector<Wanted> wanted_arrays(const ir::Pattern& pattern, const RandomInputs& wanted,
                                   const Inputs& inputs) {
-  const auto& [shape, head_dim, value_dim, has_rows] = wanted.extents;
+  const auto& [shape, head_dim, value_dim, has_rows, has_batch] = wanted.extents;
   bool packed = wanted.lengths == Lengths::packed;
   std::int64_t batch = packed ? 1 : shape.batch;
   std::vector<Wanted> all = {{"q", wanted.dtype, {batch, shape.heads, shape.queries, head_dim}},

@@ -206,15 +206,7 @@ void add_run(CLI::App& app, Invocation& invocation) {
   flags->engine.add_to(*command);
   add_value(*command, "--scale", flags->inputs.scale, "X",
             "of the dot products (default: 1/sqrt(D))");
-  add_value(*command, "--offset", flags->inputs.offset, "N|F.npy",
-            "q = row + offset, one or one per sequence (default: Nk - Nq)");
-  add_value(*command, "--cu-seqlens-q", flags->inputs.cu_seqlens_q, "F.npy",
-            "packed: where each sequence of Q [1,H,Tq,D] starts, and the end");
-  add_value(*command, "--cu-seqlens-k", flags->inputs.cu_seqlens_k, "F.npy",
-            "the same for K and V");
-  add_value(*command, "--q-lens", flags->inputs.q_lens, "F.npy",
-            "padded: queries of each sequence");
-  add_value(*command, "--k-lens", flags->inputs.k_lens, "F.npy", "padded: keys of each sequence");
+  add_lengths(*command, flags->inputs.lengths);
   add_value(*command, "--do", flags->output_gradient, "F.npy", "gradients (not offered yet)");
   add_repeated(*command, "--grad", flags->gradients, "NAME", "gradients (not offered yet)");
   add_value(*command, "--out", flags->out, "DIR", "where o.npy goes")->required();

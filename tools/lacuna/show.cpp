@@ -81,7 +81,8 @@ Picture make_picture(const Pattern& pattern, const ShowFlags& flags) {
   Inputs inputs = inputs_for(pattern.tree(), flags, extents);
   Spec spec = inputs.spec(pattern, DType::bf16, false);
   HostCall host(inputs, nullptr);
-  Head head(spec, host.args(), b, h);
+  const Head whole(spec, host.args(), h);
+  const plan::HeadCall head = whole.sequence(b);
   Picture picture;
   picture.title = pattern.name();
   picture.subtitle = fmt::format("head {} of {}, {} queries x {} keys", h, extents.shape.heads,
@@ -91,9 +92,9 @@ Picture make_picture(const Pattern& pattern, const ShowFlags& flags) {
   for (const ir::Mask& mask : pattern.tree().masks) picture.masks.push_back(mask.text);
   picture.rows = extents.shape.queries;
   picture.columns = extents.shape.keys;
-  picture.first_position = head.call().offset;
+  picture.first_position = head.offset;
   picture.live = ir::live(spec, host.args(), b, h);
-  add_tiles(spec, head.call(), arch, picture);
+  add_tiles(spec, head, arch, picture);
   return picture;
 }
 
