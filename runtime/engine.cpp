@@ -1,5 +1,6 @@
 #include "runtime/engine.h"
 
+#include "compiler/plan/entmax.h"
 #include "compiler/plan/lists.h"
 #include "runtime/clock.h"
 #include "runtime/program.h"
@@ -8,6 +9,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 
 namespace lacuna {
 namespace runtime {
@@ -39,10 +41,8 @@ std::shared_ptr<const Planned> planned_of(plan::Plan plan) {
   const std::string_view digest = plan.digest;
   const std::array numbers{number(digest.substr(0, 16)), number(digest.substr(16))};
   plan::MaskInputs masks = plan::mask_inputs(plan);
-  const plan::ListTraits lists =
-      plan.passes.back().listed ? plan::list_traits(plan) : plan::ListTraits{};
   return std::make_shared<const Planned>(
-      Planned{std::move(plan), layout, numbers, std::move(masks), lists});
+      Planned{std::move(plan), layout, numbers, std::move(masks)});
 }
 
 std::shared_ptr<const Planned> planned_for(EngineState& engine, const Spec& spec, Stages* stages) {
@@ -86,13 +86,35 @@ Artifact artifact_for(EngineState& engine, const plan::Plan& plan, const plan::P
   return artifact;
 }
 
+/// What leaves tiles for an accumulate pass, or makes lists of them: its tile is that which
+/// accumulate has in the end.
+Compiled compiled_entmax(EngineState& engine, const Planned& planned, std::size_t pass,
+                         plan::Variant variant, Stages& spent) {
+  const plan::Plan& plan = planned.plan;
+  const plan::Pass& wanted = plan.passes[pass];
+  const plan::Pass accumulate =
+      kernel_for(engine, planned, plan.passes.size() - 1, variant, {}, &spent)->pass;
+  if (wanted.kind == plan::PassKind::live_tiles) {
+    const plan::Pass made = plan::live_tiles_for(accumulate);
+    return {made, artifact_for(engine, plan, made, variant, spent)};
+  }
+  std::optional<Compiled> best;
+  for (const plan::Pass& next : plan::thresholds_for(plan, accumulate, wanted.listed)) {
+    Compiled compiled{next, artifact_for(engine, plan, next, variant, spent)};
+    const bool spills = compiled.artifact.spill_stores > 0;
+    if (!best || compiled.artifact.spill_stores < best->artifact.spill_stores)
+      best = std::move(compiled);
+    if (!spills) break;
+  }
+  return std::move(*best);
+}
+
 }  // namespace
 
-/// A schedule whose code spills is passed over, as far as the next three: what a log says of
+/// A schedule whose code spills is passed over, as far as the next few: what a log says of
 /// registers is known for certain, what the model thought of them was not.
 Compiled compiled_for(EngineState& engine, const Planned& planned, std::size_t pass,
                       plan::Variant variant, Stages* stages) {
-  constexpr std::size_t most_tried = 3;
   Stages unused;
   Stages& spent = stages ? *stages : unused;
   const plan::Plan& plan = planned.plan;
@@ -100,10 +122,12 @@ Compiled compiled_for(EngineState& engine, const Planned& planned, std::size_t p
   // Lists are made for the tiles that their reader has in the end.
   if (best.pass.kind == plan::PassKind::tile_lists)
     best.pass = plan::lists_for(kernel_for(engine, planned, pass + 1, variant, {}, stages)->pass);
+  if (best.pass.kind == plan::PassKind::threshold || best.pass.kind == plan::PassKind::live_tiles)
+    return compiled_entmax(engine, planned, pass, variant, spent);
   best.artifact = artifact_for(engine, plan, best.pass, variant, spent);
   const std::vector<plan::Schedule>& others = plan.passes[pass].others;
-  for (std::size_t i = 0; i < std::min(most_tried, others.size()) && best.artifact.spill_stores > 0;
-       ++i) {
+  for (std::size_t i = 0;
+       i < std::min(plan::most_tried, others.size()) && best.artifact.spill_stores > 0; ++i) {
     Compiled next{plan::with_schedule(plan, plan.passes[pass], others[i]), {}};
     log_line(engine, fmt::format("schedule {} spills {} bytes, {} is tried instead",
                                  best.pass.schedule.name(), best.artifact.spill_stores,

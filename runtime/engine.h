@@ -26,7 +26,6 @@ struct Planned {
   codegen::ParamLayout layout;
   std::array<std::uint64_t, 2> digest{};  ///< the plan's, as numbers
   plan::MaskInputs masks = {};
-  plan::ListTraits lists = {};  ///< where it has a listed route
 };
 
 std::shared_ptr<const Planned> planned_of(plan::Plan plan);

@@ -77,9 +77,12 @@ void ReportBuffer::raise(const ir::Pattern& pattern, Stream stream) const {
   if (report.found) throw Error(ErrorKind::argument, text_of(report, pattern));
 }
 
-void check_values(const Device& device, const Spec& spec, const Args& args, const ir::Call& call,
-                  Stream stream) {
-  if (device.kind() == DeviceKind::host) return ir::validate_values(spec, args, call);
+std::vector<ir::Sequence> check_values(const Device& device, const Spec& spec, const Args& args,
+                                       const ir::Call& call, Stream stream) {
+  if (device.kind() == DeviceKind::host) {
+    ir::validate_values(spec, args, call);
+    return ir::sequences_of(spec, args, call);
+  }
   device.synchronize(stream);
   HostCopies copies(device);
   Args on_host = args;
@@ -90,6 +93,7 @@ void check_values(const Device& device, const Spec& spec, const Args& args, cons
   ir::Call call_on_host = call;
   for (TensorView& view : call_on_host.tensors) view = copies.of(view);
   ir::validate_values(spec, on_host, call_on_host);
+  return ir::sequences_of(spec, on_host, call_on_host);
 }
 
 }  // namespace lacuna::runtime

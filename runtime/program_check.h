@@ -1,5 +1,5 @@
 #pragma once
-#include "compiler/ir/call.h"
+#include "compiler/ir/sequence.h"
 #include "runtime/device.h"
 
 namespace lacuna::runtime {
@@ -23,8 +23,8 @@ class ReportBuffer {
 };
 
 /// ir::validate_values for memory of any device: what it looks at is copied to the host first,
-/// where it is not there.
-void check_values(const Device& device, const Spec& spec, const Args& args, const ir::Call& call,
-                  Stream stream);
+/// where it is not there. Returns what it learned of each sequence.
+std::vector<ir::Sequence> check_values(const Device& device, const Spec& spec, const Args& args,
+                                       const ir::Call& call, Stream stream);
 
 }  // namespace lacuna::runtime

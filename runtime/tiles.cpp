@@ -18,7 +18,7 @@ namespace {
 
 /// Lists that this plan makes, for any call.
 void require_listed(const plan::Plan& plan) {
-  if (plan.passes.back().listed) return;
+  if (plan::list_reader(plan)) return;
   const std::string& name = plan.spec.pattern.name();
   for (const plan::Conjunct& c : plan.conjuncts)
     if (c.taken == plan::Strategy::elements)
@@ -33,10 +33,11 @@ void require_listed(const plan::Plan& plan) {
 }
 
 /// And for this one.
-void require_lists(const plan::Plan& plan, const Args& args, const ir::Call& call) {
+void require_lists(const plan::Plan& plan, const ir::Call& call,
+                   const std::vector<ir::Sequence>& sequences) {
   require_listed(plan);
   if (!plan.facts.checked) return;
-  if (const plan::Conjunct* c = plan::read_outside(plan, args, call))
+  if (const plan::Conjunct* c = plan::read_outside(plan, call, sequences))
     reject(
         fmt::format("mask {} (line {}) is not proved to read inside its tensors, and with checks "
                     "such a call has no lists: every read is tested where it is made",
@@ -49,11 +50,12 @@ bool is_empty(const Shape& shape) {
 
 ir::Call bind(EngineState& engine, const plan::Plan& plan, const Args& args, Stream stream) {
   ir::Call call = ir::bind(plan.spec, args, ir::Needs::shapes);
+  std::vector<ir::Sequence> sequences;
   if (plan.facts.checked) {
     engine.device->require_no_capture(stream);
-    check_values(*engine.device, plan.spec, args, call, stream);
+    sequences = check_values(*engine.device, plan.spec, args, call, stream);
   }
-  require_lists(plan, args, call);
+  require_lists(plan, call, sequences);
   return call;
 }
 
@@ -124,15 +126,16 @@ void read_rows(const TilesState& tiles, TileRows& out) {
 
 plan::TileLists lists_of(const Planned& planned, const plan::Pass& reader, const Args& args,
                          const ir::Call& call) {
-  plan::ListTraits traits = planned.lists;
+  plan::ListTraits traits = planned.plan.lists;
   traits.by_batch |= args.offsets.data != nullptr;
   return plan::tile_lists(reader, planned.plan.spec, call.shape, traits);
 }
 
 void forward_with_tiles(EngineState& engine, const Planned& planned, const Args& args,
-                        const ir::Call& call, Stream stream, Stages* stages) {
+                        const ir::Call& call, const std::vector<ir::Sequence>& sequences,
+                        Stream stream, Stages* stages) {
   const TilesState& tiles = args.tiles->state();
-  require_lists(planned.plan, args, call);
+  require_lists(planned.plan, call, sequences);
   const auto reader = kernel(engine, planned, plan::PassKind::flash_forward, args, stream, stages);
   require_match(tiles, engine, planned, tiles_key(planned, reader->pass, args, call));
   if (call.shape.keys == 0) {  // only zeros are written, which takes no lists

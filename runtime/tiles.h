@@ -1,4 +1,5 @@
 #pragma once
+#include "compiler/ir/sequence.h"
 #include "runtime/program.h"
 
 #include <memory>
@@ -47,9 +48,11 @@ void require_same_place(const TilesKey& made, const TilesKey& wanted);
 plan::TileLists lists_of(const Planned& planned, const plan::Pass& reader, const Args& args,
                          const ir::Call& call);
 
-/// A call that reads Args::tiles, whatever route its shape would take.
+/// A call that reads Args::tiles, whatever route its shape would take. `sequences` are needed with
+/// checks only.
 void forward_with_tiles(EngineState& engine, const Planned& planned, const Args& args,
-                        const ir::Call& call, Stream stream, Stages* stages);
+                        const ir::Call& call, const std::vector<ir::Sequence>& sequences,
+                        Stream stream, Stages* stages);
 
 }  // namespace runtime
 

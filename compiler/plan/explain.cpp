@@ -2,6 +2,8 @@
 
 #include "compiler/ir/print.h"
 #include "compiler/plan/decided.h"
+#include "compiler/plan/entmax.h"
+#include "compiler/plan/lists.h"
 #include "compiler/plan/route.h"
 
 #include <fmt/format.h>
@@ -28,7 +30,7 @@ std::string reason(const Plan& plan, const Conjunct& c) {
 }
 
 bool is_listed(const Plan& plan) {
-  return plan.passes.back().listed;
+  return list_reader(plan) != nullptr;
 }
 
 /// What settles the tiles that spans leave open, and why that is worth it.
@@ -65,11 +67,30 @@ void explain_conjuncts(std::string& out, const Plan& plan) {
                    : "  every visited tile is PARTIAL: its elements are tested\n";
 }
 
+void explain_entmax(std::string& out, const Plan& plan) {
+  const ir::Pattern& pattern = plan.spec.pattern.tree();
+  const int power = entmax_power(pattern);
+  out += fmt::format("weights   entmax({}): u^{} by {}\n",
+                     ir::print(pattern.graph, pattern.weights.alpha, pattern),
+                     power ? std::to_string(power) : "(1/(alpha-1))",
+                     power ? "products" : "exp2 and log2");
+  out += fmt::format(
+      "  threshold finds zmax and the gap in one pass over K where the candidates of a row, {} a "
+      "lane, "
+      "find room;\n"
+      "            tiles of rows where they do not walk K again, by steps of Newton\n",
+      candidate_slots);
+  if (pattern.score != ir::no_node)
+    out +=
+        "            scores have a rule: each is computed, and then compared with its row's gate\n";
+}
+
 void explain_score(std::string& out, const Plan& plan) {
   const ir::Pattern& pattern = plan.spec.pattern.tree();
   if (pattern.score != ir::no_node)
     out += fmt::format("score     {}    [{}]\n", ir::print(pattern.graph, pattern.score, pattern),
                        place(pattern.score_where.front()));
+  if (weighs_by_entmax(plan)) return explain_entmax(out, plan);
   out += fmt::format("weights   softmax{}\n",
                      pattern.weights.sink != ir::no_node ? " with a sink" : "");
 }
@@ -90,9 +111,9 @@ void explain_passes(std::string& out, const Plan& plan) {
       out += fmt::format("pass      combine, {} warps, each a row\n", s.warps);
       continue;
     }
-    if (pass.kind == PassKind::tile_lists) {
-      out += fmt::format("pass      tile_lists of tiles {}x{}, {} warps, each a row of tiles\n",
-                         s.tile_q, s.tile_k, s.warps);
+    if (pass.kind == PassKind::tile_lists || pass.kind == PassKind::live_tiles) {
+      out += fmt::format("pass      {} of tiles {}x{}, {} warps, each a row of tiles\n",
+                         name_of(pass.kind), s.tile_q, s.tile_k, s.warps);
       continue;
     }
     out += fmt::format("pass      {} on machine/{}, {} {} D={} Dv={} -> {}\n", title(pass),
@@ -106,6 +127,14 @@ void explain_passes(std::string& out, const Plan& plan) {
 }
 
 void explain_routes(std::string& out, const Plan& plan) {
+  if (weighs_by_entmax(plan)) {
+    out += "routes\n  plain     threshold, live_tiles, accumulate\n";
+    if (is_listed(plan))
+      out +=
+          "  listed    tile_lists first, and threshold over lists; taken where reads are proved "
+          "inside, or are not checked\n";
+    return;
+  }
   const Schedule& s = plan.passes[1].schedule;
   const std::string tile =
       plan.unpacked_by.empty()
@@ -119,7 +148,9 @@ void explain_routes(std::string& out, const Plan& plan) {
       "            taken where at most {} rows share K and V, the plain grid has fewer CTAs than "
       "the {} SMs,\n"
       "            and two splits or more get {} keys each\n",
-      is_listed(plan) ? "; taken where reads are checked and one may lie outside its tensor" : "",
+      is_listed(plan) ? "; taken where reads are checked and one may lie outside its tensor, or "
+                        "lists would have too many tiles"
+                      : "",
       tile, most_row_tiles * s.tile_q, multiprocessors(plan.facts), least_key_tiles * s.tile_k);
   if (is_listed(plan))
     out += "  listed    tile_lists, then flash_forward over lists; taken where decode is not\n";
@@ -219,6 +250,12 @@ void explain_tiles(std::string& out, const HeadTiles& tiles) {
                          : fmt::format("{} are visited\n", c.visited());
 }
 
+/// Why a plan with lists takes the plain route, as the end of a line.
+std::string unlisted_by(const Plan& plan, const Shape& shape) {
+  const std::string limit = is_listed(plan) ? list_limit(plan, shape) : "";
+  return limit.empty() ? "" : "; " + limit;
+}
+
 void explain_shape(std::string& out, const Plan& plan, const Shape& shape, const HeadTiles* tiles) {
   const Spec& spec = plan.spec;
   const double rows = static_cast<double>(shape.batch) * shape.heads * shape.queries;
@@ -232,9 +269,9 @@ void explain_shape(std::string& out, const Plan& plan, const Shape& shape, const
   const Route taken = route(plan, shape);
   out += taken.decode   ? fmt::format("            route decode, {} splits\n", taken.splits)
          : taken.listed ? "            route listed\n"
-                        : "            route plain\n";
+                        : fmt::format("            route plain{}\n", unlisted_by(plan, shape));
   for (const Pass& pass : passes_of(plan, taken))
-    if (pass.kind != PassKind::tile_lists)
+    if (pass.kind != PassKind::tile_lists && pass.kind != PassKind::live_tiles)
       out += fmt::format("            {}: {} CTAs\n", title(pass),
                          grid(pass, spec, shape, taken.splits).blocks);
   if (!taken.decode) explain_tiles(out, tiles ? *tiles : default_tiles(plan, shape));
@@ -257,7 +294,8 @@ HeadTiles head_tiles(const Plan& plan, const Shape& shape, const HeadCall& head,
   constexpr double most_tiles = 1 << 26, most_pairs = 1 << 28;
   const Route taken = route(plan, shape);
   if (taken.decode) return {.unknown = "of decode are not counted"};
-  const Pass& pass = passes_of(plan, taken).back();
+  const auto passes = passes_of(plan, taken);
+  const Pass& pass = weighs_by_entmax(plan) ? passes[passes.size() - 3] : passes.back();
   const double pairs = static_cast<double>(head.site.q_len) * head.site.k_len;
   const double tiles = pairs / pass.schedule.tile_q / pass.schedule.tile_k;
   if (plan.spec.lengths == Lengths::packed)

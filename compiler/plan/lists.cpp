@@ -15,7 +15,7 @@ namespace {
 constexpr std::int64_t limit = 0x7fffffff;
 
 /// a * b, both of 0 .. 2^31 - 1, or an error that says what there are too many of.
-std::int32_t product(std::int64_t a, std::int64_t b, const std::string& what) {
+std::int32_t product(std::int64_t a, std::int64_t b, std::string_view what) {
   if (a > limit || b > limit || a * b > limit)
     throw Error(ErrorKind::argument,
                 fmt::format("tile lists: {} x {} {} are more than {}", a, b, what, limit));
@@ -86,20 +86,39 @@ ListTraits list_traits(const Plan& plan) {
     all |= pattern.graph.dependence(c.expr);
   }
   // Lengths may differ from sequence to sequence where they are given.
-  constexpr ir::Dependence by_head = ir::on(ir::Variable::h) | ir::on(ir::Variable::g);
   return {.by_batch = (all & ir::on(ir::Variable::b)) != 0,
-          .by_head = (all & by_head) != 0,
+          .by_head = (all & ir::on(ir::Variable::h)) != 0,
+          .by_kv_head = (all & ir::on(ir::Variable::g)) != 0,
           .key_values = static_cast<int>(span_program(pattern, conjuncts).key_values.size())};
 }
 
-std::uint64_t list_bytes(const Plan& plan, const Shape& shape) {
-  const Pass& reader = plan.passes.back();
-  ListTraits traits = list_traits(plan);
+namespace {
+
+/// The lists of a shape under each schedule that its reader may have in the end.
+template <class Use>
+void each_layout(const Plan& plan, const Shape& shape, Use use) {
+  const Pass& reader = *list_reader(plan);
+  ListTraits traits = plan.lists;
   traits.by_batch = true;
-  std::uint64_t most = tile_lists(reader, plan.spec, shape, traits).bytes;
+  use(tile_lists(reader, plan.spec, shape, traits));
   for (const Schedule& s : reader.others)
-    most =
-        std::max(most, tile_lists(with_schedule(plan, reader, s), plan.spec, shape, traits).bytes);
+    use(tile_lists(with_schedule(plan, reader, s), plan.spec, shape, traits));
+}
+
+}  // namespace
+
+std::string list_limit(const Plan& plan, const Shape& shape) {
+  try {
+    each_layout(plan, shape, [](const TileLists&) {});
+    return "";
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+std::uint64_t list_bytes(const Plan& plan, const Shape& shape) {
+  std::uint64_t most = 0;
+  each_layout(plan, shape, [&](const TileLists& lists) { most = std::max(most, lists.bytes); });
   return most;
 }
 
@@ -114,7 +133,8 @@ TileLists tile_lists(const Pass& pass, const Spec& spec, const Shape& shape,
   TileLists lists;
   const bool by_batch = !packed && (traits.by_batch || spec.lengths == Lengths::padded);
   lists.list_batch = product(by_batch ? shape.batch : 1, 1, "sequences");
-  lists.list_heads = product(traits.by_head ? shape.heads : 1, 1, "heads");
+  const std::int64_t heads = traits.by_head ? shape.heads : traits.by_kv_head ? shape.kv_heads : 1;
+  lists.list_heads = product(heads, 1, "heads");
   const std::int32_t count = product(lists.list_batch, lists.list_heads, "lists");
   lists.q_tiles = product(slots(shape.queries, tile_q, spec, shape), 1, "tiles of queries");
   lists.k_tiles = product(slots(shape.keys, tile_k, spec, shape), 1, "tiles of keys");
@@ -124,10 +144,7 @@ TileLists tile_lists(const Pass& pass, const Spec& spec, const Shape& shape,
   lists.key_groups = product(count, lists.k_groups, "groups of tiles of keys");
   // A sequence has no more key tiles than all keys together.
   const std::int64_t most = ceil_div(shape.keys, tile_k);
-  lists.capacity =
-      product(lists.rows, most,
-              fmt::format("tiles of {}x{} in {} lists ('plan elements' behind a mask needs none)",
-                          tile_q, tile_k, count));
+  lists.capacity = product(lists.rows, most, "tiles");
   lists.groups = static_cast<std::int32_t>(ceil_div(most, 32));
   lists.transposed = traits.transposed;
   lay_out(lists, traits);
@@ -162,10 +179,14 @@ std::uint64_t blocks(const TileLists& lists, TilePhase phase) {
 TileReadArg read_arg(const TileLists& lists, const Shape& shape, const Spec& spec,
                      std::uint64_t workspace) {
   const std::int64_t sequences = spec.lengths == Lengths::packed ? 1 : shape.batch;
+  const auto narrow = [](std::int64_t value) { return static_cast<std::int32_t>(value); };
   TileReadArg arg{};
   arg.rows = build_arg(lists, workspace, TilePhase::classify).rows;
-  arg.copies = static_cast<int>(shape.heads / lists.list_heads * (sequences / lists.list_batch));
+  arg.heads = narrow(shape.heads / lists.list_heads);
+  arg.copies = narrow(arg.heads * (sequences / lists.list_batch));
+  arg.by_heads = divisor(arg.heads);
   arg.by_copies = divisor(arg.copies);
+  arg.by_list_heads = divisor(lists.list_heads);
   return arg;
 }
 

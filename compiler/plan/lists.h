@@ -3,20 +3,14 @@
 #include "templates/abi.h"
 
 #include <cstdint>
+#include <string>
 
 namespace lacuna::plan {
 
 /// The pass that makes the lists that another reads.
 Pass lists_for(const Pass& reader);
 
-/// What lists need to know of a mask.
-struct ListTraits {
-  bool by_batch = false;  ///< it depends on b or on a tensor by it, or calls give an offset to each
-                          ///< sequence; implied where sequences are padded
-  bool by_head = false;
-  int key_values = 0;       ///< of the pattern, whose spans are summarised by key tile
-  bool transposed = false;  ///< the lists by key tile are wanted too
-};
+/// From the conjuncts of a plan.
 ListTraits list_traits(const Plan& plan);
 
 /// Part of a workspace. No bytes: not needed.
@@ -49,6 +43,11 @@ TileLists tile_lists(const Pass& pass, const Spec& spec, const Shape& shape,
 /// CTAs of a phase; 0: it is not launched. Phases run in the order of TilePhase, each a launch of
 /// its own on one stream, of tile_list_threads and tile_list_shared_bytes.
 std::uint64_t blocks(const TileLists& lists, TilePhase phase);
+
+/// Why the calls of a shape make no lists: what there is too much of to be numbered, whichever of
+/// the legal schedules compiles best and whether each sequence has an offset of its own. "": they
+/// do.
+std::string list_limit(const Plan& plan, const Shape& shape);
 
 /// Bytes that the tile lists of a call take at most, whichever of the legal schedules compiles best
 /// and whether each sequence has an offset of its own.

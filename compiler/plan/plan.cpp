@@ -3,6 +3,7 @@
 #include "compiler/base/digest.h"
 #include "compiler/ir/call.h"
 #include "compiler/plan/conjunct.h"
+#include "compiler/plan/entmax.h"
 #include "compiler/plan/lists.h"
 
 #include <fmt/format.h>
@@ -54,14 +55,13 @@ std::string unpacked_by(const Plan& plan) {
 void add_listed(Plan& plan) {
   const auto on_tiles = [](const Conjunct& c) { return c.taken == Strategy::tiles; };
   if (std::none_of(plan.conjuncts.begin(), plan.conjuncts.end(), on_tiles)) return;
-  constexpr std::size_t most_tried = 3;  // after one that spills: runtime/engine.cpp
   Pass reader = plan.passes.front();
   reader.listed = true;
-  // Workspace bounds cover them all.
   if (reader.others.size() > most_tried)
     reader.others.erase(reader.others.begin() + most_tried, reader.others.end());
   plan.passes.push_back(lists_for(reader));
   plan.passes.push_back(reader);
+  plan.lists = list_traits(plan);
 }
 
 /// Flash forward over parts of the keys, in small tiles of rows, and what combines the parts.
@@ -80,19 +80,6 @@ void add_decode(Plan& plan) {
   plan.passes.push_back({.kind = PassKind::combine,
                          .machine = pass.machine,
                          .schedule = {.tile_q = 4, .tile_k = 1, .warps = 4, .stages = 1}});
-}
-
-void check_weights(const ir::Pattern& pattern) {
-  const ir::Weights& weights = pattern.weights;
-  if (weights.kind == ir::WeightsKind::softmax) return;
-  const bool is_softmax =
-      pattern.graph.is_constant(weights.alpha) && pattern.graph.float_value(weights.alpha) == 1.0f;
-  if (!is_softmax)
-    throw Error(ErrorKind::unsupported,
-                fmt::format("attention '{}' weighs by entmax, which no kernel offers yet; the "
-                            "reference evaluator does",
-                            pattern.name),
-                weights.where);
 }
 
 void add(Digest& digest, const Span& where) {
@@ -128,6 +115,7 @@ std::string digest_of(const Plan& plan) {
         .add("stages", s.stages)
         .add("split", pass.split)
         .add("packed heads", pass.packed_heads)
+        .add("granule", pass.granule_k)
         .add("listed", pass.listed);
   }
   return digest.hex();
@@ -142,14 +130,21 @@ std::string_view name_of(Strategy strategy) {
 }
 
 std::string_view name_of(PassKind kind) {
-  constexpr std::string_view names[] = {"flash_forward", "combine", "tile_lists"};
+  constexpr std::string_view names[] = {"flash_forward", "combine",    "tile_lists",
+                                        "threshold",     "live_tiles", "accumulate"};
   return names[static_cast<int>(kind)];
+}
+
+std::string name_of(const Pass& pass) {
+  const bool one_of_several =
+      pass.kind == PassKind::flash_forward || pass.kind == PassKind::threshold;
+  return fmt::format("{}{}{}", name_of(pass.kind), pass.split ? "_split" : "",
+                     pass.listed && one_of_several ? "_listed" : "");
 }
 
 Plan plan(const Spec& spec, const Facts& facts) {
   ir::check_spec(spec);
   const ir::Pattern& pattern = spec.pattern.tree();
-  check_weights(pattern);
   Plan plan{.spec = spec,
             .facts = facts,
             .conjuncts = conjuncts_of(pattern),
@@ -158,11 +153,21 @@ Plan plan(const Spec& spec, const Facts& facts) {
             .digest = {}};
   plan.unpacked_by = unpacked_by(plan);
   plan.passes.push_back(flash_forward(spec, facts));
-  add_decode(plan);
-  add_listed(plan);
+  if (weighs_by_entmax(plan)) {
+    add_entmax(plan);
+  } else {
+    add_decode(plan);
+    add_listed(plan);
+  }
   plan.variants = {Variant{true}, Variant{false}};
   plan.digest = digest_of(plan);
   return plan;
+}
+
+const Pass* list_reader(const Plan& plan) {
+  for (std::size_t i = 0; i + 1 < plan.passes.size(); ++i)
+    if (plan.passes[i].kind == PassKind::tile_lists) return &plan.passes[i + 1];
+  return nullptr;
 }
 
 Pass with_schedule(const Plan& plan, const Pass& pass, const Schedule& schedule) {

@@ -10,7 +10,7 @@ namespace lacuna::plan {
 /// keys of a query tile are split over several CTAs, heads that share K and V share a tile where
 /// the plan packs them, and a second pass combines what the splits found. *listed*: the mask is
 /// classified tile by tile first, and flash forward visits what is left; where the plan has masks
-/// for it and decode is not taken.
+/// for it, decode is not taken, and the tiles are few enough to be numbered (list_limit).
 struct Route {
   bool decode = false;
   int splits = 1;

@@ -92,7 +92,7 @@ struct TileRows {
     bool operator==(const Row&) const = default;
   };
   std::int32_t tile_q = 0, tile_k = 0;          ///< queries and keys of a tile
-  std::int32_t list_batch = 1, list_heads = 1;  ///< 1: one list for all sequences, for all heads
+  std::int32_t list_batch = 1, list_heads = 1;  ///< 1: one list for all sequences, for all heads; kv_heads: for each group of heads
   std::int32_t q_tiles = 0;                     ///< rows of a list
   std::vector<Row> rows;
   std::vector<std::int32_t> order;  ///< rows as they are worked on: longest first

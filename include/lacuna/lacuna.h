@@ -165,7 +165,7 @@ typedef struct lacuna_shape {
 typedef struct lacuna_tile_rows {
   size_t size;                    /* of this struct, as the library knows it */
   int32_t tile_q, tile_k;         /* queries and keys of a tile */
-  int32_t list_batch, list_heads; /* 1: one list for all sequences, for all heads */
+  int32_t list_batch, list_heads; /* 1: one list for all sequences, for all heads; kv_heads: for each group of heads */
   int32_t q_tiles;                /* rows of a list */
   int32_t rows;                   /* of all lists */
   const int32_t* offsets;         /* [2 rows + 1] */

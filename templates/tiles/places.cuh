@@ -69,6 +69,7 @@ struct Places {
   LACUNA_MEMBER void start(u32 list, const IndexArg& cu, s32 limit, s32 tile, s32 slot,
                            Place& at) const {
     at.h = (s32)(list % (u32)list_heads);
+    if (list_heads == call.kv_heads) at.h *= call.group;  // the first of those that share it
     at.g = at.h / (call.heads / call.kv_heads);
     at.b = (s32)(list / (u32)list_heads);
     if (kind == Lengths::packed) at.b = owner(cu, limit, tile, slot);

@@ -69,16 +69,12 @@ struct Visit<Config, true> {
     fulls = (s32)(first.y - first.x);
     const u32 number = quotient(row, p.call.by_q_tiles), heads = (u32)p.call.heads;
     const u32 slot = row - number * (u32)p.call.q_tiles;
-    // A list is of one head and one sequence, or shared by all heads, all sequences, or both.
-    u32 head = copy, sequence = number;
-    if (rows.list_heads == 1 && rows.list_batch == 1) {
-      sequence = quotient(copy, p.call.by_heads);
-      head = copy - sequence * heads;
-    } else if (rows.list_heads != 1) {
-      sequence = quotient(number, p.call.by_heads);
-      head = number - sequence * heads;
-      if (rows.list_batch == 1) sequence = copy;
-    }
+    // A list is of one sequence or of all, and of some heads side by side.
+    const u32 list_b = quotient(number, p.lists.by_list_heads),
+              list_h = number - list_b * (u32)rows.list_heads;
+    const u32 copy_b = quotient(copy, p.lists.by_heads),
+              copy_h = copy - copy_b * (u32)p.lists.heads;
+    const u32 sequence = list_b + copy_b, head = list_h * (u32)p.lists.heads + copy_h;
     return (sequence * heads + head) * (u32)p.call.q_tiles + slot;
   }
   template <class Params, class TileRows>

@@ -1,6 +1,8 @@
 #include "lacuna/error.hpp"
 
+#include "compiler/plan/explain.h"
 #include "compiler/plan/lists.h"
+#include "compiler/plan/route.h"
 #include "tests/catch.h"
 
 #include <array>
@@ -58,6 +60,8 @@ TEST_CASE("tile lists: as many as the mask tells apart") {
   CHECK(count(Lengths::uniform, {.by_batch = true}) == std::array{3, 1});
   CHECK(count(Lengths::padded, {}) == std::array{3, 1});
   CHECK(count(Lengths::padded, {.by_head = true}) == std::array{3, 8});
+  CHECK(count(Lengths::padded, {.by_head = true, .by_kv_head = true}) == std::array{3, 8});
+  CHECK(count(Lengths::uniform, {.by_kv_head = true}) == std::array{1, 2});
   // All sequences have slots in the same list.
   CHECK(count(Lengths::packed, {.by_batch = true, .by_head = true}) == std::array{1, 8});
 }
@@ -89,8 +93,7 @@ TEST_CASE("tile lists: the buffers of a workspace lie apart, on 16 bytes") {
 
 TEST_CASE("tile lists: what cannot be numbered by 31 bits is an error that names it") {
   CHECK(error_of(Lengths::uniform, {1, 1, 1, 64LL << 15, 64LL << 16}, {}) ==
-        "tile lists: 32768 x 65536 tiles of 64x64 in 1 lists ('plan elements' behind a mask needs "
-        "none) are more than 2147483647");
+        "tile lists: 32768 x 65536 tiles are more than 2147483647");
   CHECK(error_of(Lengths::uniform, {1, 1, 1, 64LL << 15, (64LL << 16) - 64}, {}) == "");
   CHECK(error_of(Lengths::padded, {1LL << 20, 1LL << 20, 1, 1, 1}, {.by_head = true}) ==
         "tile lists: 1048576 x 1048576 lists are more than 2147483647");
@@ -106,4 +109,25 @@ TEST_CASE("tile lists: a call without queries or keys needs next to nothing, and
       CHECK(lists.bytes < 4096);
       CHECK(plan::blocks(lists, TilePhase::order_rows) == 1);
     }
+}
+
+TEST_CASE(
+    "a shape with more tiles than lists can number takes the plain route, which explain says") {
+  const Spec spec{.pattern = Pattern::parse("attention x { mask chunked(64) }"),
+                  .dtype = DType::bf16,
+                  .head_dim = 64,
+                  .value_dim = 64};
+  const plan::Plan plan = plan::plan(spec, {.arch = {90}});
+  const std::int64_t rows = std::int64_t{1} << 22;  // 2^15 or more tiles either way
+  const Shape few{1, 8, 8, rows / 16, rows / 16}, many{64, 8, 8, rows, rows};
+  CHECK(plan::route(plan, few).listed);
+  CHECK(plan::list_limit(plan, few) == "");
+  const std::string limit = plan::list_limit(plan, many);
+  CHECK(limit.starts_with("tile lists: "));
+  CHECK(limit.ends_with(" tiles are more than 2147483647"));
+  CHECK(plan::route(plan, many) == plan::Route{});
+  CHECK(plan::workspace_bytes(plan, many, plan::route(plan, many)) == 0);
+  CHECK(plan::explain(plan, many).find("route plain; " + limit + "\n") != std::string::npos);
+  CHECK(plan::explain(plan, few).find("route listed\n") != std::string::npos);
+  CHECK_THROWS_AS(plan::list_bytes(plan, many), Error);  // what asks for lists by name
 }

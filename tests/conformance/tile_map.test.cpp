@@ -51,7 +51,7 @@ struct Listed {
 /// Runs a call on its listed route, and keeps what its lists are.
 Listed run(EngineState& engine, const runtime::Planned& planned, Args args, const Shape& shape) {
   const plan::Plan& plan = planned.plan;
-  plan::ListTraits traits = plan::list_traits(plan);
+  plan::ListTraits traits = plan.lists;
   traits.by_batch |= args.offsets.data != nullptr;
   Listed made{plan::tile_lists(plan.passes.back(), plan.spec, shape, traits), {}};
   std::vector<std::byte> memory(plan::list_bytes(plan, shape) + 16);
@@ -85,7 +85,7 @@ std::int64_t compare(const plan::Plan& plan, const ir::Call& call,
                           .head_dim = plan.spec.head_dim};
       const plan::TileMap map = plan::tile_map(plan, pass, site, s.offset, bindings);
       const std::int64_t list = (made.lists.list_batch == 1 ? 0 : b) * made.lists.list_heads +
-                                (made.lists.list_heads == 1 ? 0 : h);
+                                h / (call.shape.heads / made.lists.list_heads);
       // templates/tiles/places.cuh: from the last tile on, or by the sequence.
       const auto slot = [&](std::int64_t row) {
         return packed ? s.q_start / pass.schedule.tile_q + static_cast<std::int64_t>(b) + row

@@ -41,7 +41,7 @@ struct Config {
   static constexpr bool statistic = false;
   static constexpr Lengths lengths = Lengths::uniform;
 };
-static_assert(sizeof(Params) == 440, "host and device disagree about the parameters");
+static_assert(sizeof(Params) == 456, "host and device disagree about the parameters");
 static_assert(sizeof(FlashForward<Config, Params>::Shared) == 49152, "host and device disagree about shared memory");
 }  // namespace lacuna
 LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_4910c5a243dcb930_listed_aligned(LACUNA_GRID_CONST lacuna::Params p) {

@@ -4,6 +4,7 @@ lacuna_test(engine
     ${CMAKE_CURRENT_LIST_DIR}/engine_pack.test.cpp
     ${CMAKE_CURRENT_LIST_DIR}/engine_decode.test.cpp
     ${CMAKE_CURRENT_LIST_DIR}/engine_lists.test.cpp
+    ${CMAKE_CURRENT_LIST_DIR}/engine_lists_run.test.cpp
     ${CMAKE_CURRENT_LIST_DIR}/engine_tiles.test.cpp
     ${CMAKE_CURRENT_LIST_DIR}/engine_tiles_run.test.cpp
     ${CMAKE_CURRENT_LIST_DIR}/engine_environment.test.cpp

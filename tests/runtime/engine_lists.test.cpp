@@ -87,6 +87,70 @@ TEST_CASE("with checks, lists are made where every read of the masks is proved i
                     checked) == 6);
 }
 
+TEST_CASE("with checks, lengths and offsets of each sequence count in that proof") {
+  EngineOptions checked;
+  checked.validate = true;
+  FakeEngine fake(checked);
+  Spec spec = spec_of(documents);
+  Call call;
+  call.args.tensors = {&call.doc, 1};
+  std::vector<std::int32_t> q_lens = {300, 20}, k_lens = {400, 20}, offsets = {0, 480};
+  const auto vector_of = [](std::vector<std::int32_t>& values) {
+    return TensorView::contiguous(values.data(), DType::i32,
+                                  {static_cast<std::int64_t>(values.size())});
+  };
+  const auto launches = [&] {
+    fake.device->launches.clear();
+    fake.engine.program(spec).forward(call.args);
+    return fake.device->launches.size();
+  };
+  call.args.offsets = vector_of(offsets);
+  CHECK(launches() == 1);  // 300 queries from position 480 on, of 500 keys
+  offsets[1] = 200;
+  CHECK(launches() == 6);
+  call.args.offsets = {};
+  spec.lengths = Lengths::padded;
+  call.args.q_lens = vector_of(q_lens);
+  call.args.k_lens = vector_of(k_lens);
+  CHECK(launches() == 6);
+  k_lens[1] = 19;  // a query before the first key
+  CHECK(launches() == 1);
+  q_lens[1] = 0;
+  CHECK(launches() == 6);
+}
+
+TEST_CASE("a call without the lists of its plan says why in the log") {
+  std::vector<std::string> log;
+  EngineOptions options;
+  options.validate = true;
+  options.log = [&](std::string_view line) {
+    if (line.find("without lists") != line.npos) log.emplace_back(line);
+  };
+  FakeEngine fake(options);
+  Call call;
+  fake.engine.program(spec_of("mask chunked(64)")).forward(call.args);
+  fake.engine.program(spec_of("mask causal")).forward(call.args);
+  CHECK(log.empty());
+  const std::int64_t rows = std::int64_t{1} << 22;
+  Args many = call.args;
+  for (TensorView* view : {&many.q, &many.k, &many.v, &many.o}) {
+    view->shape[0] = 64;
+    view->shape[2] = rows;
+  }
+  fake.device->launches.clear();
+  fake.engine.program(spec_of("mask chunked(64)")).forward(many);
+  CHECK(fake.device->launches.size() == 1);
+  REQUIRE(log.size() == 1);
+  CHECK(log[0].starts_with("a: flash_forward without lists: tile lists: "));
+  call.args.tensors = {&call.doc, 1};
+  fake.engine.program(spec_of("tensor doc: i32[batch, key]\nmask doc[b, q + 1] == doc[b, k]"))
+      .forward(call.args);
+  REQUIRE(log.size() == 2);
+  CHECK(log[1] ==
+        "a: flash_forward without lists: a read of the masks may lie outside its tensor, and is "
+        "checked");
+}
+
 TEST_CASE("lists lie in the workspace that the caller gave, and no pass allocates") {
   FakeEngine fake;
   const Program program = fake.engine.program(spec_of(documents));

@@ -303,9 +303,11 @@ TEST_CASE("validation looks at values in device memory before a launch") {
   checked.call.args.q_lens = checked.call.view(DType::i32, {checked.call.shape.batch}, false);
   auto* lens = static_cast<std::int32_t*>(checked.call.args.q_lens.data);
   CHECK(checked.forward() == "");
+  const std::size_t launches = checked.fake.device->launches.size();
+  CHECK(launches > 0);
   lens[0] = static_cast<std::int32_t>(checked.call.shape.queries) + 1;
   CHECK(checked.forward().find("q_lens") != std::string::npos);
-  CHECK(checked.fake.device->launches.size() == 1);
+  CHECK(checked.fake.device->launches.size() == launches);
 }
 
 }  // namespace

@@ -25,6 +25,7 @@ CallArg call_arg(const TileCall& call, const plan::TileLists& lists) {
   arg.batch = narrowed(call.shape.batch);
   arg.heads = narrowed(call.shape.heads);
   arg.kv_heads = narrowed(call.shape.kv_heads);
+  arg.group = arg.heads / arg.kv_heads;
   arg.queries = narrowed(call.shape.queries);
   arg.keys = narrowed(call.shape.keys);
   arg.q_tiles = lists.q_tiles;

@@ -49,7 +49,7 @@ DeviceCall::DeviceCall(const EngineOptions& options, const Spec& spec, const Inp
   ir::validate_values(spec, args(), bound_);
   engine_ = runtime::open_engine(options);
   planned_ = runtime::planned_for(*engine_, spec, stages);
-  route_ = plan::route(planned_->plan, args(), bound_);
+  route_ = plan::route(planned_->plan, bound_, ir::sequences_of(spec, args(), bound_));
   try {
     call_on_device_.place([this](const TensorView& view) { return upload(view); });
   } catch (...) {

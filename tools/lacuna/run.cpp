@@ -53,9 +53,12 @@ Json stages_json(const runtime::Stages& stages, const Times& times) {
 /// The passes that the call takes: "flash_forward", "flash_forward over 5 splits, combine", or
 /// "tile_lists, flash_forward".
 std::string kernels_text(const plan::Plan& plan, const plan::Route& route) {
-  const std::string first(plan::name_of(plan.passes.at(0).kind));
-  if (route.decode) return fmt::format("{} over {} splits, combine", first, route.splits);
-  return route.listed ? "tile_lists, " + first : first;
+  std::string names;
+  for (const plan::Pass& pass : plan::passes_of(plan, route)) {
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", plan::name_of(pass.kind));
+    if (pass.split) names += fmt::format(" over {} splits", route.splits);
+  }
+  return names;
 }
 
 std::string describe(const DeviceCall& call, const runtime::Stages& stages, const Times& times) {
