@@ -25,7 +25,6 @@ class Weighing {
 
   EntmaxRow run() {
     EntmaxRow row{.zmax = zmax_error(), .largest = power(t_)};
-    for (Pair& pair : pairs_) pair.error += 3 * u * (std::fabs(pair.score) + std::fabs(m_));
     find_shift();
     row.gap = c_ * (row.zmax + shift_) + (tol_ + 4 * u) * t_;
     const double astray = sum_astray(), divided = astray < 1 ? astray / (1 - astray) : infinity;
@@ -50,7 +49,7 @@ class Weighing {
       low = std::max(low, pair.score - pair.error);
       high = std::max(high, pair.score + pair.error);
     }
-    return std::max(high - m_, m_ - low) + u * std::fabs(m_);
+    return std::max(high - m_, m_ - low);
   }
 
   /// A shift that holds leaves out keys that cannot count under it, and what is then the largest
