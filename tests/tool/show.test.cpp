@@ -131,6 +131,58 @@ TEST_CASE("show: the SVG's rectangles are the pairs that attend, each once") {
           " and ((i + off) // 3 ^ k) % 3 != 0])") == "True\n");
 }
 
+TEST_CASE("show: one of packed or padded sequences by itself") {
+  Folder folder;
+  auto file = folder.write("p.lac",
+                           "attention p { tensor doc: i32[batch, key]\n mask causal\n"
+                           "mask doc[b, q] == doc[b, k] }\n");
+  auto seed = std::random_device()();
+  INFO("seed " << seed);
+  const auto expect =
+      nlohmann::json::parse(python("import numpy as n, json\n"
+                                   "r = n.random.default_rng(" +
+                                   std::to_string(seed) +
+                                   ")\n"
+                                   "m, t = int(r.integers(20, 90)), 100\n"
+                                   "doc = r.integers(0, 4, (1, t)).astype(n.int32)\n"
+                                   "n.save('" +
+                                   folder / "doc.npy" +
+                                   "', doc)\n"
+                                   "n.save('" +
+                                   folder / "cu.npy" +
+                                   "', n.array([0, t - m, t, t]))\n"
+                                   "n.save('" +
+                                   folder / "lens.npy" +
+                                   "', n.array([m]))\n"
+                                   "q, k = n.arange(m)[:, None], n.arange(m)\n"
+                                   "own = lambda d: int(((k <= q) & (d[q] == d[k])).sum())\n"
+                                   "print(json.dumps([m, own(doc[0, t - m:]), own(doc[0, :m])]))"));
+  const auto drawn = [&](std::vector<std::string> flags) {
+    std::vector<std::string> all = {"show", file, "--tensor", "doc=" + folder / "doc.npy",
+                                    "--json"};
+    all.insert(all.end(), flags.begin(), flags.end());
+    Ran ran = lacuna::test::lacuna(all);
+    INFO(ran.err);
+    REQUIRE(ran.code == 0);
+    return nlohmann::json::parse(ran.out);
+  };
+  const std::vector<std::string> packed = {"--cu-seqlens-q", folder / "cu.npy", "--cu-seqlens-k",
+                                           folder / "cu.npy", "--batch"};
+  const auto second = drawn({packed[0], packed[1], packed[2], packed[3], packed[4], "1"});
+  CHECK(second["queries"] == expect[0]);
+  CHECK(second["keys"] == expect[0]);
+  CHECK(second["live"] == expect[1]);
+  const auto empty = drawn({packed[0], packed[1], packed[2], packed[3], packed[4], "2"});
+  CHECK(empty["pairs"] == 0);
+  const auto padded =
+      drawn({"--q-lens", folder / "lens.npy", "--k-lens", folder / "lens.npy", "--shape", "N=100"});
+  CHECK(padded["pairs"] == expect[0].get<int>() * expect[0].get<int>());
+  CHECK(padded["live"] == expect[2]);
+  Ran none = lacuna::test::lacuna({"show", file});
+  CHECK(none.code == 2);
+  CHECK(none.err.find("--shape needs Nq") != std::string::npos);
+}
+
 TEST_CASE("show: fewer cells make a smaller picture, and a wrong number of them is named") {
   Folder folder;
   folder.write("p.lac", patterns);

@@ -38,11 +38,6 @@ Json counts_json(const plan::TileCounts& counts) {
   return {{"full", counts.full}, {"partial", counts.partial}, {"skipped", counts.skipped}};
 }
 
-/// The last of cu_seqlens: how many rows there are.
-std::int64_t total(const Array& starts) {
-  return starts.elements() > 0 ? starts.integer(starts.elements() - 1) : 0;
-}
-
 }  // namespace
 
 void TileFlags::add_to(CLI::App& command) {
@@ -68,31 +63,6 @@ SpecFlags TiledCall::with(SpecFlags spec) const {
   if (lengths != Lengths::uniform && spec.lengths == "uniform")
     spec.lengths = lengths == Lengths::packed ? "packed" : "padded";
   return spec;
-}
-
-std::optional<Shape> TiledCall::shape(const Extents& extents) const {
-  Shape shape = extents.shape;
-  const Lengths lengths = inputs_.lengths();
-  const bool packed = lengths == Lengths::packed;
-  if (packed && !(inputs_.cu_seqlens_q.present() && inputs_.cu_seqlens_k.present()))
-    throw Error(ErrorKind::argument, "--cu-seqlens-q and --cu-seqlens-k go together");
-  if (!extents.has_rows && lengths == Lengths::padded)
-    throw Error(ErrorKind::argument, "--q-lens and --k-lens need the rows of --shape: Nq= (or N=)");
-  if (!extents.has_rows && !packed) return {};
-  if (!extents.has_rows) {
-    shape.queries = total(inputs_.cu_seqlens_q);
-    shape.keys = total(inputs_.cu_seqlens_k);
-  }
-  if (lengths == Lengths::uniform) return shape;
-  const Array& lens = inputs_.q_lens.present() ? inputs_.q_lens : inputs_.k_lens;
-  const std::int64_t sequences =
-      packed ? std::max<std::int64_t>(inputs_.cu_seqlens_q.elements() - 1, 0) : lens.elements();
-  if (extents.has_batch && shape.batch != sequences)
-    throw Error(ErrorKind::argument,
-                fmt::format("--shape: B is {}, but lengths are given for {} sequences", shape.batch,
-                            sequences));
-  shape.batch = sequences;
-  return shape;
 }
 
 std::optional<plan::HeadTiles> TiledCall::count(const plan::Plan& plan, const Shape& shape) {

@@ -25,8 +25,7 @@ class TiledCall {
 
   /// The same spec for the lengths and the tensors that were given.
   SpecFlags with(SpecFlags spec) const;
-  /// What --shape says, or lengths where that is silent; {} where neither tells the rows.
-  std::optional<Shape> shape(const Extents& extents) const;
+  std::optional<Shape> shape(const Extents& extents) const { return shape_of(extents, inputs_); }
   /// Of a head, in every sequence where lengths were given, unless --batch chooses one. {} where
   /// something that the masks need is not given: plan::explain says what.
   std::optional<plan::HeadTiles> count(const plan::Plan& plan, const Shape& shape);

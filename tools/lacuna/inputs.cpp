@@ -74,6 +74,11 @@ void cast_operands(const std::string& dtype, Inputs& inputs) {
   for (Array* array : {&inputs.q, &inputs.k, &inputs.v}) *array = cast(*array, wanted);
 }
 
+/// The last of cu_seqlens: how many rows there are.
+std::int64_t total(const Array& starts) {
+  return starts.elements() > 0 ? starts.integer(starts.elements() - 1) : 0;
+}
+
 }  // namespace
 
 Lengths Inputs::lengths() const {
@@ -141,6 +146,31 @@ void read_lengths(const LengthFlags& flags, Inputs& inputs) {
   inputs.k_lens = read_vector("--k-lens", flags.k_lens);
   inputs.cu_seqlens_q = read_vector("--cu-seqlens-q", flags.cu_seqlens_q);
   inputs.cu_seqlens_k = read_vector("--cu-seqlens-k", flags.cu_seqlens_k);
+}
+
+std::optional<Shape> shape_of(const Extents& extents, const Inputs& inputs) {
+  Shape shape = extents.shape;
+  const Lengths lengths = inputs.lengths();
+  const bool packed = lengths == Lengths::packed;
+  if (packed && !(inputs.cu_seqlens_q.present() && inputs.cu_seqlens_k.present()))
+    throw Error(ErrorKind::argument, "--cu-seqlens-q and --cu-seqlens-k go together");
+  if (!extents.has_rows && lengths == Lengths::padded)
+    throw Error(ErrorKind::argument, "--q-lens and --k-lens need the rows of --shape: Nq= (or N=)");
+  if (!extents.has_rows && !packed) return {};
+  if (!extents.has_rows) {
+    shape.queries = total(inputs.cu_seqlens_q);
+    shape.keys = total(inputs.cu_seqlens_k);
+  }
+  if (lengths == Lengths::uniform) return shape;
+  const Array& lens = inputs.q_lens.present() ? inputs.q_lens : inputs.k_lens;
+  const std::int64_t sequences =
+      packed ? std::max<std::int64_t>(inputs.cu_seqlens_q.elements() - 1, 0) : lens.elements();
+  if (extents.has_batch && shape.batch != sequences)
+    throw Error(ErrorKind::argument,
+                fmt::format("--shape: B is {}, but lengths are given for {} sequences", shape.batch,
+                            sequences));
+  shape.batch = sequences;
+  return shape;
 }
 
 Inputs read_inputs(const ir::Pattern& pattern, const InputFlags& flags) {

@@ -50,6 +50,9 @@ struct LengthFlags {
 /// Reads them; nothing where none was given.
 void read_lengths(const LengthFlags& flags, Inputs& inputs);
 
+/// What --shape says, or lengths where that is silent; {} where neither tells the rows.
+std::optional<Shape> shape_of(const Extents& extents, const Inputs& inputs);
+
 /// The flags of `run` that name inputs, as written.
 struct InputFlags {
   std::string q, k, v, dtype, scale;
@@ -65,7 +68,7 @@ std::vector<std::pair<std::string, Array>> read_tensors(const ir::Pattern& patte
 /// Normal Q, K and V, and for each tensor of the pattern that `inputs` lacks: ids 0..3, coin flips,
 /// normal numbers, alphas in [1.01, 2]. `axes` are NAME=E,E..: the extents of that tensor's `_`
 /// axes, otherwise the longer of the two lengths. Padded: random lengths. Packed: the rows of the
-/// extents are totals, cut at random into the batch.
+/// extents are totals, cut at random into the batch. Lengths that `inputs` has are kept.
 struct RandomInputs {
   Extents extents;
   DType dtype = DType::f32;

@@ -192,7 +192,9 @@ void fill_random(const ir::Pattern& pattern, const RandomInputs& wanted, Inputs&
     *operand = normal(generator, wanted.dtype, arrays.front().shape);
     arrays.erase(arrays.begin());
   }
-  if (wanted.lengths == Lengths::packed) {
+  if (inputs.lengths() != Lengths::uniform) {
+    // They are given.
+  } else if (wanted.lengths == Lengths::packed) {
     inputs.cu_seqlens_q = cuts(generator, shape.batch, shape.queries);
     inputs.cu_seqlens_k = cuts(generator, shape.batch, shape.keys);
   } else if (wanted.lengths == Lengths::padded) {

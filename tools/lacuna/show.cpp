@@ -14,8 +14,9 @@ namespace {
 
 struct ShowFlags {
   PatternFlags pattern;
-  std::string shape, head = "0", batch = "0", offset, seed = "1", svg, color = "auto",
-                     arch = "sm_90", cells = "512";
+  std::string shape, head = "0", batch = "0", seed = "1", svg, color = "auto", arch = "sm_90",
+                     cells = "512";
+  LengthFlags lengths;
   std::vector<std::string> params, tensors, axes;
 };
 
@@ -27,29 +28,41 @@ std::int64_t cells_of(const std::string& flag) {
 }
 
 /// Every pair is evaluated: beyond this a picture takes minutes and shows no more.
-void check_pairs(const Shape& shape) {
+void check_pairs(std::int64_t queries, std::int64_t keys) {
   constexpr std::int64_t most = std::int64_t{1} << 28;
-  if (shape.keys == 0 || shape.queries <= most / shape.keys) return;
+  if (keys == 0 || queries <= most / keys) return;
   throw Error(ErrorKind::argument,
-              fmt::format("--shape: {} x {} pairs are too many to draw; at most {} are",
-                          shape.queries, shape.keys, most));
+              fmt::format("--shape: {} x {} pairs are too many to draw; at most {} are", queries,
+                          keys, most));
 }
 
-Inputs inputs_for(const ir::Pattern& pattern, const ShowFlags& flags, const Extents& extents) {
+/// A call of random values, but for what the flags bring; `extents` are then those of the call.
+Inputs inputs_for(const ir::Pattern& pattern, const ShowFlags& flags, Extents& extents) {
   Inputs inputs;
+  read_lengths(flags.lengths, inputs);
+  const std::optional<Shape> shape = shape_of(extents, inputs);
+  extents.shape = shape ? *shape : parse_shape(flags.shape).shape;  // which says what is missing
+  const Lengths lengths = inputs.lengths();
+  if (lengths != Lengths::packed) check_pairs(extents.shape.queries, extents.shape.keys);
   inputs.params = bind_params(pattern, flags.params);
   inputs.tensors = read_tensors(pattern, flags.tensors);
-  if (!flags.offset.empty()) {
-    inputs.offset = std::get<std::int32_t>(parse_literal("--offset", ir::Type::i32, flags.offset));
-  }
   auto seed = parse_integer(flags.seed);
   if (!seed)
     throw Error(ErrorKind::argument, fmt::format("--seed '{}' is not a number", flags.seed));
-  fill_random(
-      pattern,
-      {extents, DType::bf16, static_cast<std::uint64_t>(*seed), flags.axes, Lengths::uniform, true},
-      inputs);
+  fill_random(pattern,
+              {extents, DType::bf16, static_cast<std::uint64_t>(*seed), flags.axes, lengths, true},
+              inputs);
   return inputs;
+}
+
+/// The pairs of a sequence: one that is padded lies in the corner of its rows and keys.
+std::vector<std::uint8_t> live_pairs(const Spec& spec, const Args& args, const ir::Site& site) {
+  std::vector<std::uint8_t> all = ir::live(spec, args, site.b, site.h);
+  const std::int64_t width = spec.lengths == Lengths::packed ? site.k_len : args.k.shape[2];
+  std::vector<std::uint8_t> own;
+  for (std::int64_t row = 0; row < site.q_len; ++row)
+    own.insert(own.end(), all.begin() + row * width, all.begin() + row * width + site.k_len);
+  return own;
 }
 
 /// What the plan's kernel would visit; where no kernel offers the pattern yet, what the best one
@@ -72,28 +85,28 @@ void add_tiles(const Spec& spec, const plan::HeadCall& head, const plan::Arch& a
 }
 
 Picture make_picture(const Pattern& pattern, const ShowFlags& flags) {
-  Extents extents = parse_shape(flags.shape);
-  check_pairs(extents.shape);
+  Extents extents = parse_extents(flags.shape);
   plan::Arch arch = plan::parse_arch(flags.arch);
   plan::row(arch);  // an architecture without kernels is an error, a pattern without one is drawn
-  std::int64_t h = index_below("--head", flags.head, extents.shape.heads);
-  std::int64_t b = index_below("--batch", flags.batch, extents.shape.batch);
   Inputs inputs = inputs_for(pattern.tree(), flags, extents);
+  const Shape& shape = extents.shape;
+  std::int64_t h = index_below("--head", flags.head, shape.heads);
+  std::int64_t b = index_below("--batch", flags.batch, shape.batch);
   Spec spec = inputs.spec(pattern, DType::bf16, false);
   HostCall host(inputs, nullptr);
   const Head whole(spec, host.args(), h);
   const plan::HeadCall head = whole.sequence(b);
+  check_pairs(head.site.q_len, head.site.k_len);
   Picture picture;
   picture.title = pattern.name();
-  picture.subtitle = fmt::format("head {} of {}, {} queries x {} keys", h, extents.shape.heads,
-                                 extents.shape.queries, extents.shape.keys);
-  if (extents.shape.batch > 1)
-    picture.subtitle = fmt::format("sequence {}, {}", b, picture.subtitle);
+  picture.rows = head.site.q_len;
+  picture.columns = head.site.k_len;
+  picture.subtitle = fmt::format("head {} of {}, {} queries x {} keys", h, shape.heads,
+                                 picture.rows, picture.columns);
+  if (shape.batch > 1) picture.subtitle = fmt::format("sequence {}, {}", b, picture.subtitle);
   for (const ir::Mask& mask : pattern.tree().masks) picture.masks.push_back(mask.text);
-  picture.rows = extents.shape.queries;
-  picture.columns = extents.shape.keys;
   picture.first_position = head.offset;
-  picture.live = ir::live(spec, host.args(), b, h);
+  picture.live = live_pairs(spec, host.args(), head.site);
   add_tiles(spec, head, arch, picture);
   return picture;
 }
@@ -155,8 +168,8 @@ void add_show(CLI::App& app, Invocation& invocation) {
                                    "  'lacuna explain' says which conjunct does what."},
                                   flags, run_show);
   flags->pattern.add_to(*command);
-  add_value(*command, "--shape", flags->shape, "K=N,...", "B= H= G= Nq= Nk= (or N= for both)")
-      ->required();
+  add_value(*command, "--shape", flags->shape, "K=N,...",
+            "B= H= G= Nq= Nk= (or N= for both); of packed sequences, lengths say the rest");
   add_value(*command, "--head", flags->head, "H", "which head (default: 0)");
   add_value(*command, "--batch", flags->batch, "B", "which sequence (default: 0)");
   add_repeated(*command, "--param", flags->params, "NAME=X", "a param of the pattern");
@@ -164,7 +177,7 @@ void add_show(CLI::App& app, Invocation& invocation) {
                "a tensor of the pattern (default: ids in runs, other values at random)");
   add_repeated(*command, "--axis", flags->axes, "NAME=E,...",
                "extents of a tensor's _ axes (default: the longer of Nq, Nk)");
-  add_value(*command, "--offset", flags->offset, "N", "q = row + offset (default: Nk - Nq)");
+  add_lengths(*command, flags->lengths);
   add_value(*command, "--seed", flags->seed, "N", "of random tensors (default: 1)");
   add_value(*command, "--arch", flags->arch, "sm_NN", "whose tile sizes (default: sm_90)");
   add_value(*command, "--svg", flags->svg, "FILE", "also draw it there");
