@@ -41,8 +41,11 @@ std::shared_ptr<const Planned> planned_of(plan::Plan plan) {
   const std::string_view digest = plan.digest;
   const std::array numbers{number(digest.substr(0, 16)), number(digest.substr(16))};
   plan::MaskInputs masks = plan::mask_inputs(plan);
+  std::shared_ptr<const Planned> softmax;
+  if (plan::has_alpha_of_call(plan.spec.pattern.tree()))
+    softmax = planned_of(plan::plan(plan::softmax_of(plan.spec), plan.facts));
   return std::make_shared<const Planned>(
-      Planned{std::move(plan), layout, numbers, std::move(masks)});
+      Planned{std::move(plan), layout, numbers, std::move(masks), std::move(softmax)});
 }
 
 std::shared_ptr<const Planned> planned_for(EngineState& engine, const Spec& spec, Stages* stages) {

@@ -26,6 +26,7 @@ struct Planned {
   codegen::ParamLayout layout;
   std::array<std::uint64_t, 2> digest{};  ///< the plan's, as numbers
   plan::MaskInputs masks = {};
+  std::shared_ptr<const Planned> softmax = {};  ///< of heads whose alpha is 1, where a call says so
 };
 
 std::shared_ptr<const Planned> planned_of(plan::Plan plan);

@@ -9,6 +9,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <bit>
+
 namespace lacuna {
 namespace runtime {
 
@@ -101,15 +104,30 @@ void log_unlisted(const EngineState& engine, const plan::Plan& plan, const Shape
 
 }  // namespace
 
-void forward(EngineState& engine, const Planned& planned, const Args& args, Stream stream,
-             Stages* stages, std::optional<plan::Route> wanted) {
+namespace {
+
+/// α of a call, where it is the value of a param.
+std::optional<float> alpha_of(const plan::Plan& plan, const ir::Call& call) {
+  const ir::Pattern& pattern = plan.spec.pattern.tree();
+  const ir::Node& alpha = pattern.graph[pattern.weights.alpha];
+  if (alpha.op != ir::Op::param) return {};
+  return std::bit_cast<float>(call.params[alpha.payload]);
+}
+
+/// The heads whose α is 1.
+void forward_softmax(EngineState& engine, const Planned& planned, const Args& args, Stream stream,
+                     Stages* stages) {
+  Args softmax = args;
+  softmax.lse = args.zmax;
+  softmax.zmax = softmax.gap = {};
+  softmax.tiles = nullptr;  // those are of another tile
+  forward(engine, *planned.softmax, softmax, stream, stages);
+}
+
+void forward_routes(EngineState& engine, const Planned& planned, const Args& args,
+                    const ir::Call& call, const std::vector<ir::Sequence>& sequences, Stream stream,
+                    Stages* stages, std::optional<plan::Route> wanted) {
   const plan::Plan& plan = planned.plan;
-  ir::Call call = ir::bind(plan.spec, args);
-  std::vector<ir::Sequence> sequences;
-  if (plan.facts.checked) {
-    engine.device->require_no_capture(stream);
-    sequences = check_values(*engine.device, plan.spec, args, call, stream);
-  }
   if (args.tiles && !wanted)
     return forward_with_tiles(engine, planned, args, call, sequences, stream, stages);
   const plan::Route route = wanted ? *wanted : plan::route(plan, call, sequences);
@@ -129,23 +147,49 @@ void forward(EngineState& engine, const Planned& planned, const Args& args, Stre
     launch(engine, planned, *kernel, args, call, splits, stream, stages);
 }
 
+}  // namespace
+
+void forward(EngineState& engine, const Planned& planned, const Args& args, Stream stream,
+             Stages* stages, std::optional<plan::Route> wanted) {
+  const plan::Plan& plan = planned.plan;
+  const ir::Call call = ir::bind(plan.spec, args);
+  std::vector<ir::Sequence> sequences;
+  if (plan.facts.checked) {
+    engine.device->require_no_capture(stream);
+    sequences = check_values(*engine.device, plan.spec, args, call, stream);
+  }
+  const std::optional<float> alpha = planned.softmax ? alpha_of(plan, call) : std::nullopt;
+  // Rows of softmax have a gap too, which entmax's passes write.
+  if (alpha != 1.0f || plan.spec.statistic)
+    forward_routes(engine, planned, args, call, sequences, stream, stages, wanted);
+  if (planned.softmax && (!alpha || alpha == 1.0f))
+    forward_softmax(engine, planned, args, stream, stages);
+}
+
 }  // namespace runtime
 
 inline namespace LACUNA_ABI {
 
 void Program::prepare() const {
-  const plan::Plan& plan = state_->planned->plan;
-  for (std::size_t pass = 0; pass < plan.passes.size(); ++pass) {
-    for (plan::Variant variant : plan.variants) {
-      if (variant != plan::Variant{} && !plan.passes[pass].varies()) continue;
-      runtime::kernel_for(*state_->engine, *state_->planned, pass, variant);
+  for (const runtime::Planned* planned = state_->planned.get(); planned;
+       planned = planned->softmax.get()) {
+    const plan::Plan& plan = planned->plan;
+    for (std::size_t pass = 0; pass < plan.passes.size(); ++pass) {
+      for (plan::Variant variant : plan.variants) {
+        if (variant != plan::Variant{} && !plan.passes[pass].varies()) continue;
+        runtime::kernel_for(*state_->engine, *planned, pass, variant);
+      }
     }
   }
 }
 
 std::size_t Program::workspace(const Shape& shape) const {
-  const plan::Plan& plan = state_->planned->plan;
-  return plan::workspace_bytes(plan, shape, plan::route(plan, shape));
+  std::size_t most = 0;
+  for (const runtime::Planned* planned = state_->planned.get(); planned;
+       planned = planned->softmax.get())
+    most = std::max<std::size_t>(
+        most, plan::workspace_bytes(planned->plan, shape, plan::route(planned->plan, shape)));
+  return most;
 }
 
 void Program::forward(const Args& args, Stream stream) const {

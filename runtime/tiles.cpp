@@ -77,13 +77,12 @@ void require_no_capture(const Device& device, Stream stream, const char* why) {
   }
 }
 
-std::shared_ptr<const Loaded> kernel(EngineState& engine, const Planned& planned,
-                                     plan::PassKind kind, const Args& args, Stream stream,
-                                     Stages* stages = nullptr) {
-  // Those of the listed route are the last two.
-  const std::size_t last = planned.plan.passes.size() - 1;
-  return kernel_for(engine, planned, kind == plan::PassKind::tile_lists ? last - 1 : last,
-                    variant_of(args), stream, stages);
+/// The pass that makes lists, or that which reads them.
+std::shared_ptr<const Loaded> kernel(EngineState& engine, const Planned& planned, bool maker,
+                                     const Args& args, Stream stream, Stages* stages = nullptr) {
+  const auto reader =
+      static_cast<std::size_t>(plan::list_reader(planned.plan) - planned.plan.passes.data());
+  return kernel_for(engine, planned, maker ? reader - 1 : reader, variant_of(args), stream, stages);
 }
 
 std::vector<std::int32_t> words(const TilesState& tiles, const plan::Buffer& buffer,
@@ -136,13 +135,17 @@ void forward_with_tiles(EngineState& engine, const Planned& planned, const Args&
                         Stream stream, Stages* stages) {
   const TilesState& tiles = args.tiles->state();
   require_lists(planned.plan, call, sequences);
-  const auto reader = kernel(engine, planned, plan::PassKind::flash_forward, args, stream, stages);
+  const auto reader = kernel(engine, planned, false, args, stream, stages);
   require_match(tiles, engine, planned, tiles_key(planned, reader->pass, args, call));
   if (call.shape.keys == 0) {  // only zeros are written, which takes no lists
+    if (plan::weighs_by_entmax(planned.plan))
+      return forward_entmax(engine, planned, args, call, {}, stream, stages);
     const auto plain = kernel_for(engine, planned, 0, variant_of(args), stream, stages);
     return launch(engine, planned, *plain, args, call, {}, stream, stages);
   }
   const Lists lists{tiles.layout, tiles.memory};
+  if (plan::weighs_by_entmax(planned.plan))
+    return forward_entmax(engine, planned, args, call, {.listed = true}, stream, stages, &lists);
   launch(engine, planned, *reader, args, call, {}, stream, stages, &lists);
 }
 
@@ -164,8 +167,8 @@ Tiles Program::tiles(const Args& args, const TensorView& memory, Stream stream) 
   tiles->engine = state_->engine;
   tiles->planned = state_->planned;
   // First the maker, beside which its reader is compiled.
-  tiles->maker = runtime::kernel(engine, planned, plan::PassKind::tile_lists, args, stream);
-  const auto reader = runtime::kernel(engine, planned, plan::PassKind::flash_forward, args, stream);
+  tiles->maker = runtime::kernel(engine, planned, true, args, stream);
+  const auto reader = runtime::kernel(engine, planned, false, args, stream);
   tiles->key = runtime::tiles_key(planned, reader->pass, args, call);
   tiles->layout = runtime::lists_of(planned, reader->pass, args, call);
   const std::size_t bytes = tiles->layout.bytes;

@@ -43,6 +43,8 @@ struct FlashForward : TileScores<Config, Params> {
     }
     block = visit.take(p, block);
     if (!locate<Config::lengths, Config::tile_q, packed_heads>(p.call, block, at, row0)) return;
+    if constexpr (Config::by_alpha)
+      if (!Config::Weights::takes(Pattern::alpha(p, at))) return;
     raw = weights.start(p, at, row0);
     visit.find(p, at, tile_rows, row0);
     if constexpr (Config::split) visit.take_part(split, p.call.splits);
@@ -136,7 +138,7 @@ struct FlashForward : TileScores<Config, Params> {
   LACUNA_MEMBER void step(s32 t, s32 first, bool full) {
     float z[rows][keys];
     turn<0>(t, slot);
-    Machine::scores(z, shared, slot);
+    weights.scores(z, shared, slot);
     const int v_slot = stages == 1 ? 0 : wrap(slot + 1);
     turn<1>(t, v_slot);
     if (!full || (Pattern::plain_score && !raw)) {
@@ -181,7 +183,7 @@ struct FlashForward : TileScores<Config, Params> {
       const s32 down = Machine::row(i) - Machine::row(0), r = first_row + down;
       const auto total = weights.total(i);
       if (r >= limit) continue;
-      const auto end = weights.end(p, at, query(i), exists(i), i, total);
+      const auto end = weights.end(p, at, r, exists(i), i, total);
       const u64 first = corner + (u64)(down * p.call.o.row * size);
       LACUNA_UNROLL
       for (int c = 0; c < values; c += Machine::run) {

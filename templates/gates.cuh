@@ -90,10 +90,12 @@ struct Gates {
     }
     return all_lanes(well);
   }
-  // By a distance that is known not to pass the threshold.
-  LACUNA_MEMBER void raise(int i, float distance) {
+  // By a distance that is known not to pass the threshold. Whether it was worth it.
+  LACUNA_MEMBER bool raise(int i, float distance) {
     const float d = distance / unit, least_step = margin(minus[i]);
-    if (d > least_step) minus[i] -= d - least_step;
+    const bool rises = d > least_step;
+    if (rises) minus[i] -= d - least_step;
+    return rises;
   }
   // The lists of two rows: what lies above the gate stays, in its order.
   LACUNA_MEMBER void sweep(int a, Above (&above)[2]) {

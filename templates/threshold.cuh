@@ -23,6 +23,7 @@ struct Threshold : TileScores<Config, Params> {
   using Base::at, Base::exists, Base::p, Base::raw, Base::row, Base::row0, Base::tile_rows,
       Base::visit;
   static constexpr int rows = Base::rows, keys = Base::keys;
+  static constexpr bool packed = Config::lengths == Lengths::packed;
   static constexpr int pairs = rows / 2, spans = keys / 2;  // blocks of 2 x 2 scores
   static constexpr int stages = Machine::stages, ahead = stages - 1;
   static constexpr int threads = Config::warps * 32, granule = Config::granule_k;
@@ -78,6 +79,8 @@ struct Threshold : TileScores<Config, Params> {
     Live live = {(u32*)&memory.tiles, p.threshold.states + (u64)block * (u32)p.threshold.groups * 8,
                  p.threshold.groups};
     bool found = false, dense = false;
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) top[i] = -infinity(), width[i] = 0;
     if (locate<Config::lengths, Config::tile_q>(p.call, block, at, row0) && start()) {
       visit.find(p, at, tile_rows, row0);
       found = visit.count > 0;
@@ -102,11 +105,14 @@ struct Threshold : TileScores<Config, Params> {
   // False: no row here has a threshold.
   LACUNA_MEMBER bool start() {
     const float alpha = Pattern::alpha(p, at), c = alpha - 1.0f;
-    if (alpha == 1.0f) return false;
+    if (alpha == 1.0f) {
+      store_no_gaps();
+      return false;
+    }
     const EntmaxUnit entmax = entmax_unit(Pattern::plain_score, p.call.scale);
     raw = entmax.raw;
     scale = entmax.scale;
-    gated = Pattern::plain_score && raw;
+    gated = Pattern::plain_score && raw && !Config::precise;
     gates.start(c, scale);
     open = lost = 0;
     LACUNA_UNROLL
@@ -114,8 +120,6 @@ struct Threshold : TileScores<Config, Params> {
       const bool weighed = exists(i) && is_alpha(alpha);
       open |= (u32)weighed << i;
       if (!weighed) gates.minus[i] = Rising::never;
-      top[i] = -infinity();
-      width[i] = 0;
     }
     if (!is_alpha(alpha)) lost = ~0u;
     begin_sums();
@@ -280,11 +284,13 @@ struct Threshold : TileScores<Config, Params> {
     }
     const float step = gates.norm.step(above.f, above.slopes, gates.reach);
     top[i] = (open >> i & 1) != 0 ? -infinity() : most / gates.unit - gates.minus[i];
-    width[i] = (most - step) / gates.unit;
+    // Of scores so great that a gate cannot come near them only the greatest have a weight.
+    const float gap = most - step;
+    const bool known = gap > gates.reach * 0x1p-22f && gap < gates.reach;
+    width[i] = (known ? gap : gates.reach) / gates.unit;
     // The greatest alone says that a threshold is no farther below it than that.
     const float distance = max_f32(step, most - gates.reach);
-    gates.raise(i, distance);
-    return distance > most * 0x1p-12f;
+    return gates.raise(i, distance) && distance > most * 0x1p-12f;
   }
   LACUNA_MEMBER void note_live(const Live& live, const float (&c)[rows][keys], s32 tile) const {
     constexpr int parts = Config::tile_k / granule, each = keys / parts;
@@ -300,6 +306,15 @@ struct Threshold : TileScores<Config, Params> {
     }
   }
 
+  // Of rows that are softmax's, whose lse zmax takes.
+  LACUNA_MEMBER void store_no_gaps() const {
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i)
+      if (row(i) < rows_of<Config::lengths>(p.call, at) &&
+          (int)lane_index() % Machine::row_lanes == 0)
+        store_global(statistic_of(p.threshold.entmax.gap, at, packed, row(i)),
+                     exists(i) ? 0.0f : 1.0f);
+  }
   LACUNA_MEMBER void store_rows() const {
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
@@ -308,7 +323,6 @@ struct Threshold : TileScores<Config, Params> {
       const bool bad = (lost >> i & 1) != 0, none = top[i] == -infinity();
       const float zmax = bad ? nan : none ? -infinity() : top[i] * scale;
       const float gap = bad ? nan : none ? 1.0f : min_f32(width[i] / gates.norm.beta * scale, 1.0f);
-      constexpr bool packed = Config::lengths == Lengths::packed;
       store_global(statistic_of(p.threshold.entmax.zmax, at, packed, row(i)), zmax);
       store_global(statistic_of(p.threshold.entmax.gap, at, packed, row(i)), gap);
     }

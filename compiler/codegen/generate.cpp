@@ -104,7 +104,10 @@ void write_products(Text& text, const plan::Plan& plan, const plan::Pass& pass,
     write_entmax(text, plan);
     text.line("  static constexpr float tolerance = {};", tolerance_of(spec.dtype));
   }
-  text.line("  static constexpr bool walks_again = {};", pass.kind == plan::PassKind::accumulate);
+  const ir::Pattern& pattern = spec.pattern.tree();
+  text.line("  static constexpr bool walks_again = {}, by_alpha = {};",
+            pass.kind == plan::PassKind::accumulate,
+            ir::is_softmax_by_alpha(pattern) || plan::has_alpha_of_call(pattern));
 }
 
 void write_config(Text& text, const plan::Plan& plan, const plan::Pass& pass,

@@ -65,10 +65,8 @@ class PatternWriter {
     keeps_key();
     narrow();
     score();
-    if (ir::is_entmax(pattern_))
-      alpha();
-    else
-      sink();
+    if (ir::is_entmax(pattern_) || ir::is_softmax_by_alpha(pattern_)) alpha();
+    if (!ir::is_entmax(pattern_)) sink();
     text_.line("}};");
   }
   /// What classifying tiles asks of it.
@@ -80,7 +78,9 @@ class PatternWriter {
     text_.line("}};");
   }
   /// What making lists of known states asks of it.
-  void write_nothing() { text_.line("struct Pattern {{ static constexpr int query_values = 0, key_values = 0; }};"); }
+  void write_nothing() {
+    text_.line("struct Pattern {{ static constexpr int query_values = 0, key_values = 0; }};");
+  }
   /// What combine asks of it.
   void write_end() {
     text_.line("struct Pattern {{");

@@ -85,6 +85,12 @@ struct Pattern {
   std::shared_ptr<const lang::Syntax> syntax;  ///< what with_const resolves again
 };
 
+/// Whether softmax weighs those heads only whose alpha is 1: a pattern of entmax with an alpha of the
+/// call, as its heads of softmax see it.
+inline bool is_softmax_by_alpha(const Pattern& pattern) {
+  return pattern.weights.kind == WeightsKind::softmax && pattern.weights.alpha != no_node;
+}
+
 /// Whether rows have the statistic of entmax, zmax and gap: all but softmax, which entmax of the
 /// constant 1 is. An alpha that is 1 only when a call runs is entmax here.
 inline bool is_entmax(const Pattern& pattern) {

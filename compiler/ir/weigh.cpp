@@ -47,11 +47,11 @@ double softmax(std::span<double> scores, double sink) {
 }
 
 Threshold entmax(std::span<double> scores, double alpha) {
+  if (alpha == 1) return {softmax(scores), 0};
   const double largest = maximum(scores);
   if (largest == -infinity) return {nothing(scores), 1};
   if (!is_alpha(static_cast<float>(alpha)) || std::isnan(largest) || largest == infinity)
     return {poison(scores), nan};
-  if (alpha == 1) return {softmax(scores), 0};
 
   // With c = alpha - 1 and x = c (z - zmax), weights are [x + t]₊^(1/c) and t lies in (0, 1]: a
   // score with x <= -1 is out whatever t is.

@@ -1,9 +1,12 @@
 #include "compiler/plan/entmax.h"
 
+#include "compiler/base/digest.h"
 #include "compiler/plan/route.h"
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
+#include <utility>
 
 namespace lacuna::plan {
 namespace {
@@ -44,6 +47,19 @@ std::uint64_t list_tiles(const Pass& accumulate, const Plan& plan, const Shape& 
 
 bool weighs_by_entmax(const Plan& plan) {
   return ir::is_entmax(plan.spec.pattern.tree());
+}
+
+bool has_alpha_of_call(const ir::Pattern& pattern) {
+  return ir::is_entmax(pattern) && !pattern.graph.is_constant(pattern.weights.alpha);
+}
+
+Spec softmax_of(const Spec& spec) {
+  auto pattern = std::make_shared<ir::Pattern>(spec.pattern.tree());
+  pattern->weights.kind = ir::WeightsKind::softmax;
+  pattern->digest = Digest().add("softmax of", pattern->digest).hex();
+  Spec softmax = spec;
+  softmax.pattern = Pattern(std::move(pattern));
+  return softmax;
 }
 
 int entmax_power(const ir::Pattern& pattern) {

@@ -17,6 +17,11 @@ void add_entmax(Plan& plan);
 /// Whether the weights of a plan are those of entmax, and its passes those above.
 bool weighs_by_entmax(const Plan& plan);
 
+/// Whether α is known only when a call runs, and may be 1.
+bool has_alpha_of_call(const ir::Pattern& pattern);
+/// The spec of its heads whose α is 1: they are softmax's, and zmax takes their lse.
+Spec softmax_of(const Spec& spec);
+
 /// β = 1/(α - 1) where it is a constant that products alone compute: 1 to 4; else 0.
 int entmax_power(const ir::Pattern& pattern);
 

@@ -52,7 +52,9 @@ Route decode(const Plan& plan, const Shape& shape) {
 
 Route route(const Plan& plan, const Shape& shape) {
   if (is_empty(shape)) return {};
-  Route taken = weighs_by_entmax(plan) ? Route{} : decode(plan, shape);
+  // combine knows no heads apart.
+  const bool splits = !weighs_by_entmax(plan) && !ir::is_softmax_by_alpha(plan.spec.pattern.tree());
+  Route taken = splits ? decode(plan, shape) : Route{};
   taken.listed = !taken.decode && list_reader(plan) && list_limit(plan, shape).empty();
   return taken;
 }

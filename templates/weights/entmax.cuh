@@ -89,9 +89,15 @@ struct EntmaxRows {
   static constexpr int most_walks = 3;
   Norm norm;
   float c, scale;
-  float zmax[rows], gain[rows];  // gain = c / t
+  bool raw;
+  // u = [(z + from) gain + 1]: from = -zmax, gain = c/t in the unit of the scores. Where those are
+  // plain products their sums may begin with it, but not where its rounding would show.
+  static constexpr bool begins = !Config::precise;
+  float from[rows], gain[rows];
   float f[rows], w[rows];  // Σ u^β, Σ u^(β-1): this lane's share
   int walks;
+
+  LACUNA_MEMBER static bool takes(float alpha) { return alpha != 1.0f; }
 
   // Returns whether scores are to be the plain products.
   template <class Params>
@@ -100,28 +106,47 @@ struct EntmaxRows {
     norm.beta = 1.0f / c;
     const EntmaxUnit unit = entmax_unit(Config::Pattern::plain_score, p.call.scale);
     scale = unit.scale;
+    raw = unit.raw;
     walks = 0;
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
       const s32 r = row0 + Machine::row(i);
-      zmax[i] = infinity();  // of an absent row: no weight
-      gain[i] = c;
+      from[i] = -0x1p120f;  // of a row without keys, or an absent one: no weight
+      gain[i] = c * scale;
       if (r < at.q_len) {
-        zmax[i] = load_global<float>(statistic_of(p.entmax.zmax, at, packed, r));
-        gain[i] = divide(c, load_global<float>(statistic_of(p.entmax.gap, at, packed, r)));
+        const float zmax = load_global<float>(statistic_of(p.entmax.zmax, at, packed, r));
+        if (zmax != -infinity()) {
+          from[i] = -divide(zmax, scale);
+          gain[i] =
+              divide(c * scale, load_global<float>(statistic_of(p.entmax.gap, at, packed, r)));
+        }
       }
       f[i] = w[i] = 0;
     }
     return unit.raw;
   }
 
+  template <class Shared>
+  LACUNA_MEMBER void scores(float (&z)[rows][keys], Shared& shared, int slot) const {
+    float begin[rows];
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) begin[i] = begins && raw ? from[i] : 0.0f;
+    Machine::scores_from(z, begin, shared, slot);
+  }
   // z becomes u^β.
   LACUNA_MEMBER void weigh(float (&z)[rows][keys], float (&)[rows][values]) {
+    if (!begins || !raw) {
+      LACUNA_UNROLL
+      for (int i = 0; i < rows; ++i) {
+        LACUNA_UNROLL
+        for (int j = 0; j < keys; ++j) z[i][j] += from[i];
+      }
+    }
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
       LACUNA_UNROLL
       for (int j = 0; j < keys; ++j) {
-        const float u = fma_saturated(fma_rn(z[i][j], scale, -zmax[i]), gain[i], 1.0f);
+        const float u = fma_saturated(z[i][j], gain[i], 1.0f);
         const float slope = norm.slope(u), weight = norm.value(u, slope);
         f[i] += weight;
         w[i] += slope;
@@ -132,7 +157,7 @@ struct EntmaxRows {
 
   // How far u moves: t' = t (1 - move).
   LACUNA_MEMBER float move(int i, float of_f, float of_w) const {
-    return of_w > 0.0f ? divide(of_f - norm.root(of_f) * divide(gain[i], c), of_w) : 0.0f;
+    return of_w > 0.0f ? divide(of_f - norm.root(of_f) * divide(gain[i], c * scale), of_w) : 0.0f;
   }
   // Whether the walk is to be done again, with better gaps: where one is off by more than weights
   // of this type show. The same for all threads.
@@ -147,7 +172,7 @@ struct EntmaxRows {
     if (!cta_any(far) || ++walks == most_walks) return false;
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
-      gain[i] = max_f32(divide(gain[i], 1.0f - x[i]), c);
+      gain[i] = max_f32(divide(gain[i], 1.0f - x[i]), c * scale);
       f[i] = w[i] = 0;
     }
     return true;
@@ -156,16 +181,20 @@ struct EntmaxRows {
   // Σ u^β and Σ u^(β-1) of a row, over its lanes.
   LACUNA_MEMBER F2 total(int i) const { return {Machine::row_sum(f[i]), Machine::row_sum(w[i])}; }
   template <class Params>
-  LACUNA_MEMBER EntmaxEnd end(const Params&, const Place&, s32, bool exists, int i,
+  LACUNA_MEMBER EntmaxEnd end(const Params& p, const Place& at, s32 r, bool exists, int i,
                               F2 total) const {
-    if (!exists || zmax[i] == -infinity()) return {0.0f, -infinity(), 1.0f};
-    if (zmax[i] != zmax[i]) return {zmax[i], zmax[i], zmax[i]};
-    const float t = divide(c, gain[i]) * (1.0f - move(i, total.x, total.y));
-    return {divide(1.0f, total.x), zmax[i], min_f32(t, 1.0f)};
+    const EntmaxEnd none = {0.0f, -infinity(), 1.0f};
+    if (!exists) return none;
+    const float zmax = load_global<float>(statistic_of(p.entmax.zmax, at, packed, r));
+    if (zmax == -infinity()) return none;
+    if (zmax != zmax) return {zmax, zmax, zmax};
+    const float t = divide(c * scale, gain[i]) * (1.0f - move(i, total.x, total.y));
+    return {divide(1.0f, total.x), zmax, min_f32(t, 1.0f)};
   }
   template <class Params>
   LACUNA_MEMBER static void store(const EntmaxEnd& end, const Params& p, const Place& at, s32 r) {
-    store_global(statistic_of(p.entmax.zmax, at, packed, r), end.zmax);
+    // A row that exists has its zmax already.
+    if (r >= at.q_len) store_global(statistic_of(p.entmax.zmax, at, packed, r), end.zmax);
     store_global(statistic_of(p.entmax.gap, at, packed, r), end.gap);
   }
 };

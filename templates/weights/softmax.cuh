@@ -94,6 +94,9 @@ struct SoftmaxRows {
   float natural;  // and natural logits
   Softmax state[rows];
 
+  // Of the heads of a pattern whose α differs from call to call.
+  LACUNA_MEMBER static bool takes(float alpha) { return alpha == 1.0f; }
+
   // Returns whether scores are to be the plain products.
   template <class Params>
   LACUNA_MEMBER bool start(const Params& p, const Place&, s32) {
@@ -108,6 +111,10 @@ struct SoftmaxRows {
   // Whether the walk is to be done again.
   LACUNA_MEMBER static bool again() { return false; }
 
+  template <class Shared>
+  LACUNA_MEMBER static void scores(float (&z)[rows][keys], Shared& shared, int slot) {
+    Machine::scores(z, shared, slot);
+  }
   // z becomes the weights.
   LACUNA_MEMBER void weigh(float (&z)[rows][keys], float (&o)[rows][values]) {
     float top[rows];
@@ -138,10 +145,11 @@ struct SoftmaxRows {
   // Σ of a row, over its lanes.
   LACUNA_MEMBER float total(int i) const { return Machine::row_sum(state[i].sum); }
   template <class Params>
-  LACUNA_MEMBER SoftmaxEnd end(const Params& p, const Place& at, s32 q, bool exists, int i,
+  LACUNA_MEMBER SoftmaxEnd end(const Params& p, const Place& at, s32 r, bool exists, int i,
                                float total) const {
     if (!exists || !is_answered(state[i].max, total)) return {0.0f, -infinity()};
-    return finish(state[i].max * natural, total, Config::Pattern::sink(p, at, q));
+    const float sink = Config::Pattern::sink(p, at, wrap_add(r, at.offset));
+    return finish(state[i].max * natural, total, sink);
   }
   template <class Params>
   LACUNA_MEMBER static void store(const SoftmaxEnd& end, const Params& p, const Place& at, s32 r) {

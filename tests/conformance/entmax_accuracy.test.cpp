@@ -42,8 +42,9 @@ struct Problem {
     return TensorView::contiguous(memory.data(), spec.dtype, {1, 1, rows, width});
   }
 
-  /// The largest of any row.
-  double error() const {
+  /// The largest of any row, as a multiple of what is promised. Where scores are great, z itself is
+  /// a few units in the last place off in f32, whatever entmax does: so much more is allowed.
+  double error(double promised, double alpha) const {
     const ir::Reference reference = ir::forward(spec, call.args);
     double worst = 0;
     for (std::size_t row = 0; row < o.size() / Dv; ++row) {
@@ -52,7 +53,9 @@ struct Problem {
         off += std::pow(o[i] - reference.o[i], 2);
         all += std::pow(reference.o[i], 2);
       }
-      const double error = std::sqrt(off / all);
+      const double z_off = 0x1p-22 * std::fabs(reference.zmax[row]);
+      const double allowed = promised + 2 * (alpha - 1) / reference.gap[row] * z_off;
+      const double error = std::sqrt(off / all) / allowed;
       if (!(error <= worst)) worst = error;
     }
     return worst;
@@ -93,7 +96,7 @@ TEST_CASE("entmax is as accurate as promised on every distribution of the study"
           INFO(engine.name << " " << bench::name_of(scores) << " sigma " << sigma << " alpha "
                            << alpha << " " << name_of(dtype) << " n " << keys);
           tests::run(*engine.state, spec, problem.call);
-          CHECK(problem.error() <= promised(dtype));
+          CHECK(problem.error(promised(dtype), alpha) <= 1);
         }
       }
 }
