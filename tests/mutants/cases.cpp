@@ -77,6 +77,10 @@ std::vector<Case> make_cases() {
                  .shape = {2, 2, 1, 75, 201},
                  .offsets = {97, 126},
                  .route = {.listed = true}});
+  // A scale that is no unit of scores: FULL tiles, too, go through the code that masks.
+  all.push_back(all.back());
+  all.back().name = "scaled list";
+  all.back().scale = -0.25f;
   // One list for all heads.
   all.push_back({.name = "shared list",
                  .spec = {.pattern = parse("mask q // 24 == k // 24"),
@@ -123,6 +127,7 @@ class CallMaker {
     (packed ? args.cu_seqlens_q : args.q_lens) = integers(which_.q_lens);
     (packed ? args.cu_seqlens_k : args.k_lens) = integers(which_.k_lens);
     args.offsets = integers(which_.offsets);
+    args.scale = which_.scale;
     for (const ir::Tensor& tensor : spec.pattern.tree().tensors) make_tensor(tensor);
     args.tensors = call_.tensors;
     return std::move(call_);
