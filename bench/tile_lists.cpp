@@ -49,12 +49,37 @@ PatternTensor documents(int tokens, int count, std::mt19937& random) {
   return ids;
 }
 
-void measure(const TilePattern& pattern, const char* what) {
-  constexpr int tokens = 131072, count = 1000;
+TileCall call_of(const TilePattern& pattern, int tokens, int count) {
   TileCall call{&pattern, Lengths::uniform, 64, 64};
   call.shape = {1, 8, 8, tokens, tokens};
   std::mt19937 random(1);
   call.data.tensors[0] = call.data.tensors[1] = documents(tokens, count, random);
+  return call;
+}
+
+void print(std::string_view phase, const runtime::host::Statistics& executed) {
+  fmt::print("{:16} {:5} CTAs {:12} warp-instructions {:13} lane-instructions\n", phase,
+             executed.blocks, executed.warp_instructions, executed.lane_instructions);
+}
+
+/// Where rows are few: classified as planned, and by one warp to a row.
+void measure_few(const TilePattern& pattern, const runtime::Kernel& kernel) {
+  TileCall small = call_of(pattern, 8192, 60);
+  for (const int parts : {0, 1}) {
+    small.parts = parts;
+    TileRun few(small);
+    for (const TilePhase phase :
+         {TilePhase::summarise, TilePhase::summarise_groups, TilePhase::classify}) {
+      const runtime::host::Statistics executed = few.launch(kernel, phase);
+      if (phase == TilePhase::classify)
+        print(fmt::format("8192 tokens, {} warps to a row", few.lists().parts), executed);
+    }
+  }
+}
+
+void measure(const TilePattern& pattern, const char* what) {
+  constexpr int tokens = 131072, count = 1000;
+  const TileCall call = call_of(pattern, tokens, count);
   const codegen::Source source = tile_list_source(pattern, call.lengths, call.tile_q, call.tile_k);
   fmt::print("\n{}: {} tokens, {} documents, tiles of {}x{}, one list for 8 heads\n", what, tokens,
              count, call.tile_q, call.tile_k);
@@ -68,12 +93,8 @@ void measure(const TilePattern& pattern, const char* what) {
   const auto kernel = runtime::open_host()->load(
       runtime::open_llvm()->compile(source, {.arch = {80}, .format = runtime::Format::ptx}));
   TileRun run(call);
-  for (const TilePhase phase : tile_phases) {
-    const runtime::host::Statistics executed = run.launch(*kernel, phase);
-    fmt::print("{:16} {:5} CTAs {:12} warp-instructions {:13} lane-instructions\n",
-               phase_names[static_cast<int>(phase)], executed.blocks, executed.warp_instructions,
-               executed.lane_instructions);
-  }
+  for (const TilePhase phase : tile_phases)
+    print(phase_names[static_cast<int>(phase)], run.launch(*kernel, phase));
   const plan::TileLists& lists = run.lists();
   const ListSet rows = run.result().rows;
   fmt::print("{} of {} tiles visited, the longest row {}\n", rows.indices.size(), lists.capacity,
@@ -84,6 +105,7 @@ void measure(const TilePattern& pattern, const char* what) {
       "kept {}, all {}\n",
       lists.row_offsets.bytes, lists.row_order.bytes, lists.row_indices.bytes, lists.spans.bytes,
       lists.states.bytes, lists.spare_order.bytes, lists.kept, lists.bytes);
+  measure_few(pattern, *kernel);
 }
 
 }  // namespace

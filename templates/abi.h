@@ -104,7 +104,8 @@ constexpr int candidate_slots = 64, candidate_blocks = 24;
 enum class TilePhase : int {
   summarise,         ///< a warp to a key tile: its spans
   summarise_groups,  ///< a warp to 32 of them: their hulls
-  classify,          ///< a warp to a row: states, and counts in place of rows.offsets
+  classify,          ///< TileBuildArg::parts warps to a row: states, and counts in place of
+                     ///< rows.offsets
   order_rows,        ///< one CTA: rows.offsets, rows.order
   fill_rows,         ///< a warp to a row: rows.indices
   count_columns,     ///< the same for the transpose, a warp to 32 key tiles
@@ -112,7 +113,7 @@ enum class TilePhase : int {
   fill_columns,
 };
 /// Threads of a CTA of every phase, and its shared memory.
-constexpr int tile_list_threads = 512, tile_list_shared_bytes = 16448;
+constexpr int tile_list_threads = 512, tile_list_shared_bytes = 16576;
 
 /// How lists are built. CallArg::q_tiles counts the slots of a list; all addresses lie on 8 bytes.
 struct TileBuildArg {
@@ -126,7 +127,7 @@ struct TileBuildArg {
   int groups;                 ///< of a row of states
   int capacity;               ///< of indices
   int phase;                  ///< a TilePhase
-  int unused;
+  int parts;                  ///< warps of a CTA that classify a row together
 };
 
 }  // namespace lacuna

@@ -88,14 +88,14 @@ struct FlashForward : TileScores<Config, Params> {
   // ---- The ring of operands. Operand 2 t is K of tile t, operand 2 t + 1 its V. ----
   LACUNA_MEMBER static int wrap(int index) { return index >= stages ? index - stages : index; }
   // Asks for operand 2 tile or 2 tile + 1, if there is one.
-  template <bool values_too>
+  template <bool values_too, bool unrolled>
   LACUNA_MEMBER void fetch(s32 tile, int to) {
     if (tile < visit.count) {
       const s32 first = visit.first_key(tile);
       if constexpr (values_too)
-        Base::template load_keys<Config::value_dim, true>(next_v, p.call.v.row, first, to);
+        Base::template load_keys<Config::value_dim, unrolled>(next_v, p.call.v.row, first, to);
       else
-        Base::template load_keys<Config::head_dim, true>(next_k, p.call.k.row, first, to);
+        Base::template load_keys<Config::head_dim, unrolled>(next_k, p.call.k.row, first, to);
     }
     Machine::commit();
   }
@@ -121,30 +121,39 @@ struct FlashForward : TileScores<Config, Params> {
   }
   // Makes operand 2 t + n, in slot `used`, visible to all, and asks for that which takes the slot
   // that it frees.
-  template <int n>
+  template <int n, bool unrolled>
   LACUNA_MEMBER void turn(s32 t, int used) {
     if constexpr (ahead == 0) {
       cta_sync();  // every warp has read what was there
-      fetch<n != 0>(t, used);
+      fetch<n != 0, unrolled>(t, used);
       Machine::template wait<0>();
       cta_sync();
     } else {
       Machine::template wait<ahead - 1>();
       cta_sync();
-      fetch<(n + ahead) % 2 != 0>(t + (n + ahead) / 2, wrap(used + ahead));
+      fetch<(n + ahead) % 2 != 0, unrolled>(t + (n + ahead) / 2, wrap(used + ahead));
     }
   }
 
+  // A warp whose rows see no key of a PARTIAL tile only keeps pace with its CTA: it copies its
+  // share and meets the others, at a barrier of its own.
   LACUNA_MEMBER void step(s32 t, s32 first, bool full) {
-    float z[rows][keys];
-    turn<0>(t, slot);
-    weights.scores(z, shared, slot);
     const int v_slot = stages == 1 ? 0 : wrap(slot + 1);
-    turn<1>(t, v_slot);
+    turn<0, true>(t, slot);
+    u32 live[rows];  // bits of keys, of rolled masks
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) live[i] = 0xffffffffu;
+    if (!full && !Base::sees(live, first)) {
+      turn<1, false>(t, v_slot);
+      return;
+    }
+    float z[rows][keys];
+    weights.scores(z, shared, slot);
+    turn<1, true>(t, v_slot);
     if (!full || (Pattern::plain_score && !raw)) {
-      Base::template to_scores<false>(z, first);
+      if (!Base::template to_scores<false>(z, live, first)) return;
     } else if (!Pattern::plain_score) {
-      Base::template to_scores<true>(z, first);
+      Base::template to_scores<true>(z, live, first);
     }
     weights.weigh(z, o);
     Machine::accumulate(o, z, shared, v_slot);

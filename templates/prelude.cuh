@@ -166,8 +166,9 @@ LACUNA_DEVICE u32 lane_index() {
 LACUNA_DEVICE u32 warp_index() {
   return thread_index() / 32;
 }
+// Warps of a CTA may meet at different places of the code, but no lanes of one warp.
 LACUNA_DEVICE void cta_sync() {
-  __syncthreads();
+  asm volatile("bar.sync 0;" ::: "memory");
 }
 LACUNA_DEVICE void warp_sync() {
   asm volatile("bar.warp.sync 0xffffffff;" ::: "memory");

@@ -101,17 +101,19 @@ struct TileScores {
     return Pattern::template key_values<full>(p, at, min_of(k, at.k_len - 1));
   }
 
-  // A pair that does not attend is -inf, and its score is not evaluated.
+  // A pair that does not attend is -inf, and its score is not evaluated. `live`, of rolled masks,
+  // is of `sees`, or all bits in a FULL tile. False: no row of this warp sees any key, where `sees`
+  // could not tell.
   template <bool full>
-  LACUNA_MEMBER void to_scores(float (&z)[rows][keys], s32 first) {
+  LACUNA_MEMBER bool to_scores(float (&z)[rows][keys], u32 (&live)[rows], s32 first) {
     const float scale = raw ? 1.0f : p.call.scale;
     RowValues of_row[rows];
     read_rows<full>(of_row);
-    u32 words[rows];
-    if (!full && mask_words) live_keys(words, of_row, first);
+    if (!full && Pattern::only_bands) live_keys(live, of_row, first);
     // Row by row the bits of a word become predicates together; key by key each is read once.
     constexpr bool by_row = !full && mask_words && (Pattern::plain_score || __is_empty(KeyValues));
     KeyValues of_key;
+    bool any = false;
     LACUNA_UNROLL
     for (int a = 0; a < (by_row ? rows : keys); ++a) {
       LACUNA_UNROLL
@@ -119,14 +121,27 @@ struct TileScores {
         const int i = by_row ? a : b, j = by_row ? b : a;
         const s32 k = first + Machine::key(j);
         if (!by_row && i == 0) of_key = read_key<full>(k);
-        const bool live = full         ? exists(i)
-                          : mask_words ? (words[i] >> j & 1) != 0
+        const bool here = full         ? exists(i)
+                          : mask_words ? (live[i] >> j & 1) != 0
                                        : attends(i, k, of_row[i], of_key);
-        z[i][j] = live
+        any |= here;
+        z[i][j] = here
                       ? Pattern::score(p, place(i), query(i), k, of_row[i], of_key, z[i][j] * scale)
                       : -infinity();
       }
     }
+    return full || mask_words || any_lane(any);
+  }
+  // The same where `sees` has not been asked.
+  template <bool full>
+  LACUNA_MEMBER void to_scores(float (&z)[rows][keys], s32 first) {
+    u32 live[rows];
+    if (!full && mask_words && !Pattern::only_bands) {
+      RowValues of_row[rows];
+      read_rows<false>(of_row);
+      live_keys(live, of_row, first);
+    }
+    to_scores<full>(z, live, first);
   }
   LACUNA_MEMBER bool attends(int i, s32 k, const RowValues& of_row, const KeyValues& of_key) const {
     return exists(i) && k < at.k_len && Pattern::attends(p, place(i), query(i), k, of_row, of_key);
@@ -135,6 +150,19 @@ struct TileScores {
   // ---- Masks as words: one bit for each key of a lane. ----
   static constexpr bool mask_words = Pattern::only_bands || Pattern::rolled_mask;
   static_assert(!mask_words || keys <= 32, "a row's keys fit a word");
+  // Whether this warp may see a key of the tile, before any score is known. Of rolled masks `live`
+  // says which of its keys each row sees.
+  LACUNA_MEMBER bool sees(u32 (&live)[rows], s32 first) const {
+    if (Pattern::only_bands) return sight.meets(first);
+    if (!mask_words) return true;
+    RowValues of_row[rows];
+    read_rows<false>(of_row);
+    live_keys(live, of_row, first);
+    u32 any = 0;
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) any |= live[i];
+    return any_lane(any != 0);
+  }
   LACUNA_MEMBER void live_keys(u32 (&words)[rows], const RowValues (&of_row)[rows],
                                s32 first) const {
     if constexpr (Pattern::only_bands) {

@@ -153,14 +153,22 @@ struct Threshold : TileScores<Config, Params> {
     return false;
   }
 
-  // The scores of the tile in the slot as distances to the gates of their rows.
-  LACUNA_MEMBER void distances(float (&c)[rows][keys], s32 first, bool full) {
-    Machine::scores_from(c, from, Base::shared, slot);
+  // The scores of the tile in the slot as distances to the gates of their rows. False: the rows of
+  // this warp see none of its keys.
+  LACUNA_MEMBER bool distances(float (&c)[rows][keys], s32 first, bool full) {
+    const int at_slot = slot;
+    slot = wrap(slot + 1);
+    u32 live[rows];  // bits of keys, of rolled masks
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) live[i] = 0xffffffffu;
+    if (!full && !Base::sees(live, first)) return false;
+    Machine::scores_from(c, from, Base::shared, at_slot);
+    bool any = true;
     if (!full || !gated) {
       if (!full || Pattern::plain_score)
-        Base::template to_scores<false>(c, first);
+        any = Base::template to_scores<false>(c, live, first);
       else
-        Base::template to_scores<true>(c, first);
+        any = Base::template to_scores<true>(c, live, first);
       if (!gated) {
         LACUNA_UNROLL
         for (int i = 0; i < rows; ++i) {
@@ -170,7 +178,7 @@ struct Threshold : TileScores<Config, Params> {
       }
     }
     if (any_lane(open != 0)) open_rows(c);
-    slot = wrap(slot + 1);
+    return any;
   }
 
   // Rows that see their first keys: the gate is the threshold of these alone.
@@ -220,7 +228,7 @@ struct Threshold : TileScores<Config, Params> {
       if (turn(j, !room)) break;
       const s32 t = turn_of(j), first = visit.first_key(t);
       float c[rows][keys];
-      distances(c, first, visit.is_full(t, first));
+      if (!distances(c, first, visit.is_full(t, first))) continue;
       u32 signs[pairs][spans], all = ~0u;
       LACUNA_UNROLL
       for (int a = 0; a < pairs; ++a) {
@@ -257,7 +265,7 @@ struct Threshold : TileScores<Config, Params> {
         turn(j, false);
         const s32 t = turn_of(j), first = visit.first_key(t);
         float c[rows][keys];
-        distances(c, first, visit.is_full(t, first));
+        if (!distances(c, first, visit.is_full(t, first))) continue;
         note_live(live, c, first / granule);
         LACUNA_UNROLL
         for (int i = 0; i < rows; ++i) {

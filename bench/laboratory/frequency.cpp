@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <utility>
 
@@ -28,9 +29,10 @@ bool is_fixed(const SassInstruction& one) {
 }
 
 /// Fits are exact up to rounding: equal costs get equal keys.
-using Key = std::pair<long long, long long>;
+using Key = std::array<long long, 3>;
 Key key_of(const Fit::Cost& cost) {
-  return {std::llround(cost.full * 1024), std::llround(cost.partial * 1024)};
+  return {std::llround(cost.full * 1024), std::llround(cost.partial * 1024),
+          std::llround(cost.dead * 1024)};
 }
 
 struct Pair {
@@ -66,11 +68,12 @@ std::map<int, double> counted_copies(const std::vector<SassBlock>& blocks,
 }
 
 Lines lines_of(const std::vector<SassBlock>& blocks, const std::vector<StatementCost>& statements) {
+  constexpr Causes anything{.full = 1, .partial = 1, .dead = 1};
   Lines lines;
   for (const StatementCost& one : statements) {
-    Fit::Cost& cost = lines[one.line].cost;
-    if (one.executions.full + one.executions.partial >= cost.full + cost.partial)
-      cost = one.executions;
+    const auto [line, first] = lines.try_emplace(one.line);
+    Fit::Cost& cost = line->second.cost;
+    if (first || one.executions.of(anything) > cost.of(anything)) cost = one.executions;
   }
   const std::map<int, double> counted = counted_copies(blocks, statements);
   std::map<Key, std::map<double, int>> votes;  // what most of the lines of one cost say
@@ -101,7 +104,7 @@ Fit::Cost cost_of(const SassBlock& block, const Lines& lines) {
     const auto found = lines.find(one.ptx_line);
     const Line line = found == lines.end() ? Line{} : found->second;  // never executed
     const Fit::Cost cost = {line.cost.cta / line.copies, line.cost.full / line.copies,
-                            line.cost.partial / line.copies};
+                            line.cost.partial / line.copies, line.cost.dead / line.copies};
     Votes& mine = votes[key_of(cost)];
     mine.weight += is_fixed(one) ? weight_of_fixed : 1;
     mine.cost = cost;
@@ -112,10 +115,10 @@ Fit::Cost cost_of(const SassBlock& block, const Lines& lines) {
   return best.cost;
 }
 
-std::string differ(const Pair& pair, std::string_view tile, double ptx, double sass) {
+std::string differ(const Pair& pair, std::string_view piece, double ptx, double sass) {
   if (std::abs(ptx - sass) <= 0.005 * std::max(ptx, sass) + 1e-6) return "";
-  return fmt::format("a {} tile executes {:.2f} {} in PTX and {:.2f} {} in SASS", tile, ptx,
-                     pair.ptx, sass, pair.sass);
+  return fmt::format("a {} executes {:.2f} {} in PTX and {:.2f} {} in SASS", piece, ptx, pair.ptx,
+                     sass, pair.sass);
 }
 
 }  // namespace
@@ -130,25 +133,20 @@ std::vector<Fit::Cost> block_costs(const std::vector<SassBlock>& blocks,
 
 std::vector<std::string> imbalances(const std::vector<SassBlock>& blocks,
                                     const std::vector<Fit::Cost>& costs,
-                                    const std::vector<StatementCost>& statements) {
+                                    const std::vector<StatementCost>& statements,
+                                    const std::vector<Piece>& pieces) {
   std::vector<std::string> all;
-  for (const Pair& pair : one_to_one) {
-    Fit::Cost ptx, sass;
-    for (const StatementCost& one : statements) {
-      if (!one.opcode.starts_with(pair.ptx)) continue;
-      ptx.full += one.executions.full;
-      ptx.partial += one.executions.partial;
+  for (const Pair& pair : one_to_one)
+    for (const auto& [piece, causes] : pieces) {
+      double ptx = 0, sass = 0;
+      for (const StatementCost& one : statements)
+        if (one.opcode.starts_with(pair.ptx)) ptx += one.executions.of(causes);
+      for (std::size_t b = 0; b < blocks.size(); ++b)
+        for (const SassInstruction& one : blocks[b].code)
+          if (one.opcode.starts_with(pair.sass)) sass += costs[b].of(causes);
+      if (std::string sentence = differ(pair, piece, ptx, sass); !sentence.empty())
+        all.push_back(std::move(sentence));
     }
-    for (std::size_t b = 0; b < blocks.size(); ++b)
-      for (const SassInstruction& one : blocks[b].code) {
-        if (!one.opcode.starts_with(pair.sass)) continue;
-        sass.full += costs[b].full;
-        sass.partial += costs[b].partial;
-      }
-    for (const std::string& sentence : {differ(pair, "FULL", ptx.full, sass.full),
-                                        differ(pair, "PARTIAL", ptx.partial, sass.partial)})
-      if (!sentence.empty()) all.push_back(sentence);
-  }
   return all;
 }
 

@@ -1,34 +1,17 @@
 #include "bench/laboratory/launches.h"
 
 #include "compiler/ir/bindings.h"
+#include "compiler/ir/evaluate.h"
 #include "compiler/plan/tile_map.h"
 #include "runtime/program.h"
 #include "tools/lacuna/execute.h"
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 
 namespace lacuna::bench {
 namespace {
-
-struct Extent {
-  std::int64_t queries, keys;
-  std::int32_t offset;
-};
-
-std::vector<Extent> extents_for(const plan::Schedule& s) {
-  const std::int64_t queries = 2 * s.tile_q;
-  // Whole tiles of keys, at least as many as there are queries.
-  const std::int64_t few = (queries + s.tile_k - 1) / s.tile_k * s.tile_k + 4 * s.tile_k;
-  const std::int64_t many = few + 4 * s.tile_k;
-  const auto aligned = [&](std::int64_t keys) { return static_cast<std::int32_t>(keys - queries); };
-  const auto far = static_cast<std::int32_t>(many);  // every key lies before every query
-  return {{queries, few, aligned(few)},
-          {queries, many, aligned(many)},
-          {queries, many, aligned(many) - s.tile_k / 2},
-          {queries, many, far},
-          {queries, many - 1, far}};
-}
 
 /// Queries of ones, and keys whose components are all the same. Tensors of the pattern hold ones,
 /// which join every query with every key, or zeros where they add to scores that are to stay.
@@ -62,6 +45,71 @@ class AlignedMemory {
  private:
   static constexpr std::size_t alignment = 256;
   std::vector<std::unique_ptr<std::byte[]>> memory_;
+};
+
+/// Reads as generated code does: an index outside of its tensor is that of the nearest element.
+class Clamped final : public ir::Bindings {
+ public:
+  Clamped(const ir::Pattern& pattern, const ir::Bindings& exact)
+      : pattern_(pattern), exact_(exact) {}
+  ir::Value param(std::uint32_t index) const override { return exact_.param(index); }
+  ir::Value read(std::uint32_t tensor, std::span<const std::int32_t> indices,
+                 const ir::Site& site) const override {
+    std::vector<std::int32_t> inside(indices.begin(), indices.end());
+    for (std::size_t axis = 0; axis < inside.size(); ++axis)
+      if (pattern_.tensors[tensor].axes[axis].kind == ir::AxisKind::key)
+        inside[axis] = std::clamp(inside[axis], 0, site.k_len - 1);
+    return exact_.read(tensor, inside, site);
+  }
+
+ private:
+  const ir::Pattern& pattern_;
+  const ir::Bindings& exact_;
+};
+
+/// Looks for warps without a live key, element by element.
+class DeadWarps {
+ public:
+  DeadWarps(const plan::Plan& plan, const ir::Site& site, std::int32_t offset,
+            const ir::Bindings& bindings)
+      : pattern_(plan.spec.pattern.tree()),
+        warps_(plan.passes[0].schedule.warps),
+        site_(site),
+        offset_(offset),
+        evaluator_(pattern_.graph, bindings) {}
+
+  /// In the PARTIAL tiles.
+  std::int64_t count(const plan::TileMap& map) {
+    const int rows = map.tile_q / warps_;
+    std::int64_t dead = 0;
+    for (std::int64_t row = 0; row < map.rows; ++row)
+      for (std::int64_t column = 0; column < map.columns; ++column)
+        if (map.at(row, column) == plan::TileState::partial)
+          for (int w = 0; w < warps_; ++w)
+            dead += !sees(row * map.tile_q + w * rows, rows, column * map.tile_k, map.tile_k);
+    return dead;
+  }
+
+ private:
+  bool sees(std::int64_t first_row, int rows, std::int64_t first_key, int keys) {
+    for (std::int64_t r = first_row; r < std::min<std::int64_t>(first_row + rows, site_.q_len);
+         ++r) {
+      site_.q = static_cast<std::int32_t>(r + offset_);
+      evaluator_.move_to(site_);
+      for (std::int64_t k = first_key; k < std::min<std::int64_t>(first_key + keys, site_.k_len);
+           ++k) {
+        evaluator_.move_to_key(static_cast<std::int32_t>(k));
+        if (evaluator_.attends(pattern_.masks)) return true;
+      }
+    }
+    return false;
+  }
+
+  const ir::Pattern& pattern_;
+  int warps_;
+  ir::Site site_;
+  std::int32_t offset_;
+  ir::Evaluator evaluator_;
 };
 
 class Launcher {
@@ -109,10 +157,12 @@ class Launcher {
                         .heads = 1,
                         .kv_heads = 1,
                         .head_dim = spec.head_dim};
-    const plan::TileCounts tiles =
-        plan::count_tiles(planned_.plan, planned_.plan.passes[0], site, extent.offset, bindings);
-    return {static_cast<double>(grid.blocks), static_cast<double>(tiles.full),
-            static_cast<double>(tiles.partial)};
+    const Clamped clamped(spec.pattern.tree(), bindings);
+    const plan::TileMap map =
+        plan::tile_map(planned_.plan, planned_.plan.passes[0], site, extent.offset, clamped);
+    return {static_cast<double>(grid.blocks), static_cast<double>(map.count(plan::TileState::full)),
+            static_cast<double>(map.count(plan::TileState::partial)),
+            static_cast<double>(DeadWarps(planned_.plan, site, extent.offset, clamped).count(map))};
   }
 
   const Subject& subject_;
@@ -124,12 +174,26 @@ class Launcher {
 
 }  // namespace
 
+std::vector<Extent> mixtures(const plan::Schedule& s) {
+  const std::int64_t queries = 2 * s.tile_q;
+  // Whole tiles of keys, at least as many as there are queries.
+  const std::int64_t few = (queries + s.tile_k - 1) / s.tile_k * s.tile_k + 4 * s.tile_k;
+  const std::int64_t many = few + 4 * s.tile_k;
+  const auto aligned = [&](std::int64_t keys) { return static_cast<std::int32_t>(keys - queries); };
+  const auto far = static_cast<std::int32_t>(many);  // every key lies before every query
+  return {{queries, few, aligned(few)},
+          {queries, many, aligned(many)},
+          {queries, many, aligned(many) - s.tile_k / 2},
+          {queries, many, far},
+          {queries, many - 1, far}};
+}
+
 std::vector<Launched> launch_all(const Subject& subject, const runtime::Planned& planned,
-                                 const runtime::Artifact& ptx, Scores scores) {
+                                 const runtime::Artifact& ptx, Scores scores,
+                                 const std::vector<Extent>& extents) {
   Launcher launcher(subject, planned, ptx, scores);
   std::vector<Launched> all;
-  for (const Extent& extent : extents_for(planned.plan.passes[0].schedule))
-    all.push_back(launcher.run(extent));
+  for (const Extent& extent : extents) all.push_back(launcher.run(extent));
   return all;
 }
 

@@ -21,11 +21,21 @@ enum class Scores {
   settled,  ///< all alike: it stays where the first tile puts it, as in a long row
 };
 
-/// Runs PTX on the host device over shapes that differ in their mixture of FULL and PARTIAL tiles:
+/// Of a call with one head: queries, keys, and where the queries lie.
+struct Extent {
+  std::int64_t queries, keys;
+  std::int32_t offset;
+};
+
+/// Shapes that differ in their mixture of FULL and PARTIAL tiles, and of warps that see nothing:
 /// all rows exist, keys are few or many, the diagonal lies on tile borders or between them, or
-/// everything is visible and the last key tile is ragged. NVIDIA's licence ties what NVRTC emits to
-/// its GPUs: this is a measurement for code that is meant for them, and no product runs it so.
+/// everything is visible and the last key tile is ragged.
+std::vector<Extent> mixtures(const plan::Schedule& schedule);
+
+/// Runs PTX on the host device. NVIDIA's licence ties what NVRTC emits to its GPUs: this is a
+/// measurement for code that is meant for them, and no product runs it so.
 std::vector<Launched> launch_all(const Subject& subject, const runtime::Planned& planned,
-                                 const runtime::Artifact& ptx, Scores scores);
+                                 const runtime::Artifact& ptx, Scores scores,
+                                 const std::vector<Extent>& extents);
 
 }  // namespace lacuna::bench

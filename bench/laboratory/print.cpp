@@ -22,10 +22,10 @@ double ratio(double needed, double least) {
   return least < 0.5 ? 1 : needed / least;
 }
 
-void mix_lines(std::string& out, std::string_view tile, std::string_view code, const Mix& mix) {
-  out += fmt::format(
-      "  {} tile, {} instructions of a lane for each score: {} in all, {} of softmax\n   ", tile,
-      code, number(mix.total()), number(mix.softmax()));
+void mix_lines(std::string& out, std::string_view piece, std::string_view code, const Mix& mix) {
+  out +=
+      fmt::format("  {}, {} instructions of a lane for each score: {} in all, {} of softmax\n   ",
+                  piece, code, number(mix.total()), number(mix.softmax()));
   for (int k = 0; k < class_count; ++k)
     if (std::abs(mix.of[k]) >= 0.005)
       out += fmt::format(" {} {}", name_of(static_cast<Class>(k)), number(mix.of[k]));
@@ -34,13 +34,13 @@ void mix_lines(std::string& out, std::string_view tile, std::string_view code, c
 
 void tile_lines(std::string& out, std::string_view name, const std::optional<TileCost>& tile) {
   if (!tile) {
-    out += fmt::format("  {} tiles: not told apart by this pattern's launches\n", name);
+    out += fmt::format("  {}: not told apart by this pattern's launches\n", name);
     return;
   }
   if (tile->sass) mix_lines(out, name, "SASS", *tile->sass);
   mix_lines(out, name, "PTX", tile->ptx);
   out += fmt::format(
-      "  {} tile, shared memory: {:.0f} wavefronts where {:.0f} would do; global memory: {:.0f} "
+      "  {}, shared memory: {:.0f} wavefronts where {:.0f} would do; global memory: {:.0f} "
       "sectors where "
       "{:.0f} would do\n",
       name, tile->wavefronts, tile->least_wavefronts, tile->sectors, tile->least_sectors);
@@ -86,6 +86,10 @@ std::string sass_of_softmax(const std::optional<TileCost>& tile) {
   return tile && tile->sass ? number(tile->sass->softmax()) : "-";
 }
 
+std::string sass_of_all(const std::optional<TileCost>& tile) {
+  return tile && tile->sass ? number(tile->sass->total()) : "-";
+}
+
 /// The tiles that a kernel mostly visits.
 const std::optional<TileCost>& common(const Study& s) {
   return s.full ? s.full : s.partial;
@@ -93,15 +97,17 @@ const std::optional<TileCost>& common(const Study& s) {
 
 constexpr std::string_view cost_columns =
     "registers | spilled | shared | CTAs | warps | limited by | SASS | FULL | least | settled | "
-    "PARTIAL | PTX FULL | PTX settled | PTX PARTIAL | banks | sectors | doubts";
+    "PARTIAL | live | dead | PTX FULL | PTX settled | PTX PARTIAL | banks | sectors | doubts";
 std::string cost_row(const Study& s) {
   const auto softmax = [](const TileCost& t) { return t.ptx.softmax(); };
   const auto banks = [](const TileCost& t) { return ratio(t.wavefronts, t.least_wavefronts); };
   const auto sectors = [](const TileCost& t) { return ratio(t.sectors, t.least_sectors); };
-  const std::string costs[] = {
-      sass_of_softmax(s.full),     number(s.least),           sass_of_softmax(s.settled),
-      sass_of_softmax(s.partial),  of_tile(s.full, softmax),  of_tile(s.settled, softmax),
-      of_tile(s.partial, softmax), of_tile(common(s), banks), of_tile(common(s), sectors)};
+  const std::string costs[] = {sass_of_softmax(s.full),     number(s.least),
+                               sass_of_softmax(s.settled),  sass_of_softmax(s.partial),
+                               sass_of_all(s.partial),      sass_of_all(s.dead),
+                               of_tile(s.full, softmax),    of_tile(s.settled, softmax),
+                               of_tile(s.partial, softmax), of_tile(common(s), banks),
+                               of_tile(common(s), sectors)};
   return fmt::format("| {} | {} | {} | {} | {} | {}/{} | {} | {} | {} | {} |\n", key_of(s),
                      s.cta.registers, s.spilled_bytes, s.cta.shared_bytes, s.occupancy.ctas,
                      s.occupancy.warps, s.occupancy.most_warps, s.occupancy.limited_by,
@@ -154,12 +160,14 @@ constexpr std::string_view meaning = R"(
   tile. **settled**: the same for FULL tiles of rows whose maximum stays, as it mostly does far into a long row. **least**: FULL by
   hand: maximum 1, multiply-add 1, ex2 1, sum 1, half of a packing, and the rescaling of O, Dv / tile_k; settled it is 4.5.
   **PTX**: the same in PTX instructions.
+* **live, dead**: all SASS instructions, products and operands too, that a lane issues for each score of a PARTIAL tile, in a warp
+  whose rows see some key of it and in one whose rows see none; PARTIAL is of tiles without dead warps. -: no warp is ever dead.
 * **banks**: wavefronts of shared memory, as a multiple of those without bank conflicts. **sectors**: of 32 bytes, asked of global
   memory, as a multiple of those that the bytes fill. Both for a FULL tile; PARTIAL, where a pattern has no FULL ones.
 * How: nvdisasm gives the PTX line of each SASS instruction; the host device executes that PTX on five shapes, whose mixtures of
-  CTAs, FULL and PARTIAL tiles tell how often each line is executed for a tile (bench/laboratory/frequency.h). **doubts**: how many
-  kinds of instruction (mma, ldmatrix, cp.async, ex2, shfl, bar) come out differently in PTX and SASS, or are not explained by
-  tiles; listed at the end.
+  CTAs, FULL and PARTIAL tiles and dead warps tell how often each line is executed for one of them (bench/laboratory/frequency.h).
+  **doubts**: how many kinds of instruction (mma, ldmatrix, cp.async, ex2, shfl, bar) come out differently in PTX and SASS, or are
+  not explained by CTAs, tiles and dead warps; listed at the end.
 )";
 
 }  // namespace
@@ -175,9 +183,10 @@ std::string to_text(const Study& s) {
       s.machine, s.schedule.name(), s.cta.registers, s.spilled_bytes, s.cta.shared_bytes,
       s.cta.threads, s.instructions, s.compile_ms, s.occupancy.ctas, s.occupancy.warps,
       s.occupancy.most_warps, s.occupancy.limited_by, s.scores_per_lane, number(s.least));
-  tile_lines(out, "FULL", s.full);
-  tile_lines(out, "settled FULL", s.settled);
-  tile_lines(out, "PARTIAL", s.partial);
+  tile_lines(out, "FULL tile", s.full);
+  tile_lines(out, "settled FULL tile", s.settled);
+  tile_lines(out, "PARTIAL tile", s.partial);
+  tile_lines(out, "dead warp of a PARTIAL tile", s.dead);
   for (const std::string& doubt : s.doubts) out += fmt::format("  doubt: {}\n", doubt);
   return out;
 }
@@ -220,6 +229,7 @@ Json to_json(const Study& s) {
           {"full", tile_json(s.full)},
           {"settled", tile_json(s.settled)},
           {"partial", tile_json(s.partial)},
+          {"dead", tile_json(s.dead)},
           {"by_source", lines_json(s)},
           {"doubts", s.doubts}};
 }

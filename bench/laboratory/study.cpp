@@ -56,9 +56,7 @@ double residual(const std::vector<Launched>& launches, const Fit& fit) {
   const Fit::Cost cost = fit.solve(totals);
   double worst = 0;
   for (std::size_t k = 0; k < launches.size(); ++k) {
-    const Causes& causes = launches[k].causes;
-    const double fitted =
-        cost.cta * causes.ctas + cost.full * causes.full + cost.partial * causes.partial;
+    const double fitted = cost.of(launches[k].causes);
     worst = std::max(worst, std::abs(fitted - totals[k]) / totals[k]);
   }
   return worst;
@@ -66,31 +64,33 @@ double residual(const std::vector<Launched>& launches, const Fit& fit) {
 
 /// Everything that the launches of one kind of scores say.
 struct Measurement {
-  bool knows_full, knows_partial;
+  bool knows_full, knows_partial, knows_dead;
   double residual;
   std::vector<Measured> statements;
 };
 Measurement execute(const Subject& subject, const runtime::Planned& planned,
                     const runtime::Artifact& ptx, Scores scores) {
-  const std::vector<Launched> launches = launch_all(subject, planned, ptx, scores);
+  const std::vector<Launched> launches =
+      launch_all(subject, planned, ptx, scores, mixtures(planned.plan.passes[0].schedule));
   std::vector<Causes> causes;
   for (const Launched& one : launches) causes.push_back(one.causes);
   const Fit fit(causes);
-  return {fit.knows_full(), fit.knows_partial(), residual(launches, fit), measure(launches, fit)};
+  return {fit.knows_full(), fit.knows_partial(), fit.knows_dead(), residual(launches, fit),
+          measure(launches, fit)};
 }
 
 Mix sass_mix(const std::vector<SassBlock>& blocks, const std::vector<Fit::Cost>& costs,
-             double Fit::Cost::*tile, double scores) {
+             const Causes& piece, double scores) {
   Mix mix;
   for (std::size_t b = 0; b < blocks.size(); ++b)
     for (const SassInstruction& one : blocks[b].code)
-      mix[one.kind] += costs[b].*tile * warp_size / scores;
+      mix[one.kind] += costs[b].of(piece) * warp_size / scores;
   return mix;
 }
 
 /// On machine/fma the products are multiply-adds like any others; their number is known.
-void name_products(Mix& mix, const Study& study) {
-  if (study.machine != "fma") return;
+void name_products(Mix& mix, const Study& study, const Causes& piece) {
+  if (study.machine != "fma" || piece.dead != 0) return;
   const double products = study.spec.head_dim + study.spec.value_dim;
   mix[Class::real] -= products;
   mix[Class::product] += products;
@@ -132,6 +132,12 @@ std::vector<StatementCost> statement_costs(const std::vector<Measured>& measured
   return costs;
 }
 
+constexpr Causes full_tile{.full = 1}, partial_tile{.partial = 1};
+/// Its share of a PARTIAL tile, less what it saves.
+Causes dead_warp(const Study& study) {
+  return {.partial = 1.0 / study.schedule.warps, .dead = 1};
+}
+
 /// Turns a measurement into the costs of tiles, with machine code where there is some.
 class Tiles {
  public:
@@ -141,32 +147,32 @@ class Tiles {
         blocks_(blocks),
         costs_(block_costs(blocks, statement_costs(measurement.statements))) {}
 
-  TileCost of(double Fit::Cost::*tile) const {
-    const double scores = study_.scores_per_lane * study_.cta.threads;
+  TileCost of(const Causes& piece) const {
+    const double scores = scores_of(piece);
     TileCost cost;
     for (const Measured& one : measurement_.statements) {
-      cost.ptx[class_of_ptx(one.opcode)] += one.executions.*tile * warp_size / scores;
-      cost.wavefronts += one.wavefronts.*tile;
-      cost.least_wavefronts += one.least_wavefronts.*tile;
-      cost.sectors += one.sectors.*tile;
-      cost.least_sectors += one.least_sectors.*tile;
+      cost.ptx[class_of_ptx(one.opcode)] += one.executions.of(piece) * warp_size / scores;
+      cost.wavefronts += one.wavefronts.of(piece);
+      cost.least_wavefronts += one.least_wavefronts.of(piece);
+      cost.sectors += one.sectors.of(piece);
+      cost.least_sectors += one.least_sectors.of(piece);
     }
-    name_products(cost.ptx, study_);
+    name_products(cost.ptx, study_, piece);
     if (blocks_.empty()) return cost;
-    cost.sass = sass_mix(blocks_, costs_, tile, scores);
-    name_products(*cost.sass, study_);
+    cost.sass = sass_mix(blocks_, costs_, piece, scores);
+    name_products(*cost.sass, study_, piece);
     return cost;
   }
 
   /// The same machine code by the source line that it came from, without products.
-  std::map<std::string, Mix> by_source(double Fit::Cost::*tile) const {
+  std::map<std::string, Mix> by_source(const Causes& piece) const {
     std::map<int, std::string> sources;
     for (const Measured& one : measurement_.statements) sources[one.line] = one.source;
     std::map<std::string, Mix> mixes;
-    const double scores = study_.scores_per_lane * study_.cta.threads;
+    const double scores = scores_of(piece);
     for (std::size_t b = 0; b < blocks_.size(); ++b)
       for (const SassInstruction& one : blocks_[b].code)
-        if (const double times = costs_[b].*tile; times != 0)
+        if (const double times = costs_[b].of(piece); times != 0)
           mixes[sources[one.ptx_line]][one.kind] += times * warp_size / scores;
     return mixes;
   }
@@ -174,17 +180,24 @@ class Tiles {
   std::vector<std::string> doubts() const {
     std::vector<std::string> all;
     if (measurement_.residual > 0.01)
-      all.push_back(fmt::format(
-          "CTAs, FULL and PARTIAL tiles explain the instructions of a launch but for {:.1f} %",
-          100 * measurement_.residual));
+      all.push_back(
+          fmt::format("CTAs, tiles and dead warps explain the instructions of a launch "
+                      "but for {:.1f} %",
+                      100 * measurement_.residual));
     if (blocks_.empty()) return all;
     const std::vector<StatementCost> statements = statement_costs(measurement_.statements);
-    for (std::string& doubt : imbalances(blocks_, costs_, statements))
+    std::vector<Piece> pieces = {{"FULL tile", full_tile}, {"PARTIAL tile", partial_tile}};
+    if (measurement_.knows_dead) pieces.push_back({"dead warp", dead_warp(study_)});
+    for (std::string& doubt : imbalances(blocks_, costs_, statements, pieces))
       all.push_back(std::move(doubt));
     return all;
   }
 
  private:
+  double scores_of(const Causes& piece) const {
+    return study_.scores_per_lane * study_.cta.threads * (piece.full + piece.partial);
+  }
+
   const Study& study_;
   const Measurement& measurement_;
   const std::vector<SassBlock>& blocks_;
@@ -229,10 +242,11 @@ Study study(const Subject& subject, const runtime::Compiler& nvrtc,
   const Measurement rising = execute(subject, planned, ptx, Scores::rising),
                     settled = execute(subject, planned, ptx, Scores::settled);
   const Tiles tiles(study, rising, blocks);
-  if (rising.knows_full) study.full = tiles.of(&Fit::Cost::full);
-  if (rising.knows_partial) study.partial = tiles.of(&Fit::Cost::partial);
-  if (settled.knows_full) study.settled = Tiles(study, settled, blocks).of(&Fit::Cost::full);
-  study.by_source = tiles.by_source(study.full ? &Fit::Cost::full : &Fit::Cost::partial);
+  if (rising.knows_full) study.full = tiles.of(full_tile);
+  if (rising.knows_partial) study.partial = tiles.of(partial_tile);
+  if (rising.knows_dead) study.dead = tiles.of(dead_warp(study));
+  if (settled.knows_full) study.settled = Tiles(study, settled, blocks).of(full_tile);
+  study.by_source = tiles.by_source(study.full ? full_tile : partial_tile);
   study.doubts = tiles.doubts();
   if (const std::string other =
           different_ptx(embedded_ptx(cubin.payload), ptx.payload, rising.statements);

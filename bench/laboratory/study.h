@@ -23,7 +23,8 @@ struct Subject {
   std::vector<tool::ParamValue> params;    ///< of the pattern
 };
 
-/// What a tile of one kind costs. Instructions are those that a lane issues for each of its scores.
+/// What a tile of one kind costs, or a warp of it. Instructions are those that a lane issues for
+/// each of its scores.
 struct TileCost {
   std::optional<Mix> sass;
   Mix ptx;
@@ -46,6 +47,9 @@ struct Study {
   /// Tiles of rows whose maximum rises, as in the first tiles of a row; settled: FULL tiles of rows
   /// whose maximum stays. None: this pattern has no such tiles, or none without others.
   std::optional<TileCost> full, partial, settled;
+  /// A warp of a PARTIAL tile whose rows see none of its keys; `partial` is then of tiles without
+  /// such warps. None: there are none, or not without others.
+  std::optional<TileCost> dead;
   /// SASS of a FULL tile (PARTIAL where there is none), for each score, by source line.
   std::map<std::string, Mix> by_source;
   std::vector<std::string> doubts;  ///< where the counts contradict each other

@@ -44,6 +44,15 @@ class Workspace {
   std::uint64_t bytes_ = 0;
 };
 
+/// Where rows are too few to fill a large GPU, a power of 2 of warps takes the groups of each.
+std::int32_t parts_of(const TileLists& lists) {
+  constexpr std::int64_t warps = tile_list_threads / 32, enough = 2048;
+  std::int32_t parts = 1;
+  while (parts < warps && parts < lists.groups && std::int64_t{lists.rows} * parts < enough)
+    parts *= 2;
+  return parts;
+}
+
 void lay_out(TileLists& lists, const ListTraits& traits) {
   const auto count = [](std::int32_t n) { return static_cast<std::uint64_t>(n); };
   Workspace all;
@@ -146,6 +155,7 @@ TileLists tile_lists(const Pass& pass, const Spec& spec, const Shape& shape,
   const std::int64_t most = ceil_div(shape.keys, tile_k);
   lists.capacity = product(lists.rows, most, "tiles");
   lists.groups = static_cast<std::int32_t>(ceil_div(most, 32));
+  lists.parts = parts_of(lists);
   lists.transposed = traits.transposed;
   lay_out(lists, traits);
   return lists;
@@ -162,7 +172,7 @@ std::uint64_t blocks(const TileLists& lists, TilePhase phase) {
     case TilePhase::summarise_groups:
       return lists.spans.bytes ? ctas(lists.key_groups) : 0;
     case TilePhase::classify:
-      return ctas(lists.rows);
+      return ctas(std::int64_t{lists.rows} * lists.parts);
     case TilePhase::order_rows:
       return 1;
     case TilePhase::fill_rows:  // one at least: it also clears what count_columns does not reach
@@ -207,6 +217,7 @@ TileBuildArg build_arg(const TileLists& lists, std::uint64_t workspace, TilePhas
   arg.groups = lists.groups;
   arg.capacity = lists.capacity;
   arg.phase = static_cast<int>(phase);
+  arg.parts = lists.parts;
   return arg;
 }
 

@@ -27,6 +27,7 @@ struct TileLists {
   std::int32_t k_groups = 0;              ///< slots of groups of 32 key tiles
   std::int32_t groups = 0;                ///< of a row of states
   std::int32_t rows = 0, columns = 0, key_groups = 0;  ///< of all lists
+  std::int32_t parts = 1;  ///< warps that classify a row together: several where rows are few
   std::int32_t capacity = 0;                           ///< indices, were every tile visited
   bool transposed = false;
   Buffer row_offsets, row_order, row_indices;

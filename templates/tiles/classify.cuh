@@ -1,7 +1,8 @@
 // States of tiles, 2 bits each: visited, FULL. Truth of each tile by interval analysis of its box,
 // from spans of what its rows and its keys read, and where that is `some`, if the pattern asks for
 // it, by its elements. A warp to a row of tiles; 32 tiles together first, so that most are never
-// looked at where few are visited. Nothing of the size of the mask is ever stored.
+// looked at where few are visited. Where rows are few, several warps of a CTA share each. Nothing
+// of the size of the mask is ever stored.
 #pragma once
 #include "tiles/band.cuh"
 #include "tiles/box.cuh"
@@ -204,26 +205,28 @@ struct TileClassifier {
     return {visited, full};
   }
 
-  LACUNA_MEMBER void classify_row(u32 r) const {
+  // The states of row r in groups part, part + parts, ...; how many of their tiles are FULL, and
+  // how many PARTIAL.
+  LACUNA_MEMBER U2 classify_row(u32 r, s32 part) const {
     Row row = {};
     const bool visits = start(r, row);
-    const s32 lane = (s32)lane_index();
+    const s32 lane = (s32)lane_index(), parts = p.tiles.parts;
     u32 full = 0, partial = 0, open = 0;  // groups, of 32 at hand, with tiles to classify
     U2 state = {0, 0};                    // of this lane's group
     // By turns 32 groups, a lane to each, and the 32 tiles of a group that is not dead.
-    s32 first = -32;
+    s32 first = part - 32 * parts, mine = first + lane * parts;
     LACUNA_NOUNROLL
     for (;;) {
       const bool coarse = open == 0;
       if (coarse) {
-        if (first >= 0 && first + lane < p.tiles.groups)
-          store_global(state_address(r, first + lane), state);
-        first += 32;
+        if (first >= 0 && mine < p.tiles.groups) store_global(state_address(r, mine), state);
+        first += 32 * parts;
+        mine += 32 * parts;
         if (first >= p.tiles.groups) break;
         state = {0, 0};
       }
-      const s32 group = first + (s32)lowest(open),
-                number = coarse ? first + lane : group * 32 + lane;
+      const s32 group = first + (s32)lowest(open) * parts,
+                number = coarse ? mine : group * 32 + lane;
       const s32 size = coarse ? 32 : 1;
       Truth truth = Truth::none;
       if (visits && number * size < row.end && number * size + size > row.begin)
@@ -233,12 +236,12 @@ struct TileClassifier {
       } else {
         open &= open - 1;
         const U2 settled = settle(row, group, truth);
-        if (first + lane == group) state = settled;
+        if (mine == group) state = settled;
         full += popcount(settled.y);
         partial += popcount(settled.x & ~settled.y);
       }
     }
-    if (lane == 0) store_global(p.tiles.rows.offsets + (u64)r * 8, U2{full, partial});
+    return {full, partial};
   }
 };
 

@@ -98,34 +98,51 @@ struct TileLists {
       store_global(p.tiles.columns.offsets + c * 8, U2{0, 0});
   }
 
-  LACUNA_MEMBER void run(TilePhase phase, Ordering::Shared& shared) const {
-    const bool ordering = phase == TilePhase::order_rows || phase == TilePhase::order_columns;
-    const bool by_row = phase == TilePhase::classify || phase == TilePhase::order_rows ||
-                        phase == TilePhase::fill_rows;
-    if (ordering) {
-      Ordering order = {shared, by_row ? p.tiles.rows.offsets : p.tiles.columns.offsets,
-                        by_row ? p.tiles.rows.order : p.tiles.columns.order, p.tiles.order,
-                        by_row ? tiles.places.rows() : tiles.places.columns()};
-      order.scan();
-      order.sort((u32)(by_row ? p.tiles.k_tiles : p.call.q_tiles));
-      return;
+  // Of a row by all warps that share it, which stand side by side; the first of them adds up.
+  LACUNA_MEMBER void classify(u32 index, Ordering::Shared& shared) const {
+    const u32 parts = (u32)p.tiles.parts, r = index / parts, part = index % parts;
+    const bool here = r < tiles.places.rows();
+    U2 counts = {0, 0};
+    if (here) counts = tiles.classify_row(r, (s32)part);
+    if (parts > 1) {
+      if (lane_index() == 0) shared.counts[warp_index()] = counts;
+      cta_sync();
+      LACUNA_NOUNROLL
+      for (u32 i = 1; i < parts - part; ++i) {
+        const U2 more = shared.counts[warp_index() + i];
+        counts = {counts.x + more.x, counts.y + more.y};
+      }
     }
+    if (here && part == 0 && lane_index() == 0)
+      store_global(p.tiles.rows.offsets + (u64)r * 8, counts);
+  }
+
+  // One CTA.
+  LACUNA_MEMBER void order(bool by_row, Ordering::Shared& shared) const {
+    Ordering order = {shared, by_row ? p.tiles.rows.offsets : p.tiles.columns.offsets,
+                      by_row ? p.tiles.rows.order : p.tiles.columns.order, p.tiles.order,
+                      by_row ? tiles.places.rows() : tiles.places.columns()};
+    order.scan();
+    order.sort((u32)(by_row ? p.tiles.k_tiles : p.call.q_tiles));
+  }
+
+  LACUNA_MEMBER void run(TilePhase phase, Ordering::Shared& shared) const {
     const u32 index = block_index() * Ordering::warps + warp_index();
-    const u32 count = by_row                          ? tiles.places.rows()
-                      : phase == TilePhase::summarise ? tiles.places.columns()
-                                                      : tiles.places.groups();
-    if (phase == TilePhase::fill_rows && index < max_of(count, 1u))
-      clear_columns(index, max_of(count, 1u));
-    if (index >= count) return;
-    if (phase == TilePhase::fill_rows)
-      fill_row(index);
-    else if (phase == TilePhase::count_columns || phase == TilePhase::fill_columns)
+    if (phase <= TilePhase::summarise_groups) {
+      const bool group = phase == TilePhase::summarise_groups;
+      if constexpr (Config::classifies)
+        if (index < (group ? tiles.places.groups() : tiles.places.columns()))
+          tiles.summarise_keys(group, index);
+    } else if (phase == TilePhase::classify) {
+      if constexpr (Config::classifies) classify(index, shared);
+    } else if (phase == TilePhase::order_rows || phase == TilePhase::order_columns) {
+      order(phase == TilePhase::order_rows, shared);
+    } else if (phase == TilePhase::fill_rows) {
+      const u32 rows = tiles.places.rows();
+      if (index < max_of(rows, 1u)) clear_columns(index, max_of(rows, 1u));
+      if (index < rows) fill_row(index);
+    } else if (index < tiles.places.groups()) {
       walk_columns(index, phase == TilePhase::fill_columns);
-    if constexpr (Config::classifies) {
-      if (phase == TilePhase::summarise || phase == TilePhase::summarise_groups)
-        tiles.summarise_keys(phase == TilePhase::summarise_groups, index);
-      else if (phase == TilePhase::classify)
-        tiles.classify_row(index);
     }
   }
 };

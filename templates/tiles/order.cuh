@@ -19,6 +19,7 @@ struct Ordering {
   struct Shared {
     u32 places[digits * warps];  // [digit][warp]: rows, then where the next of them goes
     u32 sums[warps];
+    U2 counts[warps];  // of classify
   };
   static_assert(sizeof(Shared) == tile_list_shared_bytes, "what the host reserves");
 

@@ -101,13 +101,22 @@ struct Sight {
       const s32 q = wrap_add(rows.query(r), at.offset);
       Tile one = {q, q, at.k_len, {0, at.k_len}, {0, at.k_len}};
       Config::Pattern::narrow(p, at, one);
-      const bool here = r < rows.count(at.q_len);
+      const bool mine = 32 * (n + 1) <= warp_rows || 32 * n + (s32)lane_index() < warp_rows;
+      const bool here = mine && r < rows.count(at.q_len);
       of[n] = {one.visit.begin, here ? one.visit.end : 0};
       // For one query, what may be seen and what is seen are the same, unless a sum would wrap.
       const bool same = one.visit.begin == one.full.begin && one.visit.end == one.full.end;
       exact &= same || one.visit.begin >= one.visit.end || !here;
     }
     exact = all_lanes(exact);
+  }
+  // Whether any row of the warp may see a key of the tile that begins with key `first`.
+  LACUNA_MEMBER bool meets(s32 first) const {
+    bool met = false;
+    LACUNA_UNROLL
+    for (int n = 0; n < rounds; ++n)
+      met |= max_of(of[n].begin, first) < min_of(of[n].end, first + Config::tile_k);
+    return any_lane(met);
   }
   // Of the warp's row r.
   LACUNA_MEMBER Range keys(int r) const {

@@ -50,6 +50,21 @@ TEST_CASE("tile lists: sizes of a document mask of 128k tokens") {
   CHECK(plan::blocks(lists, TilePhase::count_columns) == 0);
 }
 
+TEST_CASE("tile lists: several warps share a row where rows are few, no more than it has groups") {
+  const auto classify = [](std::int64_t queries, std::int64_t keys) {
+    const plan::TileLists lists =
+        lists_of(Lengths::uniform, {1, 8, 8, queries, keys}, {.key_values = 1});
+    CHECK(plan::build_arg(lists, 0, TilePhase::classify).parts == lists.parts);
+    return std::array{std::int64_t{lists.parts},
+                      static_cast<std::int64_t>(plan::blocks(lists, TilePhase::classify))};
+  };
+  CHECK(classify(8192, 8192) == std::array<std::int64_t, 2>{4, 128 * 4 / 16});
+  CHECK(classify(32768, 32768) == std::array<std::int64_t, 2>{4, 512 * 4 / 16});
+  CHECK(classify(1024, 131072) == std::array<std::int64_t, 2>{16, 16});
+  CHECK(classify(131072, 2048) == std::array<std::int64_t, 2>{1, 2048 / 16});
+  CHECK(classify(64, 64) == std::array<std::int64_t, 2>{1, 1});
+}
+
 TEST_CASE("tile lists: as many as the mask tells apart") {
   const Shape shape{3, 8, 2, 100, 200};
   const auto count = [&](Lengths lengths, const plan::ListTraits& traits) {

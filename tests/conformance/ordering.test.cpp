@@ -92,7 +92,11 @@ TEST_CASE("every barrier and wait of flash forward is needed, and its absence is
   for (const tests::TestEngine& engine : tests::checking_engines()) {
     if (engine.name.ends_with("unchecked")) continue;
     for (DType dtype : {DType::f32, DType::bf16}) {
-      const Spec spec{.pattern = Pattern::parse("attention a {\n mask causal\n}"), .dtype = dtype};
+      // Some warps see nothing of the first tiles, and some of the last: these have barriers and
+      // copies of their own.
+      const Spec spec{
+          .pattern = Pattern::parse("attention a {\n mask causal\n mask window(100)\n}"),
+          .dtype = dtype};
       fuzz::OwnedCall call = fuzz::random_call(
           random, spec, {.batch = 1, .heads = 1, .kv_heads = 1, .queries = 130, .keys = 700});
       const Packed q(call.args.q), k(call.args.k), v(call.args.v), o(call.args.o);
@@ -118,10 +122,10 @@ TEST_CASE("every barrier and wait of flash forward is needed, and its absence is
                            << match->position() << " as '" << with
                            << "': " << (report.empty() ? "nothing is reported" : report));
           CHECK((report.starts_with("race: ") || report.starts_with("copy in flight: ") ||
-                 report.starts_with("uninitialised ")));
+                 report.starts_with("uninitialised ") || report.starts_with("deadlock: ")));
           ++mutants;
         }
-      CHECK(mutants >= (dtype == DType::f32 ? 5 : 9));
+      CHECK(mutants >= (dtype == DType::f32 ? 7 : 13));
     }
   }
 }

@@ -2,6 +2,7 @@
 #include "compiler/plan/route.h"
 #include "tests/fuzz/program.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@ struct Case {
   std::vector<std::int32_t> q_lens = {}, k_lens = {};  ///< or cu_seqlens, by spec.lengths
   std::vector<std::int32_t> offsets = {};              ///< of each sequence; empty: the usual ones
   plan::Route route = {};
+  std::optional<float> scale = {};
 };
 
 /// What the mutants are run on. Lengths and offsets are chosen so that the ends of ranges fall

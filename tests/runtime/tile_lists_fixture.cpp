@@ -179,11 +179,13 @@ plan::TileLists TileCall::lists() const {
   pass.schedule.tile_q = tile_q;
   pass.schedule.tile_k = tile_k;
   const Spec spec{.pattern = Pattern::parse("attention x { }"), .lengths = lengths};
-  return plan::tile_lists(pass, spec, shape,
-                          {.by_batch = pattern->by_batch || !offsets.empty(),
-                           .by_head = pattern->by_head,
-                           .key_values = pattern->key_values,
-                           .transposed = true});
+  plan::TileLists lists = plan::tile_lists(pass, spec, shape,
+                                           {.by_batch = pattern->by_batch || !offsets.empty(),
+                                            .by_head = pattern->by_head,
+                                            .key_values = pattern->key_values,
+                                            .transposed = true});
+  if (parts > 0) lists.parts = parts;
+  return lists;
 }
 
 codegen::Source tile_list_source(const TilePattern& pattern, Lengths lengths, int tile_q,

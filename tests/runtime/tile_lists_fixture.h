@@ -21,6 +21,7 @@ struct TileCall {
   bool has_offset = false;
   std::int32_t offset = 0;
   PatternData data;
+  std::int32_t parts = 0;  ///< warps that classify a row together; 0: as planned
 
   Extents extents() const;
   plan::TileLists lists() const;

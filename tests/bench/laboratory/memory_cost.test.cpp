@@ -250,24 +250,30 @@ TEST_CASE("a fit finds what launches were made of") {
   for (int round = 0; round < 200; ++round) {
     std::vector<Causes> launches;
     std::vector<double> counts;
-    const double a = random() % 100000, b = random() % 1000, c = random() % 1000;
-    for (int k = 0; k < 5; ++k) {
-      launches.push_back({2, double(8 + random() % 100), double(random() % 9)});
-      counts.push_back(a * 2 + b * launches.back().full + c * launches.back().partial);
-    }
-    launches.push_back({2, 7, 11}), launches.push_back({2, 8, 10}), launches.push_back({2, 9, 10});
-    for (std::size_t k = 5; k < launches.size(); ++k)
-      counts.push_back(a * 2 + b * launches[k].full + c * launches[k].partial);
+    const double a = random() % 100000, b = random() % 1000, c = random() % 1000,
+                 d = -double(random() % 100);
+    for (int k = 0; k < 5; ++k)
+      launches.push_back(
+          {2, double(8 + random() % 100), double(random() % 9), double(random() % 20)});
+    launches.push_back({2, 7, 11, 3}), launches.push_back({2, 8, 10, 3});
+    launches.push_back({2, 9, 10, 3}), launches.push_back({2, 9, 10, 4});
+    for (const Causes& one : launches)
+      counts.push_back(a * one.ctas + b * one.full + c * one.partial + d * one.dead);
     const Fit fit(launches);
-    REQUIRE((fit.knows_full() && fit.knows_partial()));
+    REQUIRE((fit.knows_full() && fit.knows_partial() && fit.knows_dead()));
     const Fit::Cost cost = fit.solve(counts);
     REQUIRE(std::abs(cost.cta - a) < 1e-3);
     REQUIRE(std::abs(cost.full - b) < 1e-5);
     REQUIRE(std::abs(cost.partial - c) < 1e-5);
+    REQUIRE(std::abs(cost.dead - d) < 1e-5);
+    REQUIRE(std::abs(cost.of({.partial = 2, .dead = 3}) - (2 * c + 3 * d)) < 1e-4);
   }
   CHECK_FALSE(Fit({{2, 8, 0}, {2, 12, 0}}).knows_partial());
   CHECK_FALSE(Fit({{2, 0, 8}, {2, 0, 12}}).knows_full());
   CHECK(Fit({{2, 0, 8}, {2, 0, 12}}).knows_partial());
+  // Where every PARTIAL tile has as many dead warps, they are a part of it.
+  const Fit alike({{2, 8, 2, 4}, {2, 12, 3, 6}, {2, 9, 5, 10}});
+  CHECK((alike.knows_full() && alike.knows_partial() && !alike.knows_dead()));
 }
 
 }  // namespace lacuna::bench::test

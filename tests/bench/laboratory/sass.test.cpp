@@ -68,15 +68,35 @@ TEST_CASE(
   CHECK(costs[3].full == 8);
 }
 
+TEST_CASE("a line that only dead warps execute takes their cost") {
+  // What a fit leaves of nothing is not quite nothing.
+  const Fit::Cost of_dead{1e-13, -1e-13, -1e-13, 1};
+  const std::vector<StatementCost> lines = {{1, "bar.sync", of_dead},
+                                            {2, "bar.sync", {0, 4, 4, 0}}};
+  const SassInstruction dead{"BAR.SYNC", Class::barrier, 1}, all{"BAR.SYNC", Class::barrier, 2};
+  const auto costs = block_costs({{{dead}}, {{all}}}, lines);
+  CHECK(costs[0].dead == 1);
+  CHECK(costs[1].dead == 0);
+  CHECK(costs[1].full == 4);
+}
+
 TEST_CASE("what is executed more often in PTX than in SASS is said") {
   const std::vector<SassBlock> blocks = {{{{"HMMA.16816.F32", Class::product, 1}}},
                                          {{{"SHFL.BFLY", Class::exchange, 2}}}};
-  const std::vector<Fit::Cost> costs = {{0, 8, 8}, {0, 2, 1}};
-  const StatementCost shuffle{2, "shfl.sync.bfly.b32", {0, 2, 1}};
-  CHECK(imbalances(blocks, costs, {{1, "mma.sync.aligned", {0, 8, 8}}, shuffle}).empty());
-  CHECK(imbalances(blocks, costs, {{1, "mma.sync.aligned", {0, 16, 8}}, shuffle}) ==
+  const std::vector<Fit::Cost> costs = {{0, 8, 8, -2}, {0, 2, 1, 0}};
+  const std::vector<Piece> pieces = {{"FULL tile", {.full = 1}},
+                                     {"PARTIAL tile", {.partial = 1}},
+                                     {"dead warp", {.partial = 0.25, .dead = 1}}};
+  const StatementCost shuffle{2, "shfl.sync.bfly.b32", {0, 2, 1, 0}};
+  const auto said = [&](const Fit::Cost& product) {
+    return imbalances(blocks, costs, {{1, "mma.sync.aligned", product}, shuffle}, pieces);
+  };
+  CHECK(said({0, 8, 8, -2}).empty());
+  CHECK(said({0, 16, 8, -2}) ==
         std::vector<std::string>{"a FULL tile executes 16.00 mma in PTX and 8.00 HMMA in SASS"});
-  CHECK(imbalances(blocks, costs, {{1, "mma.sync.aligned", {0, 8, 8}}}).size() == 2);
+  CHECK(said({0, 8, 8, -1}) ==
+        std::vector<std::string>{"a dead warp executes 1.00 mma in PTX and 0.00 HMMA in SASS"});
+  CHECK(imbalances(blocks, costs, {{1, "mma.sync.aligned", {0, 8, 8, -2}}}, pieces).size() == 3);
 }
 
 TEST_CASE("bytes that are no cubin are refused, whatever they are") {

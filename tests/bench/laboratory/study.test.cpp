@@ -64,6 +64,13 @@ TEST_CASE("rows of the committed table are what the kernels are") {
     // Only PARTIAL tiles compare positions; only where maxima rise is O rescaled.
     CHECK((*one.partial->sass)[Class::integer] > (*one.full->sass)[Class::integer]);
     CHECK((*one.settled->sass)[Class::real] < (*one.full->sass)[Class::real]);
+    // A warp that sees nothing neither multiplies nor weighs.
+    CHECK(one.dead.has_value() == (one.schedule.warps > 1));
+    if (one.dead) {
+      for (const Class kind : {Class::product, Class::matrix, Class::exp, Class::real})
+        CHECK(std::abs((*one.dead->sass)[kind]) < 1e-3);
+      CHECK(one.dead->sass->total() < one.partial->sass->total() / 4);
+    }
     CHECK(one.full->wavefronts >= one.full->least_wavefronts);
     CHECK(one.spilled_bytes == 0);
     if (table.find(tools_line(nvrtc->identity(), disassembler->version())) == table.npos) {
