@@ -145,6 +145,12 @@ void lacuna_pattern_destroy(lacuna_pattern* pattern) {
   delete pattern;
 }
 
+lacuna_status lacuna_pattern_is_entmax(const lacuna_pattern* pattern, int32_t* is_entmax) {
+  return give(is_entmax, "is_entmax", [&] {
+    return static_cast<int32_t>(required(pattern, "pattern")->pattern.is_entmax());
+  });
+}
+
 lacuna_status lacuna_program_create(const lacuna_engine* engine, const lacuna_pattern* pattern,
                                     const lacuna_spec* spec, lacuna_program** program) {
   return give(program, "program", [&] {

@@ -176,6 +176,8 @@ BoundArgs::BoundArgs(const lacuna_args* given_args) {
   args_.v = view_of(given.v, "v");
   args_.o = view_of(given.o, "o");
   args_.lse = view_of(given.lse, "lse");
+  args_.zmax = view_of(given.zmax, "zmax");
+  args_.gap = view_of(given.gap, "gap");
   args_.offsets = view_of(given.offsets, "offsets");
   args_.q_lens = view_of(given.q_lens, "q_lens");
   args_.k_lens = view_of(given.k_lens, "k_lens");

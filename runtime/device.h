@@ -67,6 +67,8 @@ class Device {
   /// graph. Nothing waits.
   virtual void* allocate_ordered(std::size_t bytes, Stream) const { return allocate(bytes); }
   virtual void release_ordered(void* memory, Stream) const noexcept { release(memory); }
+  /// Zeros, in the order of the stream, also while that records a graph.
+  virtual void clear(void* memory, std::size_t bytes, Stream stream) const = 0;
   virtual void upload(void* to, const void* from, std::size_t bytes) const = 0;
   virtual void download(void* to, const void* from, std::size_t bytes) const = 0;
   virtual void synchronize(Stream stream) const = 0;

@@ -1,5 +1,6 @@
 #include "runtime/engine.h"
 
+#include "compiler/plan/entmax.h"
 #include "compiler/plan/lists.h"
 #include "runtime/clock.h"
 #include "runtime/program.h"
@@ -9,6 +10,7 @@
 #include <algorithm>
 #include <charconv>
 #include <future>
+#include <optional>
 
 namespace lacuna {
 namespace runtime {
@@ -107,6 +109,29 @@ Compiled lists_compiled(EngineState& engine, const Planned& planned, std::size_t
   return lists;
 }
 
+/// What leaves tiles for an accumulate pass, or makes lists of them: its tile is that which
+/// accumulate has in the end.
+Compiled compiled_entmax(EngineState& engine, const Planned& planned, std::size_t pass,
+                         plan::Variant variant, Stages& spent) {
+  const plan::Plan& plan = planned.plan;
+  const plan::Pass& wanted = plan.passes[pass];
+  const plan::Pass accumulate =
+      kernel_for(engine, planned, plan.passes.size() - 1, variant, {}, &spent)->pass;
+  if (wanted.kind == plan::PassKind::live_tiles) {
+    const plan::Pass made = plan::live_tiles_for(accumulate);
+    return {made, artifact_for(engine, plan, made, variant, spent)};
+  }
+  std::optional<Compiled> best;
+  for (const plan::Pass& next : plan::thresholds_for(plan, accumulate, wanted.listed)) {
+    Compiled compiled{next, artifact_for(engine, plan, next, variant, spent)};
+    const bool spills = compiled.artifact.spill_stores > 0;
+    if (!best || compiled.artifact.spill_stores < best->artifact.spill_stores)
+      best = std::move(compiled);
+    if (!spills) break;
+  }
+  return std::move(*best);
+}
+
 }  // namespace
 
 /// A schedule whose code spills is passed over, as far as the next few: what a log says of
@@ -119,6 +144,8 @@ Compiled compiled_for(EngineState& engine, const Planned& planned, std::size_t p
   if (plan.passes[pass].kind == plan::PassKind::tile_lists)
     return lists_compiled(engine, planned, pass, variant, spent);
   Compiled best{plan.passes[pass], {}};
+  if (best.pass.kind == plan::PassKind::threshold || best.pass.kind == plan::PassKind::live_tiles)
+    return compiled_entmax(engine, planned, pass, variant, spent);
   best.artifact = artifact_for(engine, plan, best.pass, variant, spent);
   const std::vector<plan::Schedule>& others = plan.passes[pass].others;
   for (std::size_t i = 0;

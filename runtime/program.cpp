@@ -12,20 +12,43 @@
 namespace lacuna {
 namespace runtime {
 
+namespace {
+
+/// One launch of what `pack_into` packs for a report, or for none.
+template <class Pack>
+void launch_packed(EngineState& engine, const Planned& planned, const Loaded& loaded,
+                   std::uint64_t blocks, Stream stream, Stages* stages, const Pack& pack_into) {
+  if (blocks == 0) return;
+  std::optional<ReportBuffer> report;
+  if (planned.plan.facts.checked) report.emplace(*engine.device);
+  const Packed packed = pack_into(report ? report->memory() : nullptr);
+  Clock clock;
+  loaded.kernel->launch({blocks, packed.params, packed.slots, packed.regions, stream});
+  if (report) report->raise(planned.plan.spec.pattern.tree(), stream);
+  if (stages) stages->launch += clock.milliseconds();
+}
+
+}  // namespace
+
 void launch(EngineState& engine, const Planned& planned, const Loaded& loaded, const Args& args,
             const ir::Call& call, const Splits& splits, Stream stream, Stages* stages,
             const Lists* lists) {
   plan::Grid grid = plan::grid(loaded.pass, planned.plan.spec, call.shape, splits.count);
   if (lists && lists->phase) grid.blocks = plan::blocks(lists->layout, *lists->phase);
-  if (grid.blocks == 0) return;
-  std::optional<ReportBuffer> report;
-  if (planned.plan.facts.checked) report.emplace(*engine.device);
-  Packed packed =
-      pack(planned, args, call, grid.q_tiles, report ? report->memory() : nullptr, splits, lists);
-  Clock clock;
-  loaded.kernel->launch({grid.blocks, packed.params, packed.slots, packed.regions, stream});
-  if (report) report->raise(planned.plan.spec.pattern.tree(), stream);
-  if (stages) stages->launch += clock.milliseconds();
+  launch_packed(engine, planned, loaded, grid.blocks, stream, stages, [&](void* report) {
+    return pack(planned, args, call, grid.q_tiles, report, splits, lists);
+  });
+}
+
+void launch(EngineState& engine, const Planned& planned, const Loaded& loaded, const Args& args,
+            const ir::Call& call, const Entmax& entmax, Stream stream, Stages* stages,
+            const Lists* lists) {
+  const std::uint64_t blocks = loaded.pass.kind == plan::PassKind::threshold
+                                   ? entmax.layout.ctas
+                                   : plan::grid(loaded.pass, planned.plan.spec, call.shape).blocks;
+  launch_packed(engine, planned, loaded, blocks, stream, stages, [&](void* report) {
+    return pack(planned, args, call, loaded.pass, report, lists, entmax);
+  });
 }
 
 void make_lists(EngineState& engine, const Planned& planned, const Loaded& maker, const Args& args,
@@ -50,7 +73,8 @@ void forward_listed(EngineState& engine, const Planned& planned, const Loaded& m
   launch(engine, planned, reader, args, call, {}, stream, stages, &reading);
 }
 
-/// The kernels of a route, all of them before any is launched.
+}  // namespace
+
 std::vector<std::shared_ptr<const Loaded>> kernels_of(EngineState& engine, const Planned& planned,
                                                       plan::Route route, plan::Variant variant,
                                                       Stream stream, Stages* stages) {
@@ -63,10 +87,12 @@ std::vector<std::shared_ptr<const Loaded>> kernels_of(EngineState& engine, const
   return kernels;
 }
 
+namespace {
+
 /// The log of an engine names the reason why a call has no lists where its plan would make them.
 void log_unlisted(const EngineState& engine, const plan::Plan& plan, const Shape& shape,
                   plan::Route route) {
-  if (!engine.options.log || route.decode || route.listed || !plan.passes.back().listed) return;
+  if (!engine.options.log || route.decode || route.listed || !plan::list_reader(plan)) return;
   const std::string limit = plan::list_limit(plan, shape);
   engine.options.log(fmt::format(
       "{}: flash_forward without lists: {}", plan.spec.pattern.name(),
@@ -91,6 +117,8 @@ void forward(EngineState& engine, const Planned& planned, const Args& args, Stre
   const auto passes = plan::passes_of(plan, route);
   const plan::Pass& first = route.listed ? passes.back() : passes.front();
   if (plan::grid(first, plan.spec, call.shape, route.splits).blocks == 0) return;
+  if (plan::weighs_by_entmax(plan))
+    return forward_entmax(engine, planned, args, call, route, stream, stages);
   const auto kernels = kernels_of(engine, planned, route, variant_of(args), stream, stages);
   if (route.listed)
     return forward_listed(engine, planned, *kernels[0], *kernels[1], args, call, stream, stages);

@@ -1,5 +1,6 @@
 #pragma once
 #include "compiler/ir/call.h"
+#include "compiler/plan/entmax.h"
 #include "compiler/plan/lists.h"
 #include "compiler/plan/route.h"
 #include "runtime/engine.h"
@@ -30,10 +31,18 @@ struct Lists {
   TensorView workspace;
   std::optional<TilePhase> phase = {};
 };
+/// What the passes of entmax hand to each other, in their workspace.
+struct Entmax {
+  const plan::EntmaxLayout& layout;
+  TensorView workspace;
+};
 /// `report` is the address of a Report, or null where the plan has no checks; `lists` is null where
 /// the pass has nothing to do with any.
 Packed pack(const Planned& planned, const Args& args, const ir::Call& call, std::int32_t q_tiles,
             void* report, const Splits& splits = {}, const Lists* lists = nullptr);
+/// The same for a pass of entmax.
+Packed pack(const Planned& planned, const Args& args, const ir::Call& call, const plan::Pass& pass,
+            void* report, const Lists* lists, const Entmax& entmax);
 
 /// The kernel that this call may take: aligned where every row of Q, K, V and O starts on 16 bytes.
 plan::Variant variant_of(const Args& args);
@@ -43,10 +52,25 @@ plan::Variant variant_of(const Args& args);
 void launch(EngineState& engine, const Planned& planned, const Loaded& loaded, const Args& args,
             const ir::Call& call, const Splits& splits, Stream stream, Stages* stages,
             const Lists* lists = nullptr);
+/// The same for a pass of entmax: threshold, with the lists of its masks where it is listed, or
+/// accumulate.
+void launch(EngineState& engine, const Planned& planned, const Loaded& loaded, const Args& args,
+            const ir::Call& call, const Entmax& entmax, Stream stream, Stages* stages,
+            const Lists* lists);
 /// The launches that make the lists of a call.
 void make_lists(EngineState& engine, const Planned& planned, const Loaded& maker, const Args& args,
                 const ir::Call& call, const plan::TileLists& layout, const TensorView& workspace,
                 Stream stream, Stages* stages);
+
+/// The kernels of a route, all of them before any is launched.
+std::vector<std::shared_ptr<const Loaded>> kernels_of(EngineState& engine, const Planned& planned,
+                                                      plan::Route route, plan::Variant variant,
+                                                      Stream stream, Stages* stages);
+
+/// A call weighed by entmax; `given`: lists of the masks' tiles that were made before.
+void forward_entmax(EngineState& engine, const Planned& planned, const Args& args,
+                    const ir::Call& call, plan::Route route, Stream stream, Stages* stages,
+                    const Lists* given = nullptr);
 
 /// One call through the passes of its route, which the shape decides where none is given. Throws
 /// Error{argument} before anything is written, and after the launch where checks found a read

@@ -81,7 +81,7 @@ void pack_addresses(Packer& packer, const Spec& spec, const Args& args) {
   packer.address(offsetof(CallArg, k.data), "k", args.k);
   packer.address(offsetof(CallArg, v.data), "v", args.v);
   packer.address(offsetof(CallArg, o.data), "o", args.o, true);
-  if (spec.statistic) packer.address(offsetof(CallArg, lse.data), "lse", args.lse, true);
+  if (args.lse.present()) packer.address(offsetof(CallArg, lse.data), "lse", args.lse, true);
   packer.address(offsetof(CallArg, offsets.data), "offsets", args.offsets);
   bool packed = spec.lengths == Lengths::packed;
   packer.address(offsetof(CallArg, q_lens.data), packed ? "cu_seqlens_q" : "q_lens",
@@ -156,20 +156,16 @@ bool rows_aligned(const TensorView& view) {
 
 }  // namespace
 
-Packed pack(const Planned& planned, const Args& args, const ir::Call& call, std::int32_t q_tiles,
-            void* report, const Splits& splits, const Lists* lists) {
+namespace {
+
+/// The call and the values of the pattern. Returns where the rest begins.
+std::size_t pack_call(Packer& packer, const Planned& planned, const Args& args,
+                      const ir::Call& call, std::int32_t q_tiles, void* report, int splits) {
   const Spec& spec = planned.plan.spec;
   const ir::Pattern& pattern = spec.pattern.tree();
-  Packed packed;
-  const std::size_t tail = !lists ? 0 : lists->phase ? sizeof(TileBuildArg) : sizeof(TileReadArg);
-  packed.params.resize(static_cast<std::size_t>(planned.layout.bytes) + tail);
-  packed.slots.reserve(10 + pattern.tensors.size());
-  packed.regions.reserve(10 + pattern.tensors.size());
-  Packer packer(packed);
-  packer.write(0, call_arg(spec, args, call, q_tiles, splits.count));
+  packer.write(0, call_arg(spec, args, call, q_tiles, splits));
   pack_addresses(packer, spec, args);
   if (report) packer.address(offsetof(CallArg, report), "report", view_of_report(report), true);
-  packer.address(offsetof(CallArg, parts), "workspace", splits.parts, true);
   std::size_t byte = static_cast<std::size_t>(planned.layout.params_at);
   for (std::uint32_t bits : call.params) {
     packer.write(byte, bits);
@@ -179,7 +175,86 @@ Packed pack(const Planned& planned, const Args& args, const ir::Call& call, std:
   for (std::size_t i = 0; i < pattern.tensors.size(); ++i, byte += sizeof(TensorArg)) {
     pack_tensor(packer, byte, pattern.tensors[i], call.tensors[i]);
   }
-  if (lists) pack_lists(packer, byte, spec, call.shape, *lists);
+  return byte;
+}
+
+/// Room for the parameters, and for the addresses among them.
+Packed room(const Planned& planned, std::size_t tail) {
+  Packed packed;
+  packed.params.resize(static_cast<std::size_t>(planned.layout.bytes) + tail);
+  const std::size_t tensors = planned.plan.spec.pattern.tree().tensors.size();
+  packed.slots.reserve(16 + tensors);
+  packed.regions.reserve(16 + tensors);
+  return packed;
+}
+
+TensorView part(const TensorView& workspace, std::uint64_t at, DType dtype,
+                std::initializer_list<std::int64_t> shape) {
+  return TensorView::contiguous(static_cast<std::byte*>(workspace.data) + at, dtype, shape);
+}
+
+/// zmax or gap: the call's own, or part of the workspace.
+void pack_statistic(Packer& packer, std::size_t byte, std::string_view name, const TensorView& own,
+                    const plan::Buffer& buffer, const Spec& spec, const ir::Call& call,
+                    const Entmax& entmax) {
+  const std::int64_t batch = spec.lengths == Lengths::packed ? 1 : call.shape.batch;
+  const TensorView view = spec.statistic ? own
+                                         : part(entmax.workspace, buffer.at, DType::f32,
+                                                {batch, call.shape.heads, call.shape.queries});
+  packer.write(byte, matrix(view));
+  packer.address(byte + offsetof(MatrixArg, data), name, view, true);
+}
+
+}  // namespace
+
+Packed pack(const Planned& planned, const Args& args, const ir::Call& call, std::int32_t q_tiles,
+            void* report, const Splits& splits, const Lists* lists) {
+  const std::size_t tail = !lists ? 0 : lists->phase ? sizeof(TileBuildArg) : sizeof(TileReadArg);
+  Packed packed = room(planned, tail);
+  Packer packer(packed);
+  const std::size_t byte = pack_call(packer, planned, args, call, q_tiles, report, splits.count);
+  packer.address(offsetof(CallArg, parts), "workspace", splits.parts, true);
+  if (lists) pack_lists(packer, byte, planned.plan.spec, call.shape, *lists);
+  return packed;
+}
+
+Packed pack(const Planned& planned, const Args& args, const ir::Call& call, const plan::Pass& pass,
+            void* report, const Lists* lists, const Entmax& entmax) {
+  const Spec& spec = planned.plan.spec;
+  const bool threshold = pass.kind == plan::PassKind::threshold;
+  const plan::Grid grid = plan::grid(pass, spec, call.shape);
+  Packed packed = room(planned, (lists ? sizeof(TileReadArg) : 0) +
+                                    (threshold ? sizeof(ThresholdArg) : sizeof(EntmaxArg)));
+  Packer packer(packed);
+  std::size_t byte = pack_call(packer, planned, args, call, grid.q_tiles, report, 1);
+  if (lists) {
+    pack_lists(packer, byte, spec, call.shape, *lists);
+    byte += sizeof(TileReadArg);
+  }
+  const plan::EntmaxLayout& layout = entmax.layout;
+  static_assert(offsetof(ThresholdArg, entmax) == 0);
+  if (threshold) {
+    ThresholdArg arg{};
+    arg.groups = layout.live.groups;
+    arg.blocks = static_cast<int>(grid.blocks);
+    packer.write(byte, arg);
+    const auto bytes = [&](std::size_t field, std::string_view name, std::uint64_t at,
+                           std::uint64_t size) {
+      packer.address(byte + field, name,
+                     part(entmax.workspace, at, DType::i32, {static_cast<std::int64_t>(size / 4)}),
+                     true);
+    };
+    bytes(offsetof(ThresholdArg, states), "states of live tiles",
+          layout.live_at + layout.live.states.at, layout.live.states.bytes);
+    bytes(offsetof(ThresholdArg, counts), "counts of live tiles",
+          layout.live_at + layout.live.row_offsets.at, layout.live.row_offsets.bytes);
+    bytes(offsetof(ThresholdArg, scratch), "candidates", layout.scratch.at, layout.scratch.bytes);
+    bytes(offsetof(ThresholdArg, queue), "queue", layout.queue.at, layout.queue.bytes);
+  }
+  pack_statistic(packer, byte + offsetof(EntmaxArg, zmax), "zmax", args.zmax, layout.zmax, spec,
+                 call, entmax);
+  pack_statistic(packer, byte + offsetof(EntmaxArg, gap), "gap", args.gap, layout.gap, spec, call,
+                 entmax);
   return packed;
 }
 

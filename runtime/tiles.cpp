@@ -18,7 +18,7 @@ namespace {
 
 /// Lists that this plan makes, for any call.
 void require_listed(const plan::Plan& plan) {
-  if (plan.passes.back().listed) return;
+  if (plan::list_reader(plan)) return;
   const std::string& name = plan.spec.pattern.name();
   for (const plan::Conjunct& c : plan.conjuncts)
     if (c.taken == plan::Strategy::elements)

@@ -79,6 +79,27 @@ struct TileReadArg {
   Divisor by_heads, by_copies, by_list_heads;
 };
 
+/// The rows of α-entmax: f32 [B,H,Nq], strides in elements (templates/weights/entmax.cuh).
+struct EntmaxArg {
+  MatrixArg zmax, gap;
+};
+
+/// What the threshold pass leaves besides, and works with. `states` and `counts` are those of
+/// TileBuildArg, for lists of one head and one sequence each.
+struct ThresholdArg {
+  EntmaxArg entmax;
+  unsigned long long states;   ///< u32[rows][groups][2]: tiles with a live key, and FULL ones
+  unsigned long long counts;   ///< u32[rows][2]: FULL, PARTIAL
+  unsigned long long scratch;  ///< candidates: of each CTA of the grid, threads * candidate_bytes
+  unsigned long long queue;    ///< u32, 0 at the launch: the next tile of queries
+  int groups;
+  int blocks;  ///< tiles of queries: not the grid, whose CTAs take one after another
+};
+
+/// Candidates of a lane: so many of each of its rows, {score, key}; and before they are sorted out,
+/// so many blocks of 2 rows and 2 keys, {4 distances to the gate, key, unused}.
+constexpr int candidate_slots = 64, candidate_blocks = 24;
+
 /// What templates/tiles/lists.cuh does in one launch, in this order.
 enum class TilePhase : int {
   summarise,         ///< a warp to a key tile: its spans

@@ -43,18 +43,20 @@ struct FlashForward : TileScores<Config, Params> {
     }
     block = visit.take(p, block);
     if (!locate<Config::lengths, Config::tile_q, packed_heads>(p.call, block, at, row0)) return;
-    start();
+    raw = weights.start(p, at, row0);
     visit.find(p, at, tile_rows, row0);
     if constexpr (Config::split) visit.take_part(split, p.call.splits);
-    walk();
+    do {
+      clear();
+      walk();
+    } while (Config::walks_again && weights.again());
     if constexpr (Config::split)
       store_part();
     else
       store();
   }
 
-  LACUNA_MEMBER void start() {
-    raw = weights.start(p, at, row0);
+  LACUNA_MEMBER void clear() {
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
       LACUNA_UNROLL

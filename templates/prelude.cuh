@@ -173,6 +173,22 @@ LACUNA_DEVICE void warp_sync() {
   asm volatile("bar.warp.sync 0xffffffff;" ::: "memory");
 }
 
+// A barrier that also says whether any thread's condition held.
+LACUNA_DEVICE bool cta_any(bool condition) {
+  u32 r;
+  asm volatile(
+      "{ .reg .pred p, q; setp.ne.u32 p, %1, 0; bar.red.or.pred q, 0, p; selp.u32 %0, 1, 0, q; }"
+      : "=r"(r)
+      : "r"((u32)condition)
+      : "memory");
+  return r != 0;
+}
+LACUNA_DEVICE u32 warp_max(u32 value) {
+  u32 r;
+  asm volatile("redux.sync.max.u32 %0, %1, 0xffffffff;" : "=r"(r) : "r"(value));
+  return r;
+}
+
 LACUNA_DEVICE u32 shuffle_xor(u32 value, u32 lane_mask) {
   u32 r;
   asm volatile("shfl.sync.bfly.b32 %0, %1, %2, 31, 0xffffffff;"
@@ -220,6 +236,23 @@ LACUNA_DEVICE float shuffle_idx(float value, u32 lane) {
 LACUNA_DEVICE float divide(float a, float b) {
   return a / b;
 }
+// The larger, or NaN where one is.
+LACUNA_DEVICE float max_or_nan(float a, float b) {
+  float r;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(a), "f"(b));
+  return r;
+}
+// a b + c, clamped to [0, 1]; NaN is 0.
+LACUNA_DEVICE float fma_saturated(float a, float b, float c) {
+  float r;
+  asm("fma.rn.sat.f32 %0, %1, %2, %3;" : "=f"(r) : "f"(a), "f"(b), "f"(c));
+  return r;
+}
+LACUNA_DEVICE u32 and_of(u32 a, u32 b, u32 c) {
+  u32 r;
+  asm("lop3.b32 %0, %1, %2, %3, 0x80;" : "=r"(r) : "r"(a), "r"(b), "r"(c));
+  return r;
+}
 LACUNA_DEVICE float floor_f32(float x) {
   float r;
   asm("cvt.rmi.f32.f32 %0, %1;" : "=f"(r) : "f"(x));
@@ -240,6 +273,11 @@ LACUNA_DEVICE float exp2_approx(float x) {
 LACUNA_DEVICE float log2_approx(float x) {
   float r;
   asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
+  return r;
+}
+LACUNA_DEVICE float sqrt_approx(float x) {
+  float r;
+  asm("sqrt.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
   return r;
 }
 LACUNA_DEVICE float rcp_approx(float x) {
@@ -277,93 +315,6 @@ LACUNA_DEVICE u32 bf16x2_of(float lo, float hi) {
   u32 r;
   asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(hi), "f"(lo));
   return r;
-}
-
-// ---- Global memory by address. Loads take the read-only path: only for what no thread of the
-// launch writes. ----
-// Volatile although they have no effect: NVRTC moves a plain asm load in front of the test that
-// guards it, and then reads where nothing is.
-LACUNA_DEVICE void read_global(u64 from, u8& to) {
-  u16 r;
-  asm volatile("ld.global.nc.u8 %0, [%1];" : "=h"(r) : "l"(from));
-  to = static_cast<u8>(r);
-}
-LACUNA_DEVICE void read_global(u64 from, s8& to) {
-  s16 r;
-  asm volatile("ld.global.nc.s8 %0, [%1];" : "=h"(r) : "l"(from));
-  to = static_cast<s8>(r);
-}
-LACUNA_DEVICE void read_global(u64 from, u16& to) {
-  asm volatile("ld.global.nc.u16 %0, [%1];" : "=h"(to) : "l"(from));
-}
-LACUNA_DEVICE void read_global(u64 from, s16& to) {
-  asm volatile("ld.global.nc.s16 %0, [%1];" : "=h"(to) : "l"(from));
-}
-LACUNA_DEVICE void read_global(u64 from, u32& to) {
-  asm volatile("ld.global.nc.u32 %0, [%1];" : "=r"(to) : "l"(from));
-}
-LACUNA_DEVICE void read_global(u64 from, s32& to) {
-  asm volatile("ld.global.nc.s32 %0, [%1];" : "=r"(to) : "l"(from));
-}
-LACUNA_DEVICE void read_global(u64 from, u64& to) {
-  asm volatile("ld.global.nc.u64 %0, [%1];" : "=l"(to) : "l"(from));
-}
-LACUNA_DEVICE void read_global(u64 from, s64& to) {
-  asm volatile("ld.global.nc.s64 %0, [%1];" : "=l"(to) : "l"(from));
-}
-LACUNA_DEVICE void read_global(u64 from, float& to) {
-  asm volatile("ld.global.nc.f32 %0, [%1];" : "=f"(to) : "l"(from));
-}
-LACUNA_DEVICE void read_global(u64 from, U2& to) {
-  asm volatile("ld.global.nc.v2.u32 {%0, %1}, [%2];" : "=r"(to.x), "=r"(to.y) : "l"(from));
-}
-LACUNA_DEVICE void read_global(u64 from, F2& to) {
-  asm volatile("ld.global.nc.v2.f32 {%0, %1}, [%2];" : "=f"(to.x), "=f"(to.y) : "l"(from));
-}
-LACUNA_DEVICE void read_global(u64 from, U4& to) {
-  asm volatile("ld.global.nc.v4.u32 {%0, %1, %2, %3}, [%4];"
-               : "=r"(to.x), "=r"(to.y), "=r"(to.z), "=r"(to.w)
-               : "l"(from));
-}
-LACUNA_DEVICE void read_global(u64 from, F4& to) {
-  asm volatile("ld.global.nc.v4.f32 {%0, %1, %2, %3}, [%4];"
-               : "=f"(to.x), "=f"(to.y), "=f"(to.z), "=f"(to.w)
-               : "l"(from));
-}
-template <class T>
-LACUNA_DEVICE T load_global(u64 address) {
-  T value;
-  read_global(address, value);
-  return value;
-}
-
-LACUNA_DEVICE void store_global(u64 to, u16 value) {
-  asm volatile("st.global.u16 [%0], %1;" ::"l"(to), "h"(value) : "memory");
-}
-LACUNA_DEVICE void store_global(u64 to, u32 value) {
-  asm volatile("st.global.u32 [%0], %1;" ::"l"(to), "r"(value) : "memory");
-}
-LACUNA_DEVICE void store_global(u64 to, s32 value) {
-  asm volatile("st.global.s32 [%0], %1;" ::"l"(to), "r"(value) : "memory");
-}
-LACUNA_DEVICE void store_global(u64 to, float value) {
-  asm volatile("st.global.f32 [%0], %1;" ::"l"(to), "f"(value) : "memory");
-}
-LACUNA_DEVICE void store_global(u64 to, U2 value) {
-  asm volatile("st.global.v2.u32 [%0], {%1, %2};" ::"l"(to), "r"(value.x), "r"(value.y) : "memory");
-}
-LACUNA_DEVICE void store_global(u64 to, F2 value) {
-  asm volatile("st.global.v2.f32 [%0], {%1, %2};" ::"l"(to), "f"(value.x), "f"(value.y) : "memory");
-}
-LACUNA_DEVICE void store_global(u64 to, U4 value) {
-  asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(to), "r"(value.x), "r"(value.y),
-               "r"(value.z), "r"(value.w)
-               : "memory");
-}
-LACUNA_DEVICE void store_global(u64 to, F4 value) {
-  asm volatile("st.global.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(to), "f"(value.x), "f"(value.y),
-               "f"(value.z), "f"(value.w)
-               : "memory");
 }
 
 }  // namespace lacuna

@@ -3,7 +3,7 @@
 #pragma once
 #include "abi.h"
 #include "ops.cuh"
-#include "prelude.cuh"
+#include "memory.cuh"
 
 namespace lacuna {
 

@@ -85,8 +85,7 @@ class Launcher {
         {.extents = {shape, spec.head_dim, spec.value_dim, true}, .dtype = spec.dtype, .seed = 1},
         inputs);
     set_values(inputs, scores_);
-    const tool::Results results =
-        tool::results_for(inputs, spec.output.value_or(spec.dtype), spec.statistic);
+    const tool::Results results = tool::results_for(inputs, spec);
     tool::HostCall call(inputs, &results);
     AlignedMemory memory;
     call.place([&](const TensorView& view) { return memory.copy(view); });

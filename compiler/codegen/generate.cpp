@@ -5,6 +5,7 @@
 #include "compiler/codegen/expression.h"
 #include "compiler/codegen/pattern.h"
 #include "compiler/codegen/text.h"
+#include "compiler/plan/entmax.h"
 #include "templates/abi.h"
 
 #include <fmt/format.h>
@@ -19,19 +20,32 @@ struct Tail {
   std::string_view type, name;
   int bytes = 0;
 };
-Tail tail_of(const plan::Pass& pass) {
-  if (pass.kind == plan::PassKind::tile_lists)
-    return {"TileBuildArg", "tiles", static_cast<int>(sizeof(TileBuildArg))};
-  if (pass.listed) return {"TileReadArg", "lists", static_cast<int>(sizeof(TileReadArg))};
-  return {};
+std::vector<Tail> tails_of(const plan::Pass& pass) {
+  const auto tail = []<class T>(std::string_view type, std::string_view name, const T&) {
+    return Tail{type, name, static_cast<int>(sizeof(T))};
+  };
+  std::vector<Tail> tails;
+  if (pass.kind == plan::PassKind::tile_lists || pass.kind == plan::PassKind::live_tiles)
+    tails.push_back(tail("TileBuildArg", "tiles", TileBuildArg{}));
+  if (pass.listed) tails.push_back(tail("TileReadArg", "lists", TileReadArg{}));
+  if (pass.kind == plan::PassKind::threshold)
+    tails.push_back(tail("ThresholdArg", "threshold", ThresholdArg{}));
+  if (pass.kind == plan::PassKind::accumulate)
+    tails.push_back(tail("EntmaxArg", "entmax", EntmaxArg{}));
+  return tails;
+}
+int bytes_of(const std::vector<Tail>& tails) {
+  int bytes = 0;
+  for (const Tail& tail : tails) bytes += tail.bytes;
+  return bytes;
 }
 
-void write_params(Text& text, const ir::Pattern& pattern, const Tail& tail) {
+void write_params(Text& text, const ir::Pattern& pattern, const std::vector<Tail>& tails) {
   text.line("struct Params {{");
   text.line("  CallArg call;");
   if (!pattern.params.empty()) text.line("  u32 param[{}];", (pattern.params.size() + 1) / 2 * 2);
   if (!pattern.tensors.empty()) text.line("  TensorArg tensor[{}];", pattern.tensors.size());
-  if (tail.bytes) text.line("  {} {};", tail.type, tail.name);
+  for (const Tail& tail : tails) text.line("  {} {};", tail.type, tail.name);
   text.line("}};");
   for (std::size_t i = 0; i < pattern.params.size(); ++i)
     text.line("// param[{}]: {}", i, pattern.params[i].name);
@@ -49,6 +63,50 @@ void write_results(Text& text, const Spec& spec) {
   text.line("  static constexpr bool statistic = {};", spec.statistic);
 }
 
+bool is_list_maker(const plan::Pass& pass) {
+  return pass.kind == plan::PassKind::tile_lists || pass.kind == plan::PassKind::live_tiles;
+}
+
+/// What threshold and accumulate know of α.
+void write_entmax(Text& text, const plan::Plan& plan) {
+  const int power = plan::entmax_power(plan.spec.pattern.tree());
+  text.line("  static constexpr int power = {};", power);
+  text.line("  static constexpr bool precise = {};", plan.spec.dtype == DType::f32);
+}
+
+/// How far u may be off before the walk is done again: what weights of this type do not show.
+std::string_view tolerance_of(DType dtype) {
+  return dtype == DType::f32 ? "0x1p-20f" : dtype == DType::f16 ? "0x1p-12f" : "0x1p-8f";
+}
+
+void write_products(Text& text, const plan::Plan& plan, const plan::Pass& pass,
+                    plan::Variant variant) {
+  const Spec& spec = plan.spec;
+  const plan::Schedule& s = pass.schedule;
+  const bool threshold = pass.kind == plan::PassKind::threshold;
+  text.line("  using Machine = {}<Config>;", pass.machine == plan::Machine::sm80 ? "Sm80" : "Fma");
+  if (pass.kind == plan::PassKind::flash_forward)
+    text.line("  using Weights = SoftmaxRows<Config>;");
+  if (pass.kind == plan::PassKind::accumulate) text.line("  using Weights = EntmaxRows<Config>;");
+  text.line("  using In = {};", device_type(spec.dtype));
+  text.line("  static constexpr int head_dim = {}, value_dim = {};", spec.head_dim,
+            threshold ? spec.head_dim : spec.value_dim);
+  text.line("  static constexpr int tile_q = {}, tile_k = {}, warps = {}, stages = {};", s.tile_q,
+            s.tile_k, s.warps, s.stages);
+  text.line("  static constexpr bool aligned = {}, split = {}, packed_heads = {}, lists = {};",
+            variant.aligned, pass.split, pass.packed_heads, pass.listed);
+  if (threshold) {
+    text.line("  static constexpr int granule_k = {};", pass.granule_k);
+    write_entmax(text, plan);
+    return;
+  }
+  if (pass.kind == plan::PassKind::accumulate) {
+    write_entmax(text, plan);
+    text.line("  static constexpr float tolerance = {};", tolerance_of(spec.dtype));
+  }
+  text.line("  static constexpr bool walks_again = {};", pass.kind == plan::PassKind::accumulate);
+}
+
 void write_config(Text& text, const plan::Plan& plan, const plan::Pass& pass,
                   plan::Variant variant) {
   const Spec& spec = plan.spec;
@@ -57,22 +115,14 @@ void write_config(Text& text, const plan::Plan& plan, const plan::Pass& pass,
   text.line("  using Pattern = lacuna::Pattern;");
   if (pass.kind == plan::PassKind::combine) {
     text.line("  static constexpr int value_dim = {}, tile_q = {};", spec.value_dim, s.tile_q);
-  } else if (pass.kind == plan::PassKind::tile_lists) {
+  } else if (is_list_maker(pass)) {
     text.line("  static constexpr int tile_q = {}, tile_k = {};", s.tile_q, s.tile_k);
-    text.line("  static constexpr bool packed_heads = false;");
+    text.line("  static constexpr bool packed_heads = false, classifies = {};",
+              pass.kind == plan::PassKind::tile_lists);
   } else {
-    text.line("  using Machine = {}<Config>;",
-              pass.machine == plan::Machine::sm80 ? "Sm80" : "Fma");
-    text.line("  using Weights = SoftmaxRows<Config>;");
-    text.line("  using In = {};", device_type(spec.dtype));
-    text.line("  static constexpr int head_dim = {}, value_dim = {};", spec.head_dim,
-              spec.value_dim);
-    text.line("  static constexpr int tile_q = {}, tile_k = {}, warps = {}, stages = {};", s.tile_q,
-              s.tile_k, s.warps, s.stages);
-    text.line("  static constexpr bool aligned = {}, split = {}, packed_heads = {}, lists = {};",
-              variant.aligned, pass.split, pass.packed_heads, pass.listed);
+    write_products(text, plan, pass, variant);
   }
-  if (pass.kind != plan::PassKind::tile_lists) write_results(text, spec);
+  if (!is_list_maker(pass) && pass.kind != plan::PassKind::threshold) write_results(text, spec);
   text.line("  static constexpr Lengths lengths = Lengths::{};", lengths_name(spec.lengths));
   text.line("}};");
 }
@@ -80,11 +130,11 @@ void write_config(Text& text, const plan::Plan& plan, const plan::Pass& pass,
 /// Of the kernel: plan, route and variant.
 std::string entry_of(const plan::Plan& plan, const plan::Pass& pass, plan::Variant variant) {
   const std::string of_plan = fmt::format("lacuna_{}_", plan.digest.substr(0, 16));
-  if (!pass.varies()) return of_plan + std::string(plan::name_of(pass.kind));
-  if (pass.kind == plan::PassKind::tile_lists)
-    return fmt::format("{}{}", of_plan, plan::name_of(pass.kind));
-  return fmt::format("{}{}{}{}", of_plan, pass.split ? "split_" : "", pass.listed ? "listed_" : "",
-                     variant.aligned ? "aligned" : "unaligned");
+  if (!pass.varies() || is_list_maker(pass)) return of_plan + std::string(plan::name_of(pass.kind));
+  const std::string kind =
+      pass.kind == plan::PassKind::flash_forward ? "" : std::string(plan::name_of(pass.kind)) + "_";
+  return fmt::format("{}{}{}{}{}", of_plan, kind, pass.split ? "split_" : "",
+                     pass.listed ? "listed_" : "", variant.aligned ? "aligned" : "unaligned");
 }
 
 std::vector<std::string> includes_of(const plan::Pass& pass) {
@@ -96,8 +146,23 @@ std::vector<std::string> includes_of(const plan::Pass& pass) {
       return {"combine.cuh", "ops.cuh"};
     case plan::PassKind::tile_lists:
       return {"tiles/lists.cuh", "box_read.cuh", "ops.cuh"};
+    case plan::PassKind::live_tiles:
+      return {"tiles/lists.cuh"};
+    case plan::PassKind::threshold:
+      return {"threshold.cuh", fmt::format("machine/{}.cuh", plan::name_of(pass.machine)),
+              "ops.cuh"};
+    case plan::PassKind::accumulate:
+      return {"flash_forward.cuh", "weights/entmax.cuh",
+              fmt::format("machine/{}.cuh", plan::name_of(pass.machine)), "ops.cuh"};
   }
   return {};
+}
+
+/// The function of a template that is the whole pass.
+std::string_view function_of(plan::PassKind kind) {
+  if (kind == plan::PassKind::accumulate) return plan::name_of(plan::PassKind::flash_forward);
+  if (kind == plan::PassKind::live_tiles) return plan::name_of(plan::PassKind::tile_lists);
+  return plan::name_of(kind);
 }
 
 }  // namespace
@@ -118,31 +183,29 @@ Source generate(const plan::Plan& plan, const plan::Pass& pass, plan::Variant va
   source.entry = entry_of(plan, pass, variant);
   source.threads = pass.threads();
   source.shared_bytes = pass.shared_bytes;
-  const Tail tail = tail_of(pass);
-  source.param_bytes = param_layout(pattern).bytes + tail.bytes;
+  const std::vector<Tail> tails = tails_of(pass);
+  source.param_bytes = param_layout(pattern).bytes + bytes_of(tails);
 
   Text text(source.name);
-  const bool flash = pass.kind == plan::PassKind::flash_forward;
   text.line("// lacuna {}: attention {}, {} on machine/{}", LACUNA_VERSION, pattern.name,
             plan::name_of(pass.kind), plan::name_of(pass.machine));
   for (const std::string& file : includes_of(pass)) text.line("#include \"{}\"", file);
   text.line("namespace lacuna {{");
-  write_params(text, pattern, tail);
+  write_params(text, pattern, tails);
   write_pattern(text, plan, pass);
   write_config(text, plan, pass, variant);
   text.line(
       "static_assert(sizeof(Params) == {}, \"host and device disagree about the parameters\");",
       source.param_bytes);
-  if (flash)
+  if (pass.kind != plan::PassKind::combine && !is_list_maker(pass))
     text.line(
-        "static_assert(sizeof(FlashForward<Config, Params>::Shared) == {}, \"host and device "
-        "disagree about shared "
-        "memory\");",
-        source.shared_bytes);
+        "static_assert(sizeof({}<Config, Params>::Shared) == {}, \"host and device disagree about "
+        "shared memory\");",
+        pass.kind == plan::PassKind::threshold ? "Threshold" : "FlashForward", source.shared_bytes);
   text.line("}}  // namespace lacuna");
   text.line("LACUNA_KERNEL void LACUNA_BOUNDS({}, 1) {}(LACUNA_GRID_CONST lacuna::Params p) {{",
             source.threads, source.entry);
-  text.line("  lacuna::{}<lacuna::Config>(p);", plan::name_of(pass.kind));
+  text.line("  lacuna::{}<lacuna::Config>(p);", function_of(pass.kind));
   text.line("}}");
   source.text = text.take();
   return source;

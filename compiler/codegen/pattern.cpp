@@ -65,7 +65,10 @@ class PatternWriter {
     keeps_key();
     narrow();
     score();
-    sink();
+    if (ir::is_entmax(pattern_))
+      alpha();
+    else
+      sink();
     text_.line("}};");
   }
   /// What classifying tiles asks of it.
@@ -76,6 +79,8 @@ class PatternWriter {
     for (const std::string& line : interval_members(plan_)) text_.append(line);
     text_.line("}};");
   }
+  /// What making lists of known states asks of it.
+  void write_nothing() { text_.line("struct Pattern {{ static constexpr int query_values = 0, key_values = 0; }};"); }
   /// What combine asks of it.
   void write_end() {
     text_.line("struct Pattern {{");
@@ -208,6 +213,11 @@ class PatternWriter {
     }
   }
 
+  void alpha() {
+    function(text_, pattern_.weights.where, fmt::format("float alpha({})", place),
+             body(pattern_.weights.alpha, {.q = "0", .k = "0", .checked = plan_.facts.checked}));
+  }
+
   void sink() {
     const std::string head = "float sink(const Params& p, const Place& at, s32 q)";
     if (pattern_.weights.sink == ir::no_node) {
@@ -233,7 +243,11 @@ void write_pattern(Text& text, const plan::Plan& plan, const plan::Pass& pass) {
   PatternWriter writer(text, plan, pass);
   switch (pass.kind) {
     case plan::PassKind::flash_forward:
+    case plan::PassKind::threshold:
+    case plan::PassKind::accumulate:
       return writer.write();
+    case plan::PassKind::live_tiles:
+      return writer.write_nothing();
     case plan::PassKind::combine:
       return writer.write_end();
     case plan::PassKind::tile_lists:

@@ -70,6 +70,9 @@ std::string Pattern::text() const {
 std::string Pattern::digest() const {
   return tree_->digest;
 }
+bool Pattern::is_entmax() const {
+  return ir::is_entmax(*tree_);
+}
 bool Pattern::operator==(const Pattern& other) const {
   return tree_->digest == other.tree_->digest;
 }

@@ -284,7 +284,8 @@ int operations(const ir::Graph& graph, NodeId node, std::vector<bool>& seen) {
 
 /// Whichever schedule of the reader compiles best, what is said of its lists is the same.
 int granule_of(const Plan& plan) {
-  const Pass& reader = plan.passes.back();
+  const Pass* const lists = list_reader(plan);
+  const Pass& reader = lists ? *lists : plan.passes.front();
   int granule = std::max(reader.schedule.tile_q, reader.schedule.tile_k);
   for (const Schedule& s : reader.others) granule = std::max({granule, s.tile_q, s.tile_k});
   return granule;

@@ -2,6 +2,7 @@
 
 #include "compiler/ir/print.h"
 #include "compiler/plan/decided.h"
+#include "compiler/plan/entmax.h"
 #include "compiler/plan/lists.h"
 #include "compiler/plan/route.h"
 
@@ -29,7 +30,7 @@ std::string reason(const Plan& plan, const Conjunct& c) {
 }
 
 bool is_listed(const Plan& plan) {
-  return plan.passes.back().listed;
+  return list_reader(plan) != nullptr;
 }
 
 /// What settles the tiles that spans leave open, and why that is worth it.
@@ -66,11 +67,30 @@ void explain_conjuncts(std::string& out, const Plan& plan) {
                    : "  every visited tile is PARTIAL: its elements are tested\n";
 }
 
+void explain_entmax(std::string& out, const Plan& plan) {
+  const ir::Pattern& pattern = plan.spec.pattern.tree();
+  const int power = entmax_power(pattern);
+  out += fmt::format("weights   entmax({}): u^{} by {}\n",
+                     ir::print(pattern.graph, pattern.weights.alpha, pattern),
+                     power ? std::to_string(power) : "(1/(alpha-1))",
+                     power ? "products" : "exp2 and log2");
+  out += fmt::format(
+      "  threshold finds zmax and the gap in one pass over K where the candidates of a row, {} a "
+      "lane, "
+      "find room;\n"
+      "            tiles of rows where they do not walk K again, by steps of Newton\n",
+      candidate_slots);
+  if (pattern.score != ir::no_node)
+    out +=
+        "            scores have a rule: each is computed, and then compared with its row's gate\n";
+}
+
 void explain_score(std::string& out, const Plan& plan) {
   const ir::Pattern& pattern = plan.spec.pattern.tree();
   if (pattern.score != ir::no_node)
     out += fmt::format("score     {}    [{}]\n", ir::print(pattern.graph, pattern.score, pattern),
                        place(pattern.score_where.front()));
+  if (weighs_by_entmax(plan)) return explain_entmax(out, plan);
   out += fmt::format("weights   softmax{}\n",
                      pattern.weights.sink != ir::no_node ? " with a sink" : "");
 }
@@ -91,9 +111,9 @@ void explain_passes(std::string& out, const Plan& plan) {
       out += fmt::format("pass      combine, {} warps, each a row\n", s.warps);
       continue;
     }
-    if (pass.kind == PassKind::tile_lists) {
-      out += fmt::format("pass      tile_lists of tiles {}x{}, {} warps, each a row of tiles\n",
-                         s.tile_q, s.tile_k, s.warps);
+    if (pass.kind == PassKind::tile_lists || pass.kind == PassKind::live_tiles) {
+      out += fmt::format("pass      {} of tiles {}x{}, {} warps, each a row of tiles\n",
+                         name_of(pass.kind), s.tile_q, s.tile_k, s.warps);
       continue;
     }
     out += fmt::format("pass      {} on machine/{}, {} {} D={} Dv={} -> {}\n", title(pass),
@@ -107,6 +127,14 @@ void explain_passes(std::string& out, const Plan& plan) {
 }
 
 void explain_routes(std::string& out, const Plan& plan) {
+  if (weighs_by_entmax(plan)) {
+    out += "routes\n  plain     threshold, live_tiles, accumulate\n";
+    if (is_listed(plan))
+      out +=
+          "  listed    tile_lists first, and threshold over lists; taken where reads are proved "
+          "inside, or are not checked\n";
+    return;
+  }
   const Schedule& s = plan.passes[1].schedule;
   const std::string tile =
       plan.unpacked_by.empty()
@@ -252,7 +280,7 @@ void explain_shape(std::string& out, const Plan& plan, const Shape& shape, const
          : taken.listed ? "            route listed\n"
                         : fmt::format("            route plain{}\n", unlisted_by(plan, shape));
   for (const Pass& pass : passes_of(plan, taken))
-    if (pass.kind != PassKind::tile_lists)
+    if (pass.kind != PassKind::tile_lists && pass.kind != PassKind::live_tiles)
       out += fmt::format("            {}: {} CTAs\n", title(pass),
                          grid(pass, spec, shape, taken.splits).blocks);
   if (!taken.decode) explain_tiles(out, tiles ? *tiles : default_tiles(plan, shape));
@@ -277,7 +305,8 @@ HeadTiles head_tiles(const Plan& plan, const Shape& shape, std::span<const HeadC
   if (sequences.empty()) return {.sequences = 0, .unknown = "are none: there is no sequence"};
   const Route taken = route(plan, shape);
   if (taken.decode) return {.unknown = "of decode are not counted"};
-  const Pass& pass = passes_of(plan, taken).back();
+  const auto passes = passes_of(plan, taken);
+  const Pass& pass = weighs_by_entmax(plan) ? passes[passes.size() - 3] : passes.back();
   double pairs = 0;
   for (const HeadCall& one : sequences)
     pairs += static_cast<double>(one.site.q_len) * one.site.k_len;

@@ -97,7 +97,7 @@ namespace {
 /// The lists of a shape under each schedule that its reader may have in the end.
 template <class Use>
 void each_layout(const Plan& plan, const Shape& shape, Use use) {
-  const Pass& reader = plan.passes.back();
+  const Pass& reader = *list_reader(plan);
   ListTraits traits = plan.lists;
   traits.by_batch = true;
   use(tile_lists(reader, plan.spec, shape, traits));

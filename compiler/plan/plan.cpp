@@ -3,6 +3,7 @@
 #include "compiler/base/digest.h"
 #include "compiler/ir/call.h"
 #include "compiler/plan/conjunct.h"
+#include "compiler/plan/entmax.h"
 #include "compiler/plan/lists.h"
 
 #include <fmt/format.h>
@@ -81,19 +82,6 @@ void add_decode(Plan& plan) {
                          .schedule = {.tile_q = 4, .tile_k = 1, .warps = 4, .stages = 1}});
 }
 
-void check_weights(const ir::Pattern& pattern) {
-  const ir::Weights& weights = pattern.weights;
-  if (weights.kind == ir::WeightsKind::softmax) return;
-  const bool is_softmax =
-      pattern.graph.is_constant(weights.alpha) && pattern.graph.float_value(weights.alpha) == 1.0f;
-  if (!is_softmax)
-    throw Error(ErrorKind::unsupported,
-                fmt::format("attention '{}' weighs by entmax, which no kernel offers yet; the "
-                            "reference evaluator does",
-                            pattern.name),
-                weights.where);
-}
-
 void add(Digest& digest, const Span& where) {
   digest.add("file", where.file).add("line", where.line);
 }
@@ -127,6 +115,7 @@ std::string digest_of(const Plan& plan) {
         .add("stages", s.stages)
         .add("split", pass.split)
         .add("packed heads", pass.packed_heads)
+        .add("granule", pass.granule_k)
         .add("listed", pass.listed);
   }
   return digest.hex();
@@ -141,14 +130,21 @@ std::string_view name_of(Strategy strategy) {
 }
 
 std::string_view name_of(PassKind kind) {
-  constexpr std::string_view names[] = {"flash_forward", "combine", "tile_lists"};
+  constexpr std::string_view names[] = {"flash_forward", "combine",    "tile_lists",
+                                        "threshold",     "live_tiles", "accumulate"};
   return names[static_cast<int>(kind)];
+}
+
+std::string name_of(const Pass& pass) {
+  const bool one_of_several =
+      pass.kind == PassKind::flash_forward || pass.kind == PassKind::threshold;
+  return fmt::format("{}{}{}", name_of(pass.kind), pass.split ? "_split" : "",
+                     pass.listed && one_of_several ? "_listed" : "");
 }
 
 Plan plan(const Spec& spec, const Facts& facts) {
   ir::check_spec(spec);
   const ir::Pattern& pattern = spec.pattern.tree();
-  check_weights(pattern);
   Plan plan{.spec = spec,
             .facts = facts,
             .conjuncts = conjuncts_of(pattern),
@@ -157,11 +153,21 @@ Plan plan(const Spec& spec, const Facts& facts) {
             .digest = {}};
   plan.unpacked_by = unpacked_by(plan);
   plan.passes.push_back(flash_forward(spec, facts));
-  add_decode(plan);
-  add_listed(plan);
+  if (weighs_by_entmax(plan)) {
+    add_entmax(plan);
+  } else {
+    add_decode(plan);
+    add_listed(plan);
+  }
   plan.variants = {Variant{true}, Variant{false}};
   plan.digest = digest_of(plan);
   return plan;
+}
+
+const Pass* list_reader(const Plan& plan) {
+  for (std::size_t i = 0; i + 1 < plan.passes.size(); ++i)
+    if (plan.passes[i].kind == PassKind::tile_lists) return &plan.passes[i + 1];
+  return nullptr;
 }
 
 Pass with_schedule(const Plan& plan, const Pass& pass, const Schedule& schedule) {

@@ -39,7 +39,14 @@ struct Conjunct {
       false;  ///< depends on the key but not on the query: rows of K and V are zero-filled by it
 };
 
-enum class PassKind : std::uint8_t { flash_forward, combine, tile_lists };
+enum class PassKind : std::uint8_t {
+  flash_forward,
+  combine,
+  tile_lists,
+  threshold,   ///< of entmax (entmax.h)
+  live_tiles,  ///< lists of what threshold leaves
+  accumulate,
+};
 std::string_view name_of(PassKind kind);
 
 struct Pass {
@@ -52,11 +59,15 @@ struct Pass {
   bool packed_heads = false;  ///< the rows of a tile are (query, head of the group) pairs
   bool listed = false;  ///< it visits the tiles of lists (lists.h), which a pass before it makes
   int shared_bytes = 0;
-  int ctas_per_sm = 1;  ///< of a split pass: with so many the SMs count as filled
+  int ctas_per_sm = 1;  ///< of a split pass, and of threshold: with so many the SMs count as filled
+  int granule_k = 0;    ///< of threshold: keys of a tile of accumulate
   /// Whether its code depends on Variant::aligned.
   bool varies() const { return kind != PassKind::combine; }
   int threads() const { return schedule.warps * 32; }
 };
+
+/// "flash_forward", or "flash_forward_split" and "flash_forward_listed" of several of a kind.
+std::string name_of(const Pass& pass);
 
 /// What a kernel is specialised for besides the plan (design §3): at most four per spec.
 struct Variant {
@@ -92,6 +103,9 @@ struct Plan {
   std::vector<Variant> variants;
   std::string digest;  ///< 32 hex digits of everything above
 };
+
+/// The pass that visits what lists of the masks' tiles leave; null: the plan makes none.
+const Pass* list_reader(const Plan& plan);
 
 /// How many of a pass's other schedules may be tried after one whose code spills; whatever bounds
 /// the passes of a plan covers them.

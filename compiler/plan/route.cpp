@@ -1,5 +1,6 @@
 #include "compiler/plan/route.h"
 
+#include "compiler/plan/entmax.h"
 #include "compiler/plan/lists.h"
 
 #include <algorithm>
@@ -51,17 +52,19 @@ Route decode(const Plan& plan, const Shape& shape) {
 
 Route route(const Plan& plan, const Shape& shape) {
   if (is_empty(shape)) return {};
-  Route taken = decode(plan, shape);
-  taken.listed = !taken.decode && plan.passes.back().listed && list_limit(plan, shape).empty();
+  Route taken = weighs_by_entmax(plan) ? Route{} : decode(plan, shape);
+  taken.listed = !taken.decode && list_reader(plan) && list_limit(plan, shape).empty();
   return taken;
 }
 
 std::span<const Pass> passes_of(const Plan& plan, Route route) {
   const std::span<const Pass> all(plan.passes);
+  if (weighs_by_entmax(plan)) return route.listed ? all.last(4) : all.first(3);
   return route.decode ? all.subspan(1, 2) : route.listed ? all.subspan(3, 2) : all.first(1);
 }
 
 std::uint64_t workspace_bytes(const Plan& plan, const Shape& shape, Route route) {
+  if (weighs_by_entmax(plan)) return is_empty(shape) ? 0 : entmax_bytes(plan, shape, route.listed);
   if (route.listed) return list_bytes(plan, shape);
   if (!route.decode) return 0;
   const bool packed = plan.spec.lengths == Lengths::packed;

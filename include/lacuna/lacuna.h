@@ -80,7 +80,8 @@ typedef struct lacuna_engine_options {
   void (*log)(const char* line,
               void* closure); /* one line per event, on the thread that caused it */
   void* log_closure;
-  int32_t check_memory; /* 1: the host device looks for uninitialised values, races, missing waits */
+  int32_t
+      check_memory; /* 1: the host device looks for uninitialised values, races, missing waits */
   const char* schedule; /* tiles of flash forward by name, "128x64w4s2"; "": the model's choice */
 } lacuna_engine_options;
 
@@ -97,7 +98,7 @@ typedef struct lacuna_spec {
   int32_t head_dim;  /* D: required */
   int32_t value_dim; /* Dv; 0: head_dim */
   int32_t output;    /* of O; 0: dtype */
-  int32_t statistic; /* 1: also write lse */
+  int32_t statistic; /* 1: also write the row statistic */
   int32_t lengths;   /* lacuna_lengths */
   const lacuna_storage* storage;
   size_t storage_count;
@@ -127,11 +128,16 @@ typedef struct lacuna_named_tensor {
   lacuna_tensor tensor;
 } lacuna_named_tensor;
 
-/* One call: Q [B,H,Nq,D], K [B,G,Nk,D], V [B,G,Nk,Dv], O [B,H,Nq,Dv], lse f32 [B,H,Nq]. */
+/* One call: Q [B,H,Nq,D], K [B,G,Nk,D], V [B,G,Nk,Dv], O [B,H,Nq,Dv], the statistic f32 [B,H,Nq].
+ * Where the spec has statistic, softmax needs lse, the log of the sum of exponentials of a row's
+ * scores (-inf where no key answers); entmax, unless its alpha is the constant 1, needs zmax, the
+ * largest score, and gap, alpha - 1 times the distance from zmax down to the threshold below which
+ * weights are 0, in (0,1] (-inf and 1 where no key answers). Where alpha is 1 when the call runs,
+ * such a row is softmax: zmax holds its lse, and gap 0. A row that is NaN has NaN in all. */
 typedef struct lacuna_args {
   size_t size;
   lacuna_tensor q, k, v, o;
-  lacuna_tensor lse; /* required where the spec has statistic */
+  lacuna_tensor lse; /* softmax, where the spec has statistic */
   const lacuna_param* params;
   size_t param_count;
   const lacuna_named_tensor* tensors;
@@ -143,6 +149,7 @@ typedef struct lacuna_args {
   lacuna_tensor cu_seqlens_q, cu_seqlens_k; /* packed: i32[S+1] */
   lacuna_tensor workspace;                  /* u8, on 16 bytes; without it the device lends some */
   const lacuna_tiles* tiles;                /* lists made before; NULL: a call makes its own */
+  lacuna_tensor zmax, gap;                  /* entmax, where the spec has statistic */
 } lacuna_args;
 
 /* queries and keys are per sequence, or totals where lengths are packed (batch is then the number
@@ -188,6 +195,9 @@ LACUNA_API lacuna_status lacuna_engine_device(const lacuna_engine* engine, int32
 LACUNA_API lacuna_status lacuna_pattern_parse(const char* text, const char* origin,
                                               const char* attention, lacuna_pattern** pattern);
 LACUNA_API void lacuna_pattern_destroy(lacuna_pattern* pattern);
+/* 1: the statistic of its rows is zmax and gap; 0: lse. */
+LACUNA_API lacuna_status lacuna_pattern_is_entmax(const lacuna_pattern* pattern,
+                                                  int32_t* is_entmax);
 
 /* Plans; kernels are compiled on first use or by lacuna_program_prepare. */
 LACUNA_API lacuna_status lacuna_program_create(const lacuna_engine* engine,

@@ -40,6 +40,9 @@ class Pattern {
   std::string text() const;
   /// 32 hex digits over structure (masks, score, weights, params, tensors), not over names of defs, spelling or layout.
   std::string digest() const;
+  /// Whether the statistic of rows is zmax and gap: all but softmax, which entmax of the constant 1 is. An alpha that may be 1
+  /// when a call runs, a param or a tensor, makes no softmax of it.
+  bool is_entmax() const;
   bool operator==(const Pattern& other) const;
 
   explicit Pattern(std::shared_ptr<const ir::Pattern> tree) : tree_(std::move(tree)) {}

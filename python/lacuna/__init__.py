@@ -43,19 +43,26 @@ class Engine(_abi.Handle):
 
 
 class Program(_abi.Handle):
-    """A compiled pattern. `storage` is {tensor name: dtype} where it differs from the declared type."""
+    """A compiled pattern. `storage` is {tensor name: dtype} where it differs from the declared type.
+
+    With `statistic`, calls also give the row statistic, float32 [B, H, Nq], by the names in Program.statistic: ("lse",)
+    for softmax, the log of the sum of exponentials of a row's scores, -inf where no key answers; ("zmax", "gap") for
+    entmax, the largest score and alpha - 1 times the distance from it down to the threshold below which weights are 0,
+    -inf and 1 where no key answers. Where the alpha of entmax is a param or tensor that is 1, such a row is softmax:
+    zmax holds its lse, and gap 0. `lse=True` is the same for softmax, and an error for entmax."""
 
     def __init__(self, engine, text, dtype, head_dim, value_dim=0, output=None, lse=False, lengths="uniform",
-                 storage={}, origin="<text>", attention=None):
-        self.engine, self.lse = engine, lse
+                 storage={}, origin="<text>", attention=None, *, statistic=False):
+        self.engine = engine
         code, output = dtype_code("dtype", dtype), output or dtype
         self.output = dtype_name("output", output)
         pattern = _abi.Handle("pattern", chars("text", text), chars("origin", origin),
                               attention and chars("attention", attention))
+        self.statistic = _statistic(pattern, lse) if lse or statistic else ()
         stored, count = _abi.array(_abi.Storage, [(chars("name", name), dtype_code(name, t)) for name, t in storage.items()])
         spec = _abi.sized(
             _abi.Spec, dtype=code, head_dim=head_dim, value_dim=value_dim,
-            output=dtype_code("output", output), statistic=int(lse),
+            output=dtype_code("output", output), statistic=int(bool(self.statistic)),
             lengths=choice("lengths", lengths, ("uniform", "padded", "packed")),
             storage=stored, storage_count=count)
         super().__init__("program", engine, pattern, ctypes.byref(spec))
@@ -85,23 +92,23 @@ class Program(_abi.Handle):
 
     def forward(self, q, k, v, *, params={}, tensors={}, scale=None, offset=None, q_lens=None, k_lens=None,
                 cu_seqlens_q=None, cu_seqlens_k=None, tiles=None, **named):
-        """O, or (O, lse) where the program has it. `named` is shorthand for params and, where a value is an array,
+        """O, or where the program has a statistic (O, lse), of entmax (O, zmax, gap). `named` is shorthand for params and, where a value is an array,
         tensors; a name that is a keyword here is bound through those."""
         with Call(self.engine, like=q) as call:
             args = _arguments(call, q, k, params, tensors, offset, named, q_lens=q_lens, k_lens=k_lens,
                               cu_seqlens_q=cu_seqlens_q, cu_seqlens_k=cu_seqlens_k)
             args.v = call.place("v", v)
             o = call.empty((*q.shape[:-1], *v.shape[-1:]), self.output)
-            lse = call.empty(q.shape[:-1], "float32")
             args.o = call.place("o", o, output=True)
-            if self.lse:
-                args.lse = call.place("lse", lse, output=True)
+            rows = {name: call.empty(q.shape[:-1], "float32") for name in self.statistic}
+            for name, row in rows.items():
+                setattr(args, name, call.place(name, row, output=True))
             if scale is not None:
                 args.scale = ctypes.pointer(ctypes.c_float(scale))
             if tiles is not None:
                 args.tiles = _pointer(tiles)
             _abi.check(_abi.lib.lacuna_forward(self, ctypes.byref(args), call.stream))
-        return (o, lse) if self.lse else o
+        return (o, *rows.values()) if rows else o
 
 
 class Tiles(_abi.Handle):
@@ -139,6 +146,17 @@ class Tiles(_abi.Handle):
                     "rows": list(zip(parts[::2], parts[1::2]))[:seen.rows]}
         finally:
             _abi.lib.lacuna_tile_rows_free(out)
+
+
+def _statistic(pattern, lse):
+    """The names of the statistic of a pattern's rows."""
+    is_entmax = ctypes.c_int32()
+    _abi.check(_abi.lib.lacuna_pattern_is_entmax(pattern, ctypes.byref(is_entmax)))
+    if not is_entmax.value:
+        return ("lse",)
+    if lse:
+        raise Error("argument", "lse: entmax has none; statistic=True gives its zmax and gap")
+    return ("zmax", "gap")
 
 
 def _pointer(tiles):
@@ -208,10 +226,10 @@ def _program(engine, text, storage, **spec):
     return Program(engine, text, storage=dict(storage), **spec)
 
 
-def attention(text, q, k, v, *, lse=False, output=None, origin="<text>", attention=None, params={}, tensors={},
-              **call):
+def attention(text, q, k, v, *, statistic=False, lse=False, output=None, origin="<text>", attention=None, params={},
+              tensors={}, **call):
     """One call from text to result on the default engine, whose latest programs are kept: Program.forward says what
-    `call` may hold."""
+    `call` may hold, Program what `statistic` and `lse` add."""
     own = {name: call.pop(name) for name in Program.forward.__kwdefaults__ if name in call}
     params, tensors = _bindings(params, tensors, call)
     for name, array in {**tensors, "q": q, "v": v}.items():
@@ -222,5 +240,5 @@ def attention(text, q, k, v, *, lse=False, output=None, origin="<text>", attenti
     program = _program(
         _default_engine(), text, frozenset((name, array.dtype) for name, array in tensors.items()), dtype=q.dtype,
         head_dim=q.shape[-1], value_dim=v.shape[-1], output=output or q.dtype, lse=lse,
-        lengths=lengths, origin=origin, attention=attention)
+        statistic=statistic, lengths=lengths, origin=origin, attention=attention)
     return program.forward(q, k, v, params=params, tensors=tensors, **own)

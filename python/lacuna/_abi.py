@@ -50,7 +50,7 @@ Args = _struct(
     "Args", size=c_size_t, q=Tensor, k=Tensor, v=Tensor, o=Tensor, lse=Tensor, params=POINTER(Param),
     param_count=c_size_t, tensors=POINTER(NamedTensor), tensor_count=c_size_t, scale=POINTER(c_float),
     offset=POINTER(c_int32), offsets=Tensor, q_lens=Tensor, k_lens=Tensor, cu_seqlens_q=Tensor, cu_seqlens_k=Tensor,
-    workspace=Tensor, tiles=c_void_p)
+    workspace=Tensor, tiles=c_void_p, zmax=Tensor, gap=Tensor)
 TileRows = _struct(
     "TileRows", size=c_size_t, tile_q=c_int32, tile_k=c_int32, list_batch=c_int32, list_heads=c_int32, q_tiles=c_int32,
     rows=c_int32, offsets=POINTER(c_int32), indices=POINTER(c_int32), order=POINTER(c_int32))
@@ -73,6 +73,7 @@ _declare(
     c_int32, devices=[POINTER(c_void_p)], engine_create=[POINTER(EngineOptions), POINTER(c_void_p)],
     engine_description=[c_void_p, POINTER(c_void_p)], engine_device=[c_void_p, POINTER(c_int32)],
     pattern_parse=[c_char_p, c_char_p, c_char_p, POINTER(c_void_p)],
+    pattern_is_entmax=[c_void_p, POINTER(c_int32)],
     program_create=[c_void_p, c_void_p, POINTER(Spec), POINTER(c_void_p)], program_prepare=[c_void_p],
     program_workspace=[c_void_p, POINTER(Shape), POINTER(c_size_t)],
     program_explain=[c_void_p, POINTER(Shape), POINTER(c_void_p)], forward=[c_void_p, POINTER(Args), c_void_p],

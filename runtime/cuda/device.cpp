@@ -99,6 +99,11 @@ class CudaDevice : public Device {
       // As in release.
     }
   }
+  void clear(void* memory, std::size_t bytes, Stream stream) const override {
+    const CurrentContext current(*gpu_);
+    gpu_->call(driver().cuMemsetD8Async, address(memory), static_cast<unsigned char>(0), bytes,
+               handle(stream));
+  }
   void upload(void* to, const void* from, std::size_t bytes) const override {
     if (bytes == 0) return;
     const CurrentContext current(*gpu_);

@@ -177,6 +177,9 @@ class HostDevice final : public Device {
   void release(void* memory) const noexcept override {
     ::operator delete (memory, std::align_val_t{allocation_alignment});
   }
+  void clear(void* memory, std::size_t bytes, Stream) const override {
+    std::memset(memory, 0, bytes);
+  }
   void upload(void* to, const void* from, std::size_t bytes) const override {
     copy(to, from, bytes);
   }

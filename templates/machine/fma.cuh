@@ -42,6 +42,7 @@ struct Fma {
   }
   LACUNA_MEMBER static int row(int i) { return first_row() + i * 4 + (int)lane_index() / 8; }
   LACUNA_MEMBER static int key(int j) { return j * 8 + (int)lane_index() % 8; }
+  static constexpr int key_step = 8;  // from key(2 j) to key(2 j + 1)
   // How many of a lane's keys lie below `limit`, counted from the first of the tile.
   LACUNA_MEMBER static int keys_below(s32 limit) {
     return max_of(0, min_of(limit, Config::tile_k) - (s32)lane_index() % 8 + 7) / 8;
@@ -104,11 +105,17 @@ struct Fma {
   }
 
   // dot[i][j] = q_row(i) . k_key(j)
-  LACUNA_MEMBER static void scores(float (&dot)[rows][keys], const Shared& shared, int) {
+  LACUNA_MEMBER static void scores(float (&dot)[rows][keys], const Shared& shared, int at) {
+    const float nothing[rows] = {};
+    scores_from(dot, nothing, shared, at);
+  }
+  // dot[i][j] = start[i] + q_row(i) . k_key(j)
+  LACUNA_MEMBER static void scores_from(float (&dot)[rows][keys], const float (&start)[rows],
+                                        const Shared& shared, int) {
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
       LACUNA_UNROLL
-      for (int j = 0; j < keys; ++j) dot[i][j] = 0;
+      for (int j = 0; j < keys; ++j) dot[i][j] = start[i];
     }
     const float* q = shared.q + row(0) * stride;
     const float* k = shared.kv + key(0) * stride;

@@ -46,10 +46,11 @@ LACUNA_DEVICE U4 load_matrices(u32 from) {
 template <class Storage>
 struct Operand;
 
-#define LACUNA_MMA(type, c, a, b)                                                                  \
-  "mma.sync.aligned.m16n8k16.row.col.f32." type "." type ".f32 {" c "}, {" a "}, {" b "}, {" c "}" \
-                                                                                               ";" \
-                                                                                               " "
+#define LACUNA_MMA(type, c, a, b)                                                              \
+  "mma.sync.aligned.m16n8k16.row.col.f32." type "." type ".f32 {" c "}, {" a "}, {" b "}, {" c \
+  "}"                                                                                          \
+  ";"                                                                                          \
+  " "
 #define LACUNA_LOAD_4(trans, from)                                                               \
   "{ .reg .b32 b<4>; ldmatrix.sync.aligned.m8n8.x4" trans ".shared.b16 {b0, b1, b2, b3}, [" from \
   "]; "
@@ -88,20 +89,55 @@ struct Operand;
         : LACUNA_SUMS(0, k), LACUNA_SUMS(0, k + 2), LACUNA_SUMS(2, k), LACUNA_SUMS(2, k + 2)       \
         : LACUNA_ROWS(a[0]), LACUNA_ROWS(a[1]), "r"(from)                                          \
         : "memory")
-#define LACUNA_OPERAND(Storage, type, pack_pair)                                           \
-  template <>                                                                              \
-  struct Operand<Storage> {                                                                \
-    LACUNA_MEMBER static u32 pack(float lo, float hi) { return pack_pair(lo, hi); }        \
-    template <bool transposed, bool half, int m_tiles, int rows, int n>                    \
-    LACUNA_MEMBER static void multiply(float (&c)[rows][n], int j, const U4 (&a)[m_tiles], \
-                                       u32 from) {                                         \
-      const int k = 4 * j;                                                                 \
-      if constexpr (transposed) {                                                          \
-        LACUNA_PRODUCTS(type, ".trans");                                                   \
-      } else {                                                                             \
-        LACUNA_PRODUCTS(type, "");                                                         \
-      }                                                                                    \
-    }                                                                                      \
+// The same where sums begin at a value of their row, in registers that stay as they are.
+#define LACUNA_MMA_FROM(type, c, a, b, start)                                                      \
+  "mma.sync.aligned.m16n8k16.row.col.f32." type "." type ".f32 {" c "}, {" a "}, {" b "}, {" start \
+  "}; "
+#define LACUNA_NEW_SUMS(i, k) \
+  "=&f"(c[i][k]), "=&f"(c[i][k + 1]), "=&f"(c[i + 1][k]), "=&f"(c[i + 1][k + 1])
+#define LACUNA_FIRST_PRODUCTS(type)                                                                \
+  if constexpr (m_tiles == 1)                                                                      \
+    asm volatile(LACUNA_LOAD_4("", "%14") LACUNA_MMA_FROM(                                         \
+                     type, "%0, %1, %2, %3", "%8, %9, %10, %11", "b0, b1", "%12, %12, %13, %13")   \
+                     LACUNA_MMA_FROM(type, "%4, %5, %6, %7", "%8, %9, %10, %11", "b2, b3",         \
+                                     "%12, %12, %13, %13") "}"                                     \
+                 : LACUNA_NEW_SUMS(0, k), LACUNA_NEW_SUMS(0, k + 2)                                \
+                 : LACUNA_ROWS(a[0]), "f"(start[0]), "f"(start[1]), "r"(from)                      \
+                 : "memory");                                                                      \
+  else                                                                                             \
+    asm volatile(LACUNA_LOAD_4("", "%28") LACUNA_MMA_FROM(                                         \
+                     type, "%0, %1, %2, %3", "%16, %17, %18, %19", "b0, b1", "%24, %24, %25, %25") \
+                     LACUNA_MMA_FROM(type, "%4, %5, %6, %7", "%16, %17, %18, %19", "b2, b3",       \
+                                     "%24, %24, %25, %25")                                         \
+                         LACUNA_MMA_FROM(type, "%8, %9, %10, %11", "%20, %21, %22, %23", "b0, b1", \
+                                         "%26, %26, %27, %27")                                     \
+                             LACUNA_MMA_FROM(type, "%12, %13, %14, %15", "%20, %21, %22, %23",     \
+                                             "b2, b3", "%26, %26, %27, %27") "}"                   \
+                 : LACUNA_NEW_SUMS(0, k), LACUNA_NEW_SUMS(0, k + 2), LACUNA_NEW_SUMS(2, k),        \
+                   LACUNA_NEW_SUMS(2, k + 2)                                                       \
+                 : LACUNA_ROWS(a[0]), LACUNA_ROWS(a[1]), "f"(start[0]), "f"(start[1]),             \
+                   "f"(start[m_tiles == 1 ? 0 : 2]), "f"(start[m_tiles == 1 ? 1 : 3]), "r"(from)   \
+                 : "memory")
+#define LACUNA_OPERAND(Storage, type, pack_pair)                                                  \
+  template <>                                                                                     \
+  struct Operand<Storage> {                                                                       \
+    LACUNA_MEMBER static u32 pack(float lo, float hi) { return pack_pair(lo, hi); }               \
+    template <bool transposed, bool half, int m_tiles, int rows, int n>                           \
+    LACUNA_MEMBER static void multiply(float (&c)[rows][n], int j, const U4 (&a)[m_tiles],        \
+                                       u32 from) {                                                \
+      const int k = 4 * j;                                                                        \
+      if constexpr (transposed) {                                                                 \
+        LACUNA_PRODUCTS(type, ".trans");                                                          \
+      } else {                                                                                    \
+        LACUNA_PRODUCTS(type, "");                                                                \
+      }                                                                                           \
+    }                                                                                             \
+    template <int m_tiles, int rows, int n>                                                       \
+    LACUNA_MEMBER static void begin(float (&c)[rows][n], int j, const U4 (&a)[m_tiles], u32 from, \
+                                    const float (&start)[rows]) {                                 \
+      const int k = 4 * j;                                                                        \
+      LACUNA_FIRST_PRODUCTS(type);                                                                \
+    }                                                                                             \
   }
 LACUNA_OPERAND(F16, "f16", f16x2_of);
 LACUNA_OPERAND(BF16, "bf16", bf16x2_of);
@@ -164,6 +200,7 @@ struct Sm80 {
     return first_row() + i / 2 * 16 + i % 2 * 8 + (int)lane_index() / 4;
   }
   LACUNA_MEMBER static int key(int j) { return j / 2 * 8 + (int)lane_index() % 4 * 2 + j % 2; }
+  static constexpr int key_step = 1;  // from key(2 j) to key(2 j + 1)
   // How many of a lane's keys lie below `limit`, counted from the first of the tile.
   LACUNA_MEMBER static int keys_below(s32 limit) {
     const s32 x = max_of(0, min_of(limit, Config::tile_k) - (s32)lane_index() % 4 * 2);
@@ -252,6 +289,17 @@ struct Sm80 {
       LACUNA_UNROLL
       for (int j = 0; j < keys; ++j) dot[i][j] = 0;
     }
+    const float nothing[rows] = {};
+    add_products<false>(dot, shared, at, nothing);
+  }
+  // dot[i][j] = start[i] + q_row(i) . k_key(j)
+  LACUNA_MEMBER static void scores_from(float (&dot)[rows][keys], const float (&start)[rows],
+                                        const Shared& shared, int at) {
+    add_products<true>(dot, shared, at, start);
+  }
+  template <bool from_start>
+  LACUNA_MEMBER static void add_products(float (&dot)[rows][keys], const Shared& shared, int at,
+                                         const float (&start)[rows]) {
     const int lane = (int)lane_index();
     u32 q = queries(shared) + Q::offset(first_row() + lane % 16, lane / 16);
     u32 k = slot(shared, at) + K::offset(lane % 8 + lane / 16 * 8, lane / 8 % 2);
@@ -264,9 +312,16 @@ struct Sm80 {
         for (int i = 0; i < m_tiles; ++i)
           a[i] = load_matrices((q ^ (u32)(d << 5)) + i * 16 * Q::pitch);
         LACUNA_UNROLL
-        for (int j = 0; j < Config::tile_k / 16; ++j)
-          Product::template multiply<false, false>(dot, j, a,
-                                                   (k ^ (u32)(d << 5)) + j * 16 * K::pitch);
+        for (int j = 0; j < Config::tile_k / 16; ++j) {
+          const u32 from = (k ^ (u32)(d << 5)) + j * 16 * K::pitch;
+          if constexpr (from_start) {
+            if (s == 0 && d == 0) {
+              Product::begin(dot, j, a, from, start);
+              continue;
+            }
+          }
+          Product::template multiply<false, false>(dot, j, a, from);
+        }
       }
     }
   }

@@ -1,6 +1,7 @@
 // Lists of the tiles that a mask leaves, by row of tiles, and transposed by column: FULL ascending,
 // then PARTIAL ascending. From the states of classify.cuh, so that nothing is classified twice; no
-// atomics: the same bits every time. One kernel for all phases; TileBuildArg::phase says which of
+// atomics: the same bits every time. Or from states that another pass left: then nothing is
+// classified. One kernel for all phases; TileBuildArg::phase says which of
 // them a launch is (abi.h).
 #pragma once
 #include "tiles/classify.cuh"
@@ -116,14 +117,16 @@ struct TileLists {
     if (phase == TilePhase::fill_rows && index < max_of(count, 1u))
       clear_columns(index, max_of(count, 1u));
     if (index >= count) return;
-    if (phase == TilePhase::summarise || phase == TilePhase::summarise_groups)
-      tiles.summarise_keys(phase == TilePhase::summarise_groups, index);
-    else if (phase == TilePhase::classify)
-      tiles.classify_row(index);
-    else if (phase == TilePhase::fill_rows)
+    if (phase == TilePhase::fill_rows)
       fill_row(index);
-    else
+    else if (phase == TilePhase::count_columns || phase == TilePhase::fill_columns)
       walk_columns(index, phase == TilePhase::fill_columns);
+    if constexpr (Config::classifies) {
+      if (phase == TilePhase::summarise || phase == TilePhase::summarise_groups)
+        tiles.summarise_keys(phase == TilePhase::summarise_groups, index);
+      else if (phase == TilePhase::classify)
+        tiles.classify_row(index);
+    }
   }
 };
 

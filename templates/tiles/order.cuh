@@ -2,7 +2,7 @@
 // same bits every time.
 #pragma once
 #include "abi.h"
-#include "prelude.cuh"
+#include "memory.cuh"
 
 namespace lacuna {
 

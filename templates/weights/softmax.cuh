@@ -105,6 +105,9 @@ struct SoftmaxRows {
     return score.raw;
   }
 
+  // Whether the walk is to be done again.
+  LACUNA_MEMBER static bool again() { return false; }
+
   // z becomes the weights.
   LACUNA_MEMBER void weigh(float (&z)[rows][keys], float (&o)[rows][values]) {
     float top[rows];

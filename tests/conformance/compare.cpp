@@ -93,8 +93,9 @@ void run_on_cuda(EngineState& engine, const runtime::Planned& planned, const fuz
                  std::optional<plan::Route> route) {
   Mirror mirror(*engine.device);
   Args args = call.args;
-  for (TensorView* view : {&args.q, &args.k, &args.v, &args.o, &args.lse, &args.offsets,
-                           &args.q_lens, &args.k_lens, &args.cu_seqlens_q, &args.cu_seqlens_k})
+  for (TensorView* view :
+       {&args.q, &args.k, &args.v, &args.o, &args.lse, &args.zmax, &args.gap, &args.offsets,
+        &args.q_lens, &args.k_lens, &args.cu_seqlens_q, &args.cu_seqlens_k})
     *view = mirror.upload(*view);
   std::vector<NamedTensor> tensors(call.tensors);
   for (NamedTensor& tensor : tensors) tensor.view = mirror.upload(tensor.view);
@@ -105,18 +106,26 @@ void run_on_cuda(EngineState& engine, const runtime::Planned& planned, const fuz
 
 }  // namespace
 
-std::string run_and_compare(EngineState& engine, const Spec& spec, fuzz::OwnedCall& call,
-                            std::optional<plan::Route> route) {
+void run(EngineState& engine, const Spec& spec, const fuzz::OwnedCall& call,
+         std::optional<plan::Route> route) {
   const auto planned = runtime::planned_for(engine, spec);
   if (engine.device->kind() == DeviceKind::cuda)
     run_on_cuda(engine, *planned, call, route);
   else
     runtime::forward(engine, *planned, call.args, {}, nullptr, route);
+}
+
+std::string run_and_compare(EngineState& engine, const Spec& spec, fuzz::OwnedCall& call,
+                            std::optional<plan::Route> route) {
+  run(engine, spec, call, route);
   const ir::Reference reference = ir::forward(spec, call.args);
   const tool::Bounds bounds = tool::bounds(spec, call.args, reference);
   std::string wrong = compare("o", call.args.o, reference.o, bounds.o);
-  if (spec.statistic) wrong += compare("lse", call.args.lse, reference.lse, bounds.lse);
-  return wrong;
+  if (!spec.statistic) return wrong;
+  if (!spec.pattern.is_entmax())
+    return wrong + compare("lse", call.args.lse, reference.lse, bounds.lse);
+  return wrong + compare("zmax", call.args.zmax, reference.zmax, bounds.zmax) +
+         compare("gap", call.args.gap, reference.gap, bounds.gap);
 }
 
 }  // namespace lacuna::tests

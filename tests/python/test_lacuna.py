@@ -60,6 +60,21 @@ class Attention(unittest.TestCase):
             self.check(o, expected, 53)
             np.testing.assert_allclose(lse, expected_lse, atol=1e-4)
 
+    def test_statistic(self):
+        q, k, v = self.tensors()
+        o, lse = lacuna.attention(WINDOW, q, k, v, lse=True)
+        for same in (dict(statistic=True), dict(statistic=True, lse=True)):
+            for mine, other in zip((o, lse), lacuna.attention(WINDOW, q, k, v, **same)):
+                np.testing.assert_array_equal(mine, other)
+        engine = lacuna.Engine()
+        for text in (WINDOW, "attention a { weights entmax(1) }"):
+            self.assertEqual(engine.program(text, q.dtype, 16).statistic, ())
+            self.assertEqual(engine.program(text, q.dtype, 16, statistic=True).statistic, ("lse",))
+        for text in ("attention a { weights entmax(1.5) }", "attention a { weights sparsemax }",
+                     "attention a { param alpha: f32 = 1.0\n weights entmax(alpha) }"):
+            with self.assertRaisesRegex(lacuna.Error, "^lse: entmax has none; statistic=True gives its zmax and gap$"):
+                lacuna.attention(text, q, k, v, lse=True)
+
     def test_transposed_views(self):
         q, k, v = (np.ascontiguousarray(x.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3) for x in self.tensors())
         self.assertFalse(q.flags.c_contiguous)
@@ -130,7 +145,7 @@ class Attention(unittest.TestCase):
         w = int(self.random.integers(1, 40))
         expected = reference(q, k, v, lambda q, k: (k <= q) & (q - k < w) & (keep[0][k] == 1), scale=0.5)[0]
         for param, tensor in [("scale", "offset"), ("offset", "q_lens"), ("params", "k_lens"), ("stream", "tensors"),
-                              ("cu_seqlens_q", "origin"), ("lse", "text")]:
+                              ("cu_seqlens_q", "origin"), ("lse", "text"), ("statistic", "zmax")]:
             text = (f"attention a {{ param {param}: i32\n tensor {tensor}: i32[batch, key]\n"
                     f" mask k <= q and q - k < {param} and {tensor}[b, k] == 1 }}")
             call = dict(scale=0.5, params={param: w}, tensors={tensor: keep})

@@ -56,6 +56,7 @@ static void check_nulls(void) {
   CHECK(lacuna_devices(NULL) == LACUNA_ERROR_ARGUMENT);
   CHECK(lacuna_pattern_parse(NULL, NULL, NULL, &pattern) == LACUNA_ERROR_ARGUMENT);
   CHECK(lacuna_pattern_parse(text, NULL, NULL, NULL) == LACUNA_ERROR_ARGUMENT);
+  CHECK(lacuna_pattern_is_entmax(NULL, NULL) == LACUNA_ERROR_ARGUMENT);
   CHECK(lacuna_program_create(engine, pattern, NULL, NULL) == LACUNA_ERROR_ARGUMENT);
   CHECK(lacuna_program_prepare(NULL) == LACUNA_ERROR_ARGUMENT);
   CHECK(lacuna_program_workspace(NULL, NULL, &bytes) == LACUNA_ERROR_ARGUMENT);
@@ -107,6 +108,20 @@ static void check_struct_sizes(const lacuna_engine* engine, const lacuna_pattern
   newer.spec.dtype = 77;
   CHECK(lacuna_program_create(engine, pattern, &newer.spec, &program) == LACUNA_ERROR_ARGUMENT);
   CHECK(strstr(lacuna_last_error(), "spec.dtype is 77") != NULL);
+}
+
+/* Entmax of the constant 1 is softmax; of a param, it is not, whatever the param is. */
+static void check_weights(void) {
+  const char* texts[3] = {"attention a { weights entmax(1) }",
+                          "attention a { param al: f32 = 1.0\n weights entmax(al) }",
+                          "attention a { weights sparsemax }"};
+  for (int i = 0; i < 3; ++i) {
+    lacuna_pattern* pattern = NULL;
+    int32_t is_entmax = -1;
+    CHECK(lacuna_pattern_parse(texts[i], NULL, NULL, &pattern) == LACUNA_OK);
+    CHECK(lacuna_pattern_is_entmax(pattern, &is_entmax) == LACUNA_OK && is_entmax == (i > 0));
+    lacuna_pattern_destroy(pattern);
+  }
 }
 
 static void* fail_quietly(void* engine) {
@@ -174,6 +189,11 @@ static void check_forward(lacuna_engine* engine) {
       int at = head * rows * columns;
       CHECK(error_of_row(q + at, k + at, v + at, o + at, row, 7) < 1e-5);
     }
+  args.gap = view(o, shape, 3); /* beyond what a caller of before entmax has */
+  CHECK(lacuna_forward(program, &args, NULL) == LACUNA_ERROR_ARGUMENT);
+  CHECK(strstr(lacuna_last_error(), "gap is given") != NULL);
+  args.size = offsetof(lacuna_args, zmax);
+  CHECK(lacuna_forward(program, &args, NULL) == LACUNA_OK);
   args.q.rank = 9;
   CHECK(lacuna_forward(program, &args, NULL) == LACUNA_ERROR_ARGUMENT);
   args.q = view(q, NULL, 4);
@@ -257,6 +277,7 @@ int main(void) {
   check_nulls();
   check_pattern_errors();
   check_error_per_thread();
+  check_weights();
   CHECK(lacuna_devices(&string) == LACUNA_OK && strstr(string, "host") != NULL);
   lacuna_string_free(string);
   options.device = 9;

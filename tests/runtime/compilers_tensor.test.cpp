@@ -18,7 +18,7 @@ using namespace lacuna::runtime;
 
 /// S = A B' + A V: A, B [32][pitch], V [rows of A's columns][32]; depth columns count. Two warps,
 /// 16 rows each; 64 columns in a stage.
-constexpr const char* text = R"(#include "prelude.cuh"
+constexpr const char* text = R"(#include "memory.cuh"
 namespace lacuna {
 struct Params {
   u64 a, b, v, s;

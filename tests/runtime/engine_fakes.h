@@ -59,6 +59,9 @@ class FakeDevice : public runtime::Device {
     --allocations;
     std::free(memory);
   }
+  void clear(void* memory, std::size_t bytes, Stream) const override {
+    std::memset(memory, 0, bytes);
+  }
   void upload(void* to, const void* from, std::size_t bytes) const override {
     std::memcpy(to, from, bytes);
   }

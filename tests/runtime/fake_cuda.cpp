@@ -321,6 +321,13 @@ Result cuMemFreeAsync(Address memory, StreamHandle stream) {
   std::free(reinterpret_cast<void*>(memory));
   return Result::success;
 }
+Result cuMemsetD8Async(Address memory, unsigned char value, std::size_t bytes,
+                       StreamHandle stream) {
+  NOTE("cuMemsetD8Async", bytes, reinterpret_cast<std::uintptr_t>(stream));
+  NEED_CONTEXT;
+  std::memset(reinterpret_cast<void*>(memory), value, bytes);
+  return Result::success;
+}
 Result cuMemcpyHtoD(Address to, const void* from, std::size_t bytes) {
   NOTE("cuMemcpyHtoD", bytes);
   NEED_CONTEXT;

@@ -334,7 +334,7 @@ std::string tile_source(const TilePattern& pattern, const std::string& lengths, 
 struct Config {{
   using Pattern = lacuna::Pattern;
   static constexpr int tile_q = {}, tile_k = {};
-  static constexpr bool packed_heads = false;
+  static constexpr bool packed_heads = false, classifies = true;
   static constexpr Lengths lengths = Lengths::{};
 }};
 static_assert(sizeof(TileBuildArg) == {}, "as the host packs it");

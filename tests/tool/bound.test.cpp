@@ -20,7 +20,8 @@ constexpr int offset = Nk - Nq;
 /// round scores.
 template <class Spoil>
 Results by_hand(const Inputs& inputs, DType output, Spoil spoil) {
-  Results results = results_for(inputs, output, true);
+  Results results = results_for(
+      inputs, {.pattern = Pattern::parse("attention a { }"), .output = output, .statistic = true});
   for (int head = 0; head < B * H; ++head) {
     for (int i = 0; i < Nq; ++i) {
       std::vector<float> z(Nk, -INFINITY);

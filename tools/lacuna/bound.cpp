@@ -2,6 +2,7 @@
 
 #include "compiler/ir/bindings.h"
 #include "compiler/ir/element.h"
+#include "tools/lacuna/bound_entmax.h"
 #include "tools/lacuna/score_error.h"
 
 #include <algorithm>
@@ -77,11 +78,6 @@ class Worker {
   }
 
  private:
-  struct Pair {
-    std::int64_t key;
-    double score, error;
-  };
-
   void compute(std::int64_t row) {
     const Shape& shape = problem_.call.shape;
     std::int64_t at = (batch_ * shape.heads + site_.h) * shape.queries + sequence_->q_start + row;
@@ -89,25 +85,50 @@ class Worker {
                                         static_cast<std::uint32_t>(sequence_->offset));
     evaluator_.move_to(site_);
     double maximum = gather(row);
-    if (maximum == -infinity) return;  // 0 and -inf, exactly
-    double lse = problem_.reference.lse[at];
+    if (maximum == -infinity) return;  // 0, -inf and 1, exactly
+    if (!ir::is_entmax(problem_.pattern)) {
+      bounds_.lse[at] = softmax(at, problem_.reference.lse[at], maximum);
+      return;
+    }
+    const double alpha = evaluator_.value(problem_.pattern.weights.alpha).real;
+    if (alpha == 1)  // its gap is 0, exactly
+      bounds_.zmax[at] = softmax(at, problem_.reference.zmax[at], maximum);
+    else
+      entmax(at, alpha);
+  }
+
+  void entmax(std::int64_t at, double alpha) {
+    const ir::Pattern& pattern = problem_.pattern;
+    const EntmaxRow row = weigh_entmax(
+        pairs_, {alpha, problem_.reference.zmax[at], problem_.reference.gap[at],
+                 pattern.graph.is_constant(pattern.weights.alpha), problem_.spec.dtype});
+    bounds_.zmax[at] = row.zmax;
+    bounds_.gap[at] = row.gap;
+    bound_row(at, 2 * g(static_cast<double>(sequence_->k_len) + 8) + row.common, row.largest);
+  }
+
+  /// Returns the bound of lse.
+  double softmax(std::int64_t at, double lse, double maximum) {
     const auto [sink_weight, sink_error] = sink(lse, maximum);
     double weighted = sink_weight * sink_error, worst = sink_error;  // d, and what it cannot exceed
     for (Pair& pair : pairs_) {
       pair.error += u * (3 * std::fabs(pair.score) + 3 * std::fabs(maximum) + 4);
-      weighted += possible_change(pair, lse);
+      pair.weight = std::exp(pair.score - lse);
+      pair.change = possible_change(pair, lse);
+      pair.counts = true;
+      weighted += pair.change;
       worst = std::max(worst, pair.error);
     }
     weighted = std::min(weighted, worst);
     double summing = g(static_cast<double>(sequence_->k_len) + 8);
-    bounds_.lse[at] = weighted + summing + 2 * u * std::fabs(lse);
-    bound_row(at, lse, maximum, weighted + 2 * summing);
+    bound_row(at, weighted + 2 * summing, std::exp(maximum - lse));
+    return weighted + summing + 2 * u * std::fabs(lse);
   }
 
   /// How far the weight of a pair may be off: p dk, and where that is no small number, all that the
   /// score might have been. A score at -1e7 that hangs on a sign may as well be at 1e7.
   static double possible_change(const Pair& pair, double lse) {
-    if (pair.error <= 1) return std::exp(pair.score - lse) * pair.error;
+    if (pair.error <= 1) return pair.weight * pair.error;
     return std::exp(pair.score + pair.error - lse);
   }
 
@@ -152,20 +173,23 @@ class Worker {
   }
 
   /// O is a mean of rows of V, and of 0 where there is a sink: however far the weights are off, it
-  /// stays between them.
-  void bound_row(std::int64_t at, double lse, double maximum, double common) {
+  /// stays between them. `common` is the relative error of every weight, `largest` the weight that
+  /// is stored as 1.
+  void bound_row(std::int64_t at, double common, double largest_weight) {
     const int width = problem_.spec.value_dim;
     const bool sink = problem_.pattern.weights.sink != ir::no_node;
     double* bound = bounds_.o.data() + at * width;
     const double* o = problem_.reference.o.data() + at * width;
     const Rounding& weight = problem_.weight;
-    const double tiny = weight.tiny * std::exp(maximum - lse);  // weights are stored as p / p_max
+    const double tiny = weight.tiny * largest_weight;
+    const bool entmax = !bounds_.gap.empty();
     low_.assign(width, sink ? 0 : infinity);
     high_.assign(width, sink ? 0 : -infinity);
     rounded_.assign(width, 0);
     squares_.assign(width, 0);
     for (const Pair& pair : pairs_) {
-      const double p = std::exp(pair.score - lse), change = possible_change(pair, lse);
+      if (!pair.counts) continue;
+      const double p = pair.weight, change = pair.change;
       const Row v = row_of(problem_.args.v, site_.g, sequence_->k_start + pair.key);
       for (int i = 0; i < width; ++i) {
         low_[i] = std::min(low_[i], v[i]);
@@ -173,7 +197,10 @@ class Worker {
         // A change of infinity is known of a value of 0 too: what it displaces.
         bound[i] +=
             change == infinity ? infinity : (change + (p > 0 ? p * common : 0)) * std::fabs(v[i]);
-        const double rounded = (p * weight.unit + tiny) * std::fabs(v[i]);
+        // The sum that divides entmax may be one of rounded weights: they then move O towards v.
+        const double moved =
+            entmax ? std::max(std::fabs(v[i]), std::fabs(v[i] - o[i])) : std::fabs(v[i]);
+        const double rounded = (p * weight.unit + tiny) * moved;
         rounded_[i] += rounded;
         squares_[i] += rounded * rounded;
       }
@@ -207,11 +234,10 @@ class Worker {
 }  // namespace
 
 Bounds bounds(const Spec& spec, const Args& args, const ir::Reference& reference) {
-  if (spec.pattern.tree().weights.kind != ir::WeightsKind::softmax) {
-    throw Error(ErrorKind::unsupported, "results are bounded for softmax only, not yet for entmax");
-  }
   Problem problem{spec, args, reference};
-  Bounds bounds{std::vector<double>(reference.o.size()), std::vector<double>(reference.lse.size())};
+  Bounds bounds{std::vector<double>(reference.o.size()), std::vector<double>(reference.lse.size()),
+                std::vector<double>(reference.zmax.size()),
+                std::vector<double>(reference.gap.size())};
   std::int64_t heads = problem.call.shape.heads, all = problem.call.shape.batch * heads;
   std::atomic<std::int64_t> next = 0;
   auto work = [&] {

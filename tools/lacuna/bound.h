@@ -10,7 +10,7 @@ namespace lacuna::tool {
 /// How far a correct kernel may be from the reference, element by element, in the layout of
 /// ir::Reference.
 struct Bounds {
-  std::vector<double> o, lse;
+  std::vector<double> o, lse, zmax, gap;
 };
 
 /// First order rounding analysis of softmax(score(scale q.k)) v in f32, with unit roundoff u =
@@ -32,7 +32,14 @@ struct Bounds {
 /// or the combination of splits, multiplies what was summed by one more exponential, g has room for
 /// it: it counts every term as if it were rounded once more. However far the weights are off, O
 /// stays between the smallest and the largest live v of its column; lse has no bound (infinity)
-/// where it hangs on a comparison of scores that are closer than their errors. Uses every core.
+/// where it hangs on a comparison of scores that are closer than their errors.
+///
+/// Entmax: bound_entmax.h gives zmax, gap, and for each weight its change and ρ, from which
+///
+///   |O - O*| <= sum_k ((change + p_k (2 g(Nk + 8) + sum_j p_j ρ_j)) |v_k|
+///                      + (p_k u_w + tiny_w t^β) max(|v_k|, |v_k - O*|)) + u_out |O*| + tiny_out
+///
+/// Uses every core.
 Bounds bounds(const Spec& spec, const Args& args, const ir::Reference& reference);
 
 }  // namespace lacuna::tool

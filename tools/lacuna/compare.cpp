@@ -11,6 +11,19 @@
 namespace lacuna::tool {
 namespace {
 
+/// A statistic of a row, in every place that holds one.
+struct Statistic {
+  const char* name;
+  Distance Comparison::*distance;
+  Array Results::*array;
+  std::vector<double> ir::Reference::*reference;
+  std::vector<double> Bounds::*bounds;
+};
+constexpr Statistic statistics[] = {
+    {"lse", &Comparison::lse, &Results::lse, &ir::Reference::lse, &Bounds::lse},
+    {"zmax", &Comparison::zmax, &Results::zmax, &ir::Reference::zmax, &Bounds::zmax},
+    {"gap", &Comparison::gap, &Results::gap, &ir::Reference::gap, &Bounds::gap}};
+
 std::string index_text(std::int64_t element, const std::vector<std::int64_t>& shape) {
   std::string text;
   for (std::size_t axis = shape.size(); axis-- > 0;) {
@@ -93,8 +106,10 @@ Comparison compare(const Spec& spec, const Inputs& inputs, const Results& result
   Comparison comparison;
   comparison.live = reference.live;
   comparison.o = measure(results.o, reference.o, allowed.o, false);
-  if (results.lse.present())
-    comparison.lse = measure(results.lse, reference.lse, allowed.lse, true);
+  for (const Statistic& one : statistics)
+    if ((results.*one.array).present())
+      comparison.*one.distance =
+          measure(results.*one.array, reference.*one.reference, allowed.*one.bounds, true);
   return comparison;
 }
 
@@ -102,13 +117,16 @@ Json to_json(const Comparison& comparison) {
   Json json = {{"within", comparison.within()},
                {"live_pairs", comparison.live},
                {"o", to_json(comparison.o)}};
-  if (comparison.lse.elements > 0) json["lse"] = to_json(comparison.lse);
+  for (const Statistic& one : statistics)
+    if ((comparison.*one.distance).elements > 0) json[one.name] = to_json(comparison.*one.distance);
   return json;
 }
 
 std::string to_text(const Comparison& comparison, DType output) {
   std::string text = line("o", name_of(output), comparison.o);
-  if (comparison.lse.elements > 0) text += line("lse", "f32", comparison.lse);
+  for (const Statistic& one : statistics)
+    if ((comparison.*one.distance).elements > 0)
+      text += line(one.name, "f32", comparison.*one.distance);
   return text;
 }
 

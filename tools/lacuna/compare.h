@@ -20,12 +20,12 @@ struct Distance {
 };
 
 struct Comparison {
-  Distance o, lse;
+  Distance o, lse, zmax, gap;
   std::int64_t live = 0;  ///< pairs that attend
-  bool within() const { return o.within() && lse.within(); }
+  bool within() const { return o.within() && lse.within() && zmax.within() && gap.within(); }
 };
 
-/// Compares with ir::forward under the bounds of bound.h. `results.lse` may be absent.
+/// Compares with ir::forward under the bounds of bound.h; a statistic may be absent.
 Comparison compare(const Spec& spec, const Inputs& inputs, const Results& results);
 
 Json to_json(const Comparison& comparison);

@@ -19,7 +19,7 @@ namespace {
 struct CompileFlags {
   PatternFlags pattern;
   SpecFlags spec;
-  std::string emit = "source", compiler = "auto", out;
+  std::string emit = "source", compiler = "auto", out, pass;
   bool unaligned = false;
 };
 
@@ -58,6 +58,19 @@ runtime::Artifact compile(const codegen::Source& source, const plan::Plan& plan,
   return artifact;
 }
 
+/// The first, or the one of that name.
+const plan::Pass& pass_of(const plan::Plan& plan, const std::string& name) {
+  if (name.empty()) return plan.passes.front();
+  std::string known;
+  for (const plan::Pass& pass : plan.passes) {
+    const std::string of_pass = plan::name_of(pass);
+    if (of_pass == name) return pass;
+    if (known.find(of_pass) == std::string::npos || of_pass.empty())
+      known += (known.empty() ? "" : ", ") + of_pass;
+  }
+  throw Error(ErrorKind::argument, fmt::format("--pass is '{}'; this plan has {}", name, known));
+}
+
 std::string stage_text(const CompileFlags& flags, Emit emit, Report& report) {
   Pattern pattern = flags.pattern.load();
   report.json["attention"] = pattern.name();
@@ -65,7 +78,7 @@ std::string stage_text(const CompileFlags& flags, Emit emit, Report& report) {
   plan::Plan plan = flags.spec.plan(pattern);
   report.json["arch"] = plan.facts.arch.name();
   if (emit == Emit::plan) return plan::explain(plan);
-  auto source = codegen::generate(plan, plan.passes.at(0), {.aligned = !flags.unaligned});
+  auto source = codegen::generate(plan, pass_of(plan, flags.pass), {.aligned = !flags.unaligned});
   if (emit == Emit::source) return source.text;
   CompilerKind kind = compiler_for(emit, parse_compiler(flags.compiler));
   auto artifact = compile(source, plan, emit, kind, report);
@@ -116,6 +129,8 @@ void add_compile(CLI::App& app, Invocation& invocation) {
             "which stage (default: source)");
   add_value(*command, "--compiler", flags->compiler, "auto|nvrtc|llvm",
             "auto: nvrtc for cubin, llvm for ir and ptx");
+  add_value(*command, "--pass", flags->pass, "NAME",
+            "which kernel, as --emit plan names them (default: the first)");
   command->add_flag("--unaligned", flags->unaligned,
                     "the variant for rows that do not start on 16 bytes");
   add_value(*command, "--out", flags->out, "FILE", "write there instead of printing");

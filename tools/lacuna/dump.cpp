@@ -118,8 +118,10 @@ void Dump::before(const DeviceCall& call, const Inputs& inputs, const DumpOrigin
 }
 
 void Dump::after(const Results& results) {
-  write("outputs/o.npy", format_npy(results.o));
-  if (results.lse.present()) write("outputs/lse.npy", format_npy(results.lse));
+  for (const Output& output : all_outputs) {
+    const Array& array = results.*output.array;
+    if (array.present()) write(fmt::format("outputs/{}.npy", output.name), format_npy(array));
+  }
 }
 
 }  // namespace lacuna::tool

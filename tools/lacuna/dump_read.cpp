@@ -56,12 +56,10 @@ void place_array(const std::string& name, Array array, Inputs& inputs) {
 }
 
 void read_results(const fs::path& directory, Recorded& recorded) {
-  auto read = [&](const char* name, Array& array) {
-    fs::path file = directory / "outputs" / name;
-    if (fs::exists(file)) array = read_npy(file.string(), "dump");
-  };
-  read("o.npy", recorded.results.o);
-  read("lse.npy", recorded.results.lse);
+  for (const Output& output : all_outputs) {
+    fs::path file = directory / "outputs" / fmt::format("{}.npy", output.name);
+    if (fs::exists(file)) recorded.results.*output.array = read_npy(file.string(), "dump");
+  }
 }
 
 /// A replay runs source.cu on the recorded call: an edit of anything else would go unnoticed.

@@ -16,10 +16,8 @@ HostCall::HostCall(const Inputs& inputs, const Results* results) {
   args_.q = inputs.q.view();
   args_.k = inputs.k.view();
   args_.v = inputs.v.view();
-  if (results) {
-    args_.o = results->o.view();
-    args_.lse = results->lse.view();
-  }
+  if (results)
+    for (const Output& output : all_outputs) args_.*output.view = (results->*output.array).view();
   args_.params = params_;
   args_.tensors = tensors_;
   args_.scale = inputs.scale;
@@ -35,17 +33,17 @@ void HostCall::place(const std::function<void*(const TensorView&)>& address) {
   auto move = [&](TensorView& view) {
     if (view.present()) view.data = address(view);
   };
-  for (TensorView* view :
-       {&args_.q, &args_.k, &args_.v, &args_.o, &args_.lse, &args_.offsets, &args_.q_lens,
-        &args_.k_lens, &args_.cu_seqlens_q, &args_.cu_seqlens_k}) {
+  for (TensorView* view : {&args_.q, &args_.k, &args_.v, &args_.offsets, &args_.q_lens,
+                           &args_.k_lens, &args_.cu_seqlens_q, &args_.cu_seqlens_k}) {
     move(*view);
   }
+  for (const Output& output : all_outputs) move(args_.*output.view);
   for (NamedTensor& tensor : tensors_) move(tensor.view);
 }
 
 DeviceCall::DeviceCall(const EngineOptions& options, const Spec& spec, const Inputs& inputs,
                        runtime::Stages* stages)
-    : results_(results_for(inputs, spec.output.value_or(spec.dtype), spec.statistic)),
+    : results_(results_for(inputs, spec)),
       call_on_device_(inputs, &results_),
       bound_(ir::bind(spec, args())) {
   ir::validate_values(spec, args(), bound_);
@@ -79,20 +77,22 @@ void* DeviceCall::upload(const TensorView& view) {
 
 /// NaN everywhere: an element that no kernel writes is then seen.
 void DeviceCall::poison() {
-  for (const TensorView* view : {&args().o, &args().lse}) {
-    if (!view->present()) continue;
+  for (const Output& output : all_outputs) {
+    const TensorView& view = args().*output.view;
+    if (!view.present()) continue;
     std::vector<unsigned char> bytes(
-        static_cast<std::size_t>(view->elements()) * size_of(view->dtype), 0xff);
-    if (!bytes.empty()) engine_->device->upload(view->data, bytes.data(), bytes.size());
+        static_cast<std::size_t>(view.elements()) * size_of(view.dtype), 0xff);
+    if (!bytes.empty()) engine_->device->upload(view.data, bytes.data(), bytes.size());
   }
 }
 
 Results DeviceCall::collect() {
   const runtime::Device& device = *engine_->device;
   device.synchronize({});
-  auto& [o, lse] = results_;
-  if (!o.bytes.empty()) device.download(o.bytes.data(), args().o.data, o.bytes.size());
-  if (!lse.bytes.empty()) device.download(lse.bytes.data(), args().lse.data, lse.bytes.size());
+  for (const Output& output : all_outputs) {
+    auto& bytes = (results_.*output.array).bytes;
+    if (!bytes.empty()) device.download(bytes.data(), (args().*output.view).data, bytes.size());
+  }
   return results_;
 }
 

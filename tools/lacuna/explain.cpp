@@ -120,7 +120,7 @@ void add_shape(const plan::Plan& plan, const Shape& shape,
                const std::optional<plan::HeadTiles>& tiles, Json& json) {
   const plan::Route route = plan::route(plan, shape);
   json["route"] = route.decode ? "decode" : route.listed ? "listed" : "plain";
-  const bool unlisted = plan.passes.back().listed && !route.decode && !route.listed;
+  const bool unlisted = plan::list_reader(plan) && !route.decode && !route.listed;
   json["unlisted_by"] = unlisted ? plan::list_limit(plan, shape) : "";
   json["splits"] = route.splits;
   json["workspace_bytes"] = plan::workspace_bytes(plan, shape, route);
@@ -128,7 +128,7 @@ void add_shape(const plan::Plan& plan, const Shape& shape,
 }
 
 void add_test(const plan::Plan& plan, Json& json) {
-  if (!plan.passes.back().listed) return;
+  if (!plan::list_reader(plan)) return;
   const plan::TileTest test = plan::tile_test(plan);
   json["elements"] = {{"tested", test.elements},
                       {"for", test.conjunct},

@@ -111,11 +111,17 @@ std::vector<std::pair<std::string, const Array*>> Inputs::arrays() const {
   return all;
 }
 
-Results results_for(const Inputs& inputs, DType output, bool statistic) {
+Results results_for(const Inputs& inputs, const Spec& spec) {
   auto rows = inputs.q.shape;
   Results results;
-  results.o = Array::zeros(output, {rows.at(0), rows.at(1), rows.at(2), inputs.v.shape.at(3)});
-  if (statistic) results.lse = Array::zeros(DType::f32, {rows[0], rows[1], rows[2]});
+  results.o = Array::zeros(spec.output.value_or(spec.dtype),
+                           {rows.at(0), rows.at(1), rows.at(2), inputs.v.shape.at(3)});
+  if (!spec.statistic) return results;
+  const auto statistic = Array::zeros(DType::f32, {rows[0], rows[1], rows[2]});
+  if (spec.pattern.is_entmax())
+    results.zmax = results.gap = statistic;
+  else
+    results.lse = statistic;
   return results;
 }
 

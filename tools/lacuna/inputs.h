@@ -1,4 +1,6 @@
 #pragma once
+#include "lacuna/engine.hpp"
+
 #include "tools/lacuna/arguments.h"
 #include "tools/lacuna/array.h"
 
@@ -23,12 +25,23 @@ struct Inputs {
   std::vector<std::pair<std::string, const Array*>> arrays() const;
 };
 
-/// O and the row statistic of one call.
+/// O and the row statistic of one call: lse, or zmax and gap.
 struct Results {
-  Array o, lse;
+  Array o, lse, zmax, gap;
 };
-/// Zeros of the right shapes; checks only what it needs (rank 4). Throws Error{argument}.
-Results results_for(const Inputs& inputs, DType output, bool statistic);
+/// What a call may write, by the name of its file.
+struct Output {
+  const char* name;
+  Array Results::*array;
+  TensorView Args::*view;
+};
+inline constexpr Output all_outputs[] = {{"o", &Results::o, &Args::o},
+                                         {"lse", &Results::lse, &Args::lse},
+                                         {"zmax", &Results::zmax, &Args::zmax},
+                                         {"gap", &Results::gap, &Args::gap}};
+/// Zeros of the shapes that a spec's outputs have; checks only what it needs (rank 4). Throws
+/// Error{argument}.
+Results results_for(const Inputs& inputs, const Spec& spec);
 
 /// The flags that say where the rows of a call's sequences lie, as written.
 struct LengthFlags {

@@ -94,8 +94,9 @@ Report run_replay(const ReplayFlags& flags, const Terminal& terminal) {
       call.engine().device->description(),
       edited ? "source.cu of the dump, which is not what this version generates" : "as generated",
       to_text(stages));
-  report_difference("o", recorded.results.o, now.o, report);
-  if (now.lse.present()) report_difference("lse", recorded.results.lse, now.lse, report);
+  for (const Output& output : all_outputs)
+    if ((now.*output.array).present())
+      report_difference(output.name, recorded.results.*output.array, now.*output.array, report);
   return report;
 }
 

@@ -6,6 +6,7 @@
 #include "tools/lacuna/files.h"
 #include "tools/lacuna/npy.h"
 #include "tools/lacuna/options.h"
+#include "tools/lacuna/specs.h"
 
 #include <fmt/format.h>
 
@@ -20,7 +21,7 @@ struct RunFlags {
   InputFlags inputs;
   std::string out, dump, output_gradient;
   std::vector<std::string> gradients;
-  bool lse = false, check = false;
+  bool statistic = false, lse = false, check = false;
 };
 
 void refuse_gradients(const RunFlags& flags) {
@@ -52,9 +53,12 @@ Json stages_json(const runtime::Stages& stages, const Times& times) {
 /// The passes that the call takes: "flash_forward", "flash_forward over 5 splits, combine", or
 /// "tile_lists, flash_forward".
 std::string kernels_text(const plan::Plan& plan, const plan::Route& route) {
-  const std::string first(plan::name_of(plan.passes.at(0).kind));
-  if (route.decode) return fmt::format("{} over {} splits, combine", first, route.splits);
-  return route.listed ? "tile_lists, " + first : first;
+  std::string names;
+  for (const plan::Pass& pass : plan::passes_of(plan, route)) {
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", plan::name_of(pass.kind));
+    if (pass.split) names += fmt::format(" over {} splits", route.splits);
+  }
+  return names;
 }
 
 std::string describe(const DeviceCall& call, const runtime::Stages& stages, const Times& times) {
@@ -119,7 +123,10 @@ void publish(const RunFlags& flags, Outputs& outputs, const Results& results, Re
     report.text += fmt::format("  {:<8} {}\n", name, path);
   };
   add("o", results.o);
-  if (flags.lse) add("lse", results.lse);
+  if (flags.statistic || flags.lse)
+    for (const Output& output : all_outputs)
+      if ((results.*output.array).present() && output.array != &Results::o)
+        add(output.name, results.*output.array);
   outputs.commit();
 }
 
@@ -128,6 +135,7 @@ Report run(const RunFlags& flags, const Terminal& terminal) {
   refuse_gradients(flags);
   Outputs outputs(flags.out);
   Pattern pattern = flags.pattern.load();
+  const bool statistic = wants_statistic(flags.statistic, flags.lse, pattern);
   Progress progress(terminal);
   progress.say("reading tensors");
   Times times;
@@ -135,7 +143,7 @@ Report run(const RunFlags& flags, const Terminal& terminal) {
   Inputs inputs = read_inputs(pattern.tree(), flags.inputs);
   times.read = read.milliseconds();
   // O leaves the kernel in f32: it is rounded once, by whoever reads it.
-  Spec spec = inputs.spec(pattern, DType::f32, flags.lse || flags.check);
+  Spec spec = inputs.spec(pattern, DType::f32, statistic || flags.check);
   std::optional<Dump> dump;
   if (!flags.dump.empty()) dump.emplace(flags.dump);
   runtime::Stages stages;
@@ -181,7 +189,7 @@ void add_run(CLI::App& app, Invocation& invocation) {
       {"run", "compute attention on tensors from .npy files",
        "  lacuna run causal.lac --q q.npy --k k.npy --v v.npy --out out --check\n"
        "  lacuna run local.lac --tensor doc=doc.npy --param reach=512 --dtype bf16 \\\n"
-       "      --q q.npy --k k.npy --v v.npy --out out --lse --dump stages",
+       "      --q q.npy --k k.npy --v v.npy --out out --statistic --dump stages",
        "  out/o.npy has the result as float32; with --dump, 'lacuna replay stages' runs it again,\n"
        "  also with stages/source.cu edited."},
       flags, run);
@@ -202,8 +210,11 @@ void add_run(CLI::App& app, Invocation& invocation) {
   add_value(*command, "--do", flags->output_gradient, "F.npy", "gradients (not offered yet)");
   add_repeated(*command, "--grad", flags->gradients, "NAME", "gradients (not offered yet)");
   add_value(*command, "--out", flags->out, "DIR", "where o.npy goes")->required();
-  command->add_flag("--lse", flags->lse,
-                    "also write lse.npy, the log of each row's sum of exponentials");
+  command->add_flag("--statistic", flags->statistic,
+                    "also write the row statistic: softmax's lse.npy, the log of the sum of "
+                    "exponentials; entmax's zmax.npy, the largest score, and gap.npy, (alpha - 1) "
+                    "times the distance from it to the threshold");
+  command->add_flag("--lse", flags->lse, "the same, of softmax alone");
   add_value(*command, "--dump", flags->dump, "DIR",
             "keep every stage there, of a run by one kernel: no lists, no splits");
   command->add_flag("--check", flags->check,

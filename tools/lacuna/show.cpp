@@ -71,7 +71,8 @@ void add_tiles(const Spec& spec, const plan::HeadCall& head, const plan::Arch& a
                Picture& picture) {
   try {
     plan::Plan plan = plan::plan(spec, {.arch = arch});
-    const plan::Pass& pass = plan.passes.back().listed ? plan.passes.back() : plan.passes.front();
+    const plan::Pass* const reader = plan::list_reader(plan);
+    const plan::Pass& pass = reader ? *reader : plan.passes.front();
     picture.tiles = plan::tile_map(plan, pass, head.site, head.offset, *head.bindings);
     picture.tiled_by = fmt::format("{}{} on {}", plan::name_of(pass.kind),
                                    pass.listed ? " over lists" : "", arch.name());

@@ -3,7 +3,17 @@
 #include "tools/lacuna/arguments.h"
 #include "tools/lacuna/options.h"
 
+#include <fmt/format.h>
+
 namespace lacuna::tool {
+
+bool wants_statistic(bool statistic, bool lse, const Pattern& pattern) {
+  if (lse && pattern.is_entmax())
+    throw Error(ErrorKind::argument,
+                fmt::format("--lse: {} weighs by entmax, which has zmax and gap: pass --statistic",
+                            pattern.name()));
+  return statistic || lse;
+}
 
 void SpecFlags::add_to(CLI::App& command) {
   add_value(command, "--shape", shape, "K=N,...",
@@ -19,7 +29,8 @@ void SpecFlags::add_to(CLI::App& command) {
             "how rows of a batch lie (default: uniform)");
   add_repeated(command, "--storage", storage, "NAME=TYPE",
                "storage of a tensor of the pattern (f32 f16 bf16 i64 ..)");
-  command.add_flag("--lse", lse, "with the row statistic");
+  command.add_flag("--statistic", statistic, "with the row statistic");
+  command.add_flag("--lse", lse, "the same, of softmax alone");
   command.add_flag("--checked", checked,
                    "with reports of reads outside a tensor, as on the host device");
 }
@@ -30,7 +41,7 @@ Spec SpecFlags::spec(const Pattern& pattern) const {
             .dtype = parse_dtype(dtype),
             .head_dim = extents.head_dim,
             .value_dim = extents.value_dim,
-            .statistic = lse};
+            .statistic = wants_statistic(statistic, lse, pattern)};
   if (!output.empty()) spec.output = parse_dtype(output);
   spec.lengths =
       static_cast<Lengths>(choose("--lengths", lengths, {"uniform", "padded", "packed"}));

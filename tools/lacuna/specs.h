@@ -8,11 +8,15 @@
 
 namespace lacuna::tool {
 
+/// Whether --statistic or --lse was given. Throws Error{argument} where --lse was, and rows of the
+/// pattern have none.
+bool wants_statistic(bool statistic, bool lse, const Pattern& pattern);
+
 /// The flags of a plan that is made for no call in particular, and on no device.
 struct SpecFlags {
   std::string shape, dtype = "bf16", output, arch = "sm_90", lengths = "uniform", schedule;
   std::vector<std::string> storage;
-  bool lse = false, checked = false;
+  bool statistic = false, lse = false, checked = false;
 
   void add_to(CLI::App& command);
   Spec spec(const Pattern& pattern) const;

@@ -1,0 +1,45 @@
+#pragma once
+#include "compiler/plan/lists.h"
+#include "compiler/plan/plan.h"
+#include "templates/abi.h"
+
+#include <cstdint>
+#include <vector>
+
+namespace lacuna::plan {
+
+/// The passes of α-entmax: *threshold* finds zmax and gap of every row, and which tiles of keys
+/// have a weight in a tile of queries; *live_tiles* makes lists of them; *accumulate* visits those.
+/// Where masks have lists of their own, tile_lists makes them first, and threshold visits what they
+/// leave.
+void add_entmax(Plan& plan);
+
+/// Whether the weights of a plan are those of entmax, and its passes those above.
+bool weighs_by_entmax(const Plan& plan);
+
+/// β = 1/(α - 1) where it is a constant that products alone compute: 1 to 4; else 0.
+int entmax_power(const ir::Pattern& pattern);
+
+/// The threshold passes that leave tiles for this accumulate pass, best first.
+std::vector<Pass> thresholds_for(const Plan& plan, const Pass& accumulate, bool listed);
+/// The pass that makes its lists.
+Pass live_tiles_for(const Pass& accumulate);
+
+/// The workspace of a call.
+struct EntmaxLayout {
+  TileLists live;  ///< at `live_at`
+  std::uint64_t live_at = 0;
+  std::uint64_t masks_at = 0;  ///< lists of the masks' tiles
+  Buffer zmax, gap;            ///< f32 of every row of Q; no bytes where the call has them
+  Buffer queue, scratch;
+  std::uint64_t ctas = 0;  ///< of the threshold pass
+  std::uint64_t bytes = 0;
+};
+/// `statistic`: the call has zmax and gap itself. `mask_bytes`: of the lists of the masks' tiles.
+EntmaxLayout entmax_layout(const Plan& plan, const Pass& threshold, const Pass& accumulate,
+                           const Shape& shape, bool statistic, std::uint64_t mask_bytes);
+
+/// Bytes that a call takes at most, whichever of the legal schedules compile best.
+std::uint64_t entmax_bytes(const Plan& plan, const Shape& shape, bool listed);
+
+}  // namespace lacuna::plan

@@ -1,0 +1,50 @@
+#include "compiler/plan/entmax.h"
+
+#include "runtime/program.h"
+#include "runtime/tiles.h"
+#include "runtime/workspace.h"
+
+namespace lacuna::runtime {
+namespace {
+
+/// From a byte of the workspace on.
+TensorView from(const TensorView& workspace, std::uint64_t at) {
+  return TensorView::contiguous(static_cast<std::byte*>(workspace.data) + at, DType::i32,
+                                {workspace.shape[0] - static_cast<std::int64_t>(at / 4)});
+}
+
+}  // namespace
+
+void forward_entmax(EngineState& engine, const Planned& planned, const Args& args,
+                    const ir::Call& call, plan::Route route, Stream stream, Stages* stages,
+                    const Lists* given) {
+  const auto kernels = kernels_of(engine, planned, route, variant_of(args), stream, stages);
+  const std::size_t first = kernels.size() - 3;
+  const Loaded &threshold = *kernels[first], &live_tiles = *kernels[first + 1],
+               &accumulate = *kernels[first + 2];
+  const bool makes_masks = route.listed && !given;
+  plan::TileLists masks;
+  if (makes_masks) masks = lists_of(planned, threshold.pass, args, call);
+  const plan::EntmaxLayout layout =
+      plan::entmax_layout(planned.plan, threshold.pass, accumulate.pass, call.shape,
+                          planned.plan.spec.statistic, masks.bytes);
+  const Workspace workspace(*engine.device, args.workspace, layout.bytes, stream);
+  const Entmax entmax{layout, workspace.view()};
+  const TensorView mask_memory = from(workspace.view(), layout.masks_at);
+  const Lists own{masks, mask_memory};
+  if (makes_masks)
+    make_lists(engine, planned, *kernels[0], args, call, masks, mask_memory, stream, stages);
+  engine.device->clear(static_cast<std::byte*>(workspace.view().data) + layout.queue.at,
+                       layout.queue.bytes, stream);
+  const Lists* const read = given ? given : makes_masks ? &own : nullptr;
+  launch(engine, planned, threshold, args, call, entmax, stream, stages, read);
+  const TensorView live = from(workspace.view(), layout.live_at);
+  for (const TilePhase phase : {TilePhase::order_rows, TilePhase::fill_rows}) {
+    const Lists making{layout.live, live, phase};
+    launch(engine, planned, live_tiles, args, call, Splits{}, stream, stages, &making);
+  }
+  const Lists reading{layout.live, live};
+  launch(engine, planned, accumulate, args, call, entmax, stream, stages, &reading);
+}
+
+}  // namespace lacuna::runtime

@@ -1,0 +1,187 @@
+// The gates of the rows of a lane: certified bounds below their thresholds, and the candidates
+// above them, from which they rise.
+#pragma once
+#include "candidates.cuh"
+#include "weights/entmax.cuh"
+
+namespace lacuna {
+
+template <class Machine, int power, bool precise>
+struct Gates {
+  using Norm = Power<power, precise>;
+  static constexpr int rows = Machine::rows, pairs = rows / 2;
+  static constexpr u32 list_bytes = candidate_slots * list_pitch,
+                       stage_bytes = candidate_blocks * block_pitch,
+                       warp_bytes = rows * list_bytes + pairs * stage_bytes;
+  // Distances of scores to a gate are counted in x = c z where powers of them may leave the range.
+  static constexpr bool scaled = power == 0;
+  static constexpr float never = -0x1p120f;  // minus a gate that nothing reaches
+
+  Norm norm;
+  float unit;         // of a score, to distances
+  float reach;        // the distance that is 1 of x
+  float least;        // by which a gate stays below what is known of the threshold
+  float minus[rows];  // the gate, negated
+  u32 lost;           // bit i: row i has seen a NaN, or an infinite score
+  u64 scratch;        // of the CTA
+  u32 lists, staged;  // where those of this lane begin
+  u32 end[rows], staged_end[pairs];
+
+  LACUNA_MEMBER void place(u64 scratch_of_cta) {
+    scratch = scratch_of_cta;
+    lists = warp_index() * warp_bytes + lane_index() * 8;
+    staged = warp_index() * warp_bytes + rows * list_bytes + lane_index() * 32;
+  }
+  // x = c scale times a score.
+  LACUNA_MEMBER void start(float c, float scale) {
+    norm.beta = 1.0f / c;
+    const float of_score = c * scale;
+    unit = scaled ? of_score : 1.0f;
+    reach = scaled ? 1.0f : 1.0f / of_score;
+    least = 0x1p-12f / of_score;
+    lost = 0;
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      minus[i] = 0;
+      end[i] = lists + (u32)i * list_bytes;
+    }
+    LACUNA_UNROLL
+    for (int a = 0; a < pairs; ++a) staged_end[a] = staged + (u32)a * stage_bytes;
+  }
+  LACUNA_MEMBER float margin(float gate) const { return fma_rn(abs_f32(gate), 0x1p-19f, least); }
+
+  LACUNA_MEMBER float to_distance(float difference) const {
+    return scaled ? difference * unit : difference;
+  }
+
+  // Takes the hits among the distances of a tile; `signs` are the and-ed bits of each block of 2
+  // x 2. Returns whether the staging area may be too full for another tile.
+  template <int keys, int spans>
+  LACUNA_MEMBER bool append(const float (&c)[rows][keys], const u32 (&signs)[pairs][spans],
+                            s32 first) {
+    static_assert(spans < candidate_blocks, "a tile fits the staging area");
+    u32 fullest = 0;
+    LACUNA_UNROLL
+    for (int a = 0; a < pairs; ++a) {
+      LACUNA_UNROLL
+      for (int b = 0; b < spans; ++b)
+        if (any_lane((s32)signs[a][b] >= 0))
+          append_block(scratch, staged_end[a], signs[a][b], c[2 * a][2 * b], c[2 * a][2 * b + 1],
+                       c[2 * a + 1][2 * b], c[2 * a + 1][2 * b + 1], first + Machine::key(2 * b));
+      fullest = max_of(fullest, staged_end[a] - (staged + (u32)a * stage_bytes));
+    }
+    return any_lane(fullest > (u32)(candidate_blocks - spans) * block_pitch);
+  }
+
+  // Sorts candidates out and raises the gates by what they say. False: a list is full.
+  LACUNA_MEMBER bool rise() {
+    bool room = true;
+    LACUNA_UNROLL
+    for (int a = 0; a < pairs; ++a) {
+      Above above[2];
+      sweep(a, above);
+      unload(a, above);
+      LACUNA_UNROLL
+      for (int h = 0; h < 2; ++h) {
+        const int i = 2 * a + h;
+        room &= end[i] != lists + (u32)(i + 1) * list_bytes;
+        above[h].template meet<Machine>();
+        raise(i, above[h]);
+      }
+    }
+    return all_lanes(room);
+  }
+  LACUNA_MEMBER void raise(int i, const Above& above) {
+    if (above.f != above.f || above.most == infinity()) {
+      lost |= 1u << i;
+      minus[i] = never;
+      return;
+    }
+    const float d = max_f32(norm.step(above.f, above.slopes, reach), above.most - reach) / unit;
+    const float least_step = margin(minus[i]);
+    if (d > least_step) minus[i] -= d - least_step;
+  }
+  // The lists of two rows: what lies above the gate stays, in its order.
+  LACUNA_MEMBER void sweep(int a, Above (&above)[2]) {
+    const u32 begin[2] = {lists + (u32)(2 * a) * list_bytes, lists + (u32)(2 * a + 1) * list_bytes};
+    const u32 before[2] = {end[2 * a], end[2 * a + 1]};
+    const u32 most = warp_max(max_of(before[0] - begin[0], before[1] - begin[1]));
+    end[2 * a] = begin[0];
+    end[2 * a + 1] = begin[1];
+    LACUNA_NOUNROLL
+    for (u32 r = 0; r < most; r += 2 * list_pitch) {
+      float score[4];
+      s32 key[4];
+      LACUNA_UNROLL
+      for (int e = 0; e < 4; ++e)
+        load_candidate(scratch, begin[e / 2] + r + (u32)(e % 2) * list_pitch, before[e / 2],
+                       score[e], key[e]);
+      LACUNA_UNROLL
+      for (int e = 0; e < 4; ++e) {
+        const int i = 2 * a + e / 2;
+        const float distance = to_distance(score[e] + minus[i]);
+        above[e / 2].add(norm, distance);
+        append_candidate(scratch, end[i], distance, score[e], key[e]);
+      }
+    }
+  }
+  // The staging area of two rows into their lists.
+  LACUNA_MEMBER void unload(int a, Above (&above)[2]) {
+    const u32 begin = staged + (u32)a * stage_bytes, before = staged_end[a];
+    const u32 most = warp_max(before - begin);
+    staged_end[a] = begin;
+    LACUNA_NOUNROLL
+    for (u32 r = 0; r < most; r += block_pitch) {
+      float x[4];
+      s32 key;
+      load_block(scratch, begin + r, before, x, key);
+      LACUNA_UNROLL
+      for (int e = 0; e < 4; ++e) {
+        const int i = 2 * a + e / 2;
+        above[e / 2].add(norm, to_distance(x[e]));
+        append_candidate(scratch, end[i], lists + (u32)(i + 1) * list_bytes, x[e], x[e] - minus[i],
+                         key + e % 2 * Machine::key_step);
+      }
+    }
+  }
+
+  // Does something with every candidate of a row, whose score is -inf where a lane has fewer.
+  template <class Visitor>
+  LACUNA_MEMBER void each_candidate(int i, const Visitor& visitor) const {
+    const u32 begin = lists + (u32)i * list_bytes, most = warp_max(end[i] - begin);
+    LACUNA_NOUNROLL
+    for (u32 r = 0; r < most; r += 2 * list_pitch) {
+      float score[2];
+      s32 key[2];
+      LACUNA_UNROLL
+      for (int e = 0; e < 2; ++e)
+        load_candidate(scratch, begin + r + (u32)e * list_pitch, end[i], score[e], key[e]);
+      LACUNA_UNROLL
+      for (int e = 0; e < 2; ++e) visitor(score[e], key[e]);
+    }
+  }
+  // The thresholds, exactly: candidates relative to the greatest of them.
+  LACUNA_MEMBER void solve(float (&top)[rows], float (&width)[rows]) const {
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      float most = -infinity();
+      each_candidate(i, [&](float score, s32) { most = max_f32(most, score); });
+      most = Machine::row_max(most);
+      float gap = min_f32(most + minus[i], reach / unit);
+      LACUNA_NOUNROLL
+      for (int n = 0; n < 6; ++n) {
+        Above above;
+        each_candidate(i,
+                       [&](float score, s32) { above.add(norm, to_distance(score - most + gap)); });
+        above.template meet<Machine>();
+        const float d = norm.step(above.f, above.slopes, reach) / unit;
+        gap -= d;
+        if (!any_lane(d > gap * 0x1p-22f)) break;
+      }
+      top[i] = most;
+      width[i] = gap;
+    }
+  }
+};
+
+}  // namespace lacuna

@@ -1,0 +1,364 @@
+// The threshold of α-entmax, and which tiles of keys it leaves alive, in one pass over K:
+//   Σ_j [x_ij - τ_i]₊^β = 1,  x = c z.
+// A row keeps a gate, which never lies above its threshold. What is above the gate is a candidate;
+// at growing intervals the candidates raise the gate by a step of Newton on (Σ[x - gate]₊^β)^(1/β),
+// which cannot pass the root, and those that fall below it leave. So the candidates in the end hold
+// all keys with a weight, and give τ exactly. On the common path a score costs a third of an
+// instruction: where z is the plain product the gate is what its sums begin with, and a candidate
+// is a clear sign bit. Tiles of rows whose candidates are too many walk K again, by steps of
+// Newton.
+#pragma once
+#include "gates.cuh"
+#include "scores.cuh"
+#include "tiles/live.cuh"
+
+namespace lacuna {
+
+template <class Config, class Params>
+struct Threshold : TileScores<Config, Params> {
+  using Base = TileScores<Config, Params>;
+  using Machine = typename Base::Machine;
+  using Pattern = typename Base::Pattern;
+  using Rising = Gates<Machine, Config::power, Config::precise>;
+  using Base::at, Base::exists, Base::p, Base::raw, Base::row, Base::row0, Base::tile_rows,
+      Base::visit;
+  static constexpr int rows = Base::rows, keys = Base::keys;
+  static constexpr int pairs = rows / 2, spans = keys / 2;  // blocks of 2 x 2 scores
+  static constexpr int stages = Machine::stages, ahead = stages - 1;
+  static constexpr int threads = Config::warps * 32, granule = Config::granule_k;
+  static_assert(rows % 2 == 0 && keys % 2 == 0, "candidates come in blocks of 2 x 2");
+  static_assert(Config::tile_k % granule == 0, "a tile consists of granules");
+
+  struct Shared {
+    typename Machine::Shared tiles;
+    u32 block;      // the tile of queries at hand
+    u32 counts[2];  // of its live granules: FULL, PARTIAL
+    u32 unused;
+  };
+  // The operands make room, once they are used up, for bits of keys.
+  using Live = LiveTiles<granule, threads, (s32)(sizeof(typename Machine::Shared) / 4)>;
+
+  Shared& memory;
+  Rising gates;
+  bool gated;                    // sums begin with the gate
+  float scale;                   // of a score, to natural logits
+  u32 open;                      // bit i: row i has seen no key yet
+  float top[rows], width[rows];  // in the end: the greatest score, and the gap, in its unit
+  u64 next_k;
+  int slot;
+
+  LACUNA_MEMBER Threshold(const Params& params, Shared& shared)
+      : Base(params, shared.tiles), memory(shared) {}
+
+  LACUNA_MEMBER void run() {
+    gates.place(p.threshold.scratch + (u64)block_index() * (Config::warps * Rising::warp_bytes));
+    LACUNA_NOUNROLL
+    while (take()) work();
+  }
+  // The next tile of queries. The same for all threads.
+  LACUNA_MEMBER bool take() {
+    cta_sync();
+    if (thread_index() == 0) {
+      u32 next;
+      asm volatile("atom.global.add.u32 %0, [%1], 1;"
+                   : "=r"(next)
+                   : "l"(p.threshold.queue)
+                   : "memory");
+      memory.block = next;
+      memory.counts[0] = memory.counts[1] = 0;
+    }
+    cta_sync();
+    return memory.block < (u32)p.threshold.blocks;
+  }
+
+  LACUNA_MEMBER void work() {
+    const u32 block = visit.take(p, memory.block);
+    Live live = {(u32*)&memory.tiles, p.threshold.states + (u64)block * (u32)p.threshold.groups * 8,
+                 p.threshold.groups};
+    bool found = false, dense = false;
+    if (locate<Config::lengths, Config::tile_q>(p.call, block, at, row0) && start()) {
+      visit.find(p, at, tile_rows, row0);
+      found = visit.count > 0;
+      if (found) {
+        next_k = Base::template address_of<typename Config::In>(p.call.k, at.g, at.k_start);
+        if constexpr (Pattern::only_bands)
+          Base::sight.find(p, at, tile_rows, row0 + Machine::first_row());
+        Base::load_queries();
+        dense = !stream();
+        if (dense)
+          iterate(live);
+        else
+          gates.solve(top, width);
+      }
+      store_rows();
+    }
+    leave(live, found, dense);
+    if (thread_index() == 0)
+      store_global(p.threshold.counts + (u64)block * 8, U2{memory.counts[0], memory.counts[1]});
+  }
+
+  // False: no row here has a threshold.
+  LACUNA_MEMBER bool start() {
+    const float alpha = Pattern::alpha(p, at), c = alpha - 1.0f;
+    if (alpha == 1.0f) return false;
+    const EntmaxUnit entmax = entmax_unit(Pattern::plain_score, p.call.scale);
+    raw = entmax.raw;
+    scale = entmax.scale;
+    gated = Pattern::plain_score && raw;
+    gates.start(c, scale);
+    open = 0;
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      const bool weighed = exists(i) && is_alpha(alpha);
+      open |= (u32)weighed << i;
+      if (!weighed) gates.minus[i] = Rising::never;
+      top[i] = -infinity();
+      width[i] = 0;
+    }
+    if (!is_alpha(alpha)) gates.lost = ~0u;
+    return true;
+  }
+  // ---- The ring of tiles of K: the first, then from the last one back. ----
+  LACUNA_MEMBER s32 turn_of(s32 j) const { return j == 0 ? 0 : visit.count - j; }
+  LACUNA_MEMBER static int wrap(int index) { return index >= stages ? index - stages : index; }
+  template <bool unrolled>
+  LACUNA_MEMBER void fetch(s32 j, int to) {
+    if (j < visit.count)
+      Base::template load_keys<Config::head_dim, unrolled, false>(next_k, p.call.k.row,
+                                                                  visit.first_key(turn_of(j)), to);
+    Machine::commit();
+  }
+  LACUNA_MEMBER void begin_walk() {
+    slot = 0;
+    LACUNA_NOUNROLL
+    for (int n = 0; n < ahead; ++n) fetch<false>(n, n);
+  }
+  // Makes the j-th tile visible to all, and asks for another. Returns whether any thread gives up,
+  // and then does nothing.
+  LACUNA_MEMBER bool turn(s32 j, bool give_up) {
+    if constexpr (ahead > 0) Machine::template wait<ahead - 1>();
+    if (cta_any(give_up)) return true;
+    fetch<true>(j + ahead, wrap(slot + ahead));
+    if constexpr (ahead == 0) {
+      Machine::template wait<0>();
+      cta_sync();
+    }
+    return false;
+  }
+
+  // The scores of the tile in the slot as distances to the gates of their rows.
+  LACUNA_MEMBER void distances(float (&c)[rows][keys], s32 first, bool full) {
+    float from[rows];
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) from[i] = gated ? gates.minus[i] : 0.0f;
+    Machine::scores_from(c, from, Base::shared, slot);
+    if constexpr (Pattern::plain_score) {
+      if (!full || !gated) Base::template to_scores<false>(c, first);
+    } else {
+      if (full)
+        Base::template to_scores<true>(c, first);
+      else
+        Base::template to_scores<false>(c, first);
+    }
+    if (!gated) {
+      LACUNA_UNROLL
+      for (int i = 0; i < rows; ++i) {
+        LACUNA_UNROLL
+        for (int j = 0; j < keys; ++j) c[i][j] += gates.minus[i];
+      }
+    }
+    if (any_lane(open != 0)) open_rows(c);
+    slot = wrap(slot + 1);
+  }
+
+  // Rows that see their first keys: the gate is the threshold of these alone.
+  LACUNA_MEMBER void open_rows(float (&c)[rows][keys]) {
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      float most = c[i][0];
+      LACUNA_UNROLL
+      for (int j = 1; j < keys; ++j) most = max_f32(most, c[i][j]);
+      most = Machine::row_max(most);
+      const bool opens = (open >> i & 1) != 0 && abs_f32(most) < infinity();
+      float gate = opens ? most - gates.reach / gates.unit : 0.0f;
+      LACUNA_NOUNROLL
+      for (int n = 0; n < 4; ++n) {
+        Above above;
+        LACUNA_UNROLL
+        for (int j = 0; j < keys; ++j) above.add(gates.norm, gates.to_distance(c[i][j] - gate));
+        above.template meet<Machine>();
+        gate += gates.norm.step(above.f, above.slopes, gates.reach) / gates.unit;
+      }
+      gate = opens ? gate - gates.margin(gate) : 0.0f;
+      gates.minus[i] -= gate;
+      LACUNA_UNROLL
+      for (int j = 0; j < keys; ++j) c[i][j] -= gate;
+      open &= ~((u32)opens << i);
+    }
+  }
+
+  // ---- Candidates. False: they became too many. ----
+  LACUNA_MEMBER bool stream() {
+    bool room = true;
+    s32 next = 2;  // tiles after which gates are raised
+    begin_walk();
+    s32 j = 0;
+    LACUNA_NOUNROLL
+    for (; j < visit.count; ++j) {
+      if (turn(j, !room)) break;
+      const s32 t = turn_of(j), first = visit.first_key(t);
+      float c[rows][keys];
+      distances(c, first, visit.is_full(t, first));
+      u32 signs[pairs][spans], all = ~0u;
+      LACUNA_UNROLL
+      for (int a = 0; a < pairs; ++a) {
+        LACUNA_UNROLL
+        for (int b = 0; b < spans; ++b) {
+          signs[a][b] = and_of(bits_of(c[2 * a][2 * b]), bits_of(c[2 * a][2 * b + 1]),
+                               bits_of(c[2 * a + 1][2 * b])) &
+                        bits_of(c[2 * a + 1][2 * b + 1]);
+          if (b % 2 == 1) all = and_of(all, signs[a][b - 1], signs[a][b]);
+          if (b % 2 == 0 && b == spans - 1) all &= signs[a][b];
+        }
+      }
+      if (!any_lane((s32)all >= 0)) continue;
+      if (gates.append(c, signs, first) || j + 1 >= next) {
+        room = gates.rise();
+        next = (j + 1) * 3 / 2 + 1;
+      }
+    }
+    if (j == visit.count && room) room = gates.rise();
+    Machine::template wait<0>();
+    return !cta_any(!room);
+  }
+
+  // ---- Too many candidates: steps of Newton on all scores, from the gates that are known. ----
+  LACUNA_MEMBER void iterate(const Live& live) {
+    LACUNA_NOUNROLL
+    for (int n = 0; n < 24; ++n) {
+      live.clear_states();
+      Above above[rows];
+      begin_walk();
+      LACUNA_NOUNROLL
+      for (s32 j = 0; j < visit.count; ++j) {
+        turn(j, false);
+        const s32 t = turn_of(j), first = visit.first_key(t);
+        float c[rows][keys];
+        distances(c, first, visit.is_full(t, first));
+        note_live(live, c, first / granule);
+        LACUNA_UNROLL
+        for (int i = 0; i < rows; ++i) {
+          LACUNA_UNROLL
+          for (int k = 0; k < keys; ++k) above[i].add(gates.norm, gates.to_distance(c[i][k]));
+        }
+      }
+      Machine::template wait<0>();
+      bool more = false;
+      LACUNA_UNROLL
+      for (int i = 0; i < rows; ++i) {
+        above[i].template meet<Machine>();
+        const float step = gates.norm.step(above[i].f, above[i].slopes, gates.reach);
+        top[i] = (open >> i & 1) != 0 ? -infinity() : above[i].most / gates.unit - gates.minus[i];
+        width[i] = (above[i].most - step) / gates.unit;
+        more |= max_f32(step, above[i].most - gates.reach) > above[i].most * 0x1p-12f;
+        gates.raise(i, above[i]);
+      }
+      if (!cta_any(more)) return;
+    }
+  }
+  LACUNA_MEMBER void note_live(const Live& live, const float (&c)[rows][keys], s32 tile) const {
+    constexpr int parts = Config::tile_k / granule, each = keys / parts;
+    LACUNA_UNROLL
+    for (int part = 0; part < parts; ++part) {
+      u32 all = ~0u;
+      LACUNA_UNROLL
+      for (int i = 0; i < rows; ++i) {
+        LACUNA_UNROLL
+        for (int k = part * each; k < (part + 1) * each; ++k) all &= bits_of(c[i][k]);
+      }
+      if (any_lane((s32)all >= 0) && lane_index() == 0) live.set_tile(tile + part);
+    }
+  }
+
+  LACUNA_MEMBER void store_rows() const {
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      if (!exists(i) || (int)lane_index() % Machine::row_lanes != 0) continue;
+      const float nan = float_of_bits(0x7fffffffu);
+      const bool bad = (gates.lost >> i & 1) != 0, none = top[i] == -infinity();
+      const float zmax = bad ? nan : none ? -infinity() : top[i] * scale;
+      const float gap = bad ? nan : none ? 1.0f : min_f32(width[i] / gates.norm.beta * scale, 1.0f);
+      constexpr bool packed = Config::lengths == Lengths::packed;
+      store_global(statistic_of(p.threshold.entmax.zmax, at, packed, row(i)), zmax);
+      store_global(statistic_of(p.threshold.entmax.gap, at, packed, row(i)), gap);
+    }
+  }
+
+  // ---- States of the granules. ----
+  LACUNA_MEMBER void leave(Live& live, bool found, bool dense) {
+    LACUNA_NOUNROLL
+    for (live.first = 0; live.first < live.groups; live.first += Live::most) {
+      cta_sync();
+      live.clear_bits();
+      cta_sync();
+      if (found) {
+        if (!dense) mark_keys(live);
+        if constexpr (Base::listed) mark_full(live);
+      }
+      cta_sync();
+      const s32 last = min_of(live.groups, live.first + Live::most);
+      LACUNA_NOUNROLL
+      for (s32 group = live.first + (s32)warp_index(); group < last; group += Config::warps)
+        leave_group(live, group, found, dense);
+    }
+    cta_sync();
+  }
+  LACUNA_MEMBER void leave_group(const Live& live, s32 group, bool found, bool dense) const {
+    const u64 state = live.states + (u64)group * 8;
+    u32 visited = 0, full = 0;
+    if (found) {
+      visited = ballot(live.has_key(group));
+      full = fulls(live, group);
+    }
+    if (lane_index() != 0) return;
+    if (dense) visited = load_changed(state);
+    full &= visited;
+    store_global(state, U2{visited, full});
+    add_shared(memory.counts[0], popcount(full));
+    add_shared(memory.counts[1], popcount(visited & ~full));
+  }
+  LACUNA_MEMBER u32 fulls(const Live& live, s32 group) const {
+    if constexpr (Base::listed) {
+      return live.fulls(group);
+    } else {
+      const s32 first = (group * 32 + (s32)lane_index()) * granule;
+      return ballot(first >= visit.full.begin && first + granule <= visit.full.end);
+    }
+  }
+  LACUNA_MEMBER void mark_full(const Live& live) const {
+    constexpr s32 parts = Config::tile_k / granule;
+    LACUNA_NOUNROLL
+    for (s32 n = (s32)thread_index(); n < visit.fulls * parts; n += threads)
+      live.set_full(visit.first_key(n / parts) / granule + n % parts);
+  }
+  // Those whose weight may be above 0, however the last bit of a score is rounded.
+  LACUNA_MEMBER void mark_keys(const Live& live) const {
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      const float below = width[i] + gates.margin(top[i]), most = top[i];
+      gates.each_candidate(i, [&](float score, s32 key) {
+        if (score - most + below > 0.0f) live.set_key(key);
+      });
+    }
+  }
+};
+
+template <class Config, class Params>
+LACUNA_DEVICE void threshold(const Params& p) {
+  using Pass = Threshold<Config, Params>;
+  LACUNA_DYNAMIC_SHARED(memory);
+  Pass pass(p, *(typename Pass::Shared*)memory);
+  pass.run();
+}
+
+}  // namespace lacuna

@@ -1,0 +1,173 @@
+// α-entmax (Peters, Niculae and Martins 2019): with c = α - 1 and β = 1/c,
+//   p = [c z - τ]₊^β,  Σ p = 1.
+// A row keeps zmax = max z and the gap t = c zmax - τ, in (0, 1], never τ, which loses all digits
+// where scores are alike. u = [(z - zmax) c/t + 1]₊ lies in [0, 1], p = u^β / F with F = Σ u^β, and
+// τ is exact when F t^β = 1.
+#pragma once
+#include "lengths.cuh"
+#include "math.cuh"
+
+namespace lacuna {
+
+// u^β and u^(β-1), for a β that is known when the code is generated; 0: any, above 1 where u^(β-1)
+// shall be continuous at 0.
+template <int power, bool precise>
+struct Power {
+  float beta;
+
+  // 0 where u is 0; a NaN stays one. Returns u^(β-1).
+  LACUNA_MEMBER float slope(float u) const {
+    if constexpr (power == 1) return u == 0.0f ? 0.0f : 1.0f;
+    if constexpr (power == 2) return u;
+    if constexpr (power == 3) return u * u;
+    if constexpr (power == 4) return u * u * u;
+    const float less = beta - 1.0f;
+    const float x = precise ? exponential(less * logarithm(u)) : exp2_approx(less * log2_approx(u));
+    return u == 0.0f ? 0.0f : x;
+  }
+  // u^β, where slope is u^(β-1).
+  LACUNA_MEMBER float value(float u, float slope) const {
+    if constexpr (power == 1) return u;
+    return slope * u;
+  }
+  // f + u^β
+  LACUNA_MEMBER float sum(float f, float u, float slope) const {
+    if constexpr (power == 1) return f + u;
+    return fma_rn(slope, u, f);
+  }
+  // f^(1 - 1/β)
+  LACUNA_MEMBER float root(float f) const {
+    if constexpr (power == 1) return 1.0f;
+    if constexpr (power == 2) return precise ? square_root(f) : sqrt_approx(f);
+    const float exponent = 1.0f - 1.0f / beta;
+    const float x =
+        precise ? exponential(exponent * logarithm(f)) : exp2_approx(exponent * log2_approx(f));
+    return f == 0.0f ? 0.0f : x;
+  }
+  // How far a threshold that lies left of the root of f(τ) = Σ [x - τ]₊^β - reach^β may move right:
+  // one step of Newton on f^(1/β), which is convex and never passes the root. slopes is the sum of
+  // [x - τ]₊^(β-1).
+  LACUNA_MEMBER float step(float f, float slopes, float reach) const {
+    const float d = divide(f - root(f) * reach, slopes);
+    return slopes > 0.0f && d > 0.0f ? d : 0.0f;
+  }
+};
+
+// Whether rows with this α are entmax's at all; those with 1 are softmax's, others are NaN.
+LACUNA_DEVICE bool is_alpha(float alpha) {
+  return alpha >= 1.01f && alpha <= 2.0f;
+}
+
+// Without a score statement z stays the plain product where its unit is a usual one: powers of it
+// then stay in range.
+struct EntmaxUnit {
+  bool raw;
+  float scale;  // of a score, to natural logits
+};
+LACUNA_DEVICE EntmaxUnit entmax_unit(bool plain_score, float scale) {
+  const bool raw = plain_score && scale > 0x1p-10f && scale < 0x1p10f;
+  return {raw, raw ? scale : 1.0f};
+}
+
+LACUNA_DEVICE u64 statistic_of(const MatrixArg& m, const Place& at, bool packed, s32 row) {
+  const s64 b = packed ? 0 : at.b;
+  return m.data + (u64)((b * m.batch + at.h * m.head + (s64)(at.q_start + row) * m.row) * 4);
+}
+
+// The end of a row: O = factor * accumulated.
+struct EntmaxEnd {
+  float factor, zmax, gap;
+};
+
+// The rows of a lane, whose zmax and gap a pass before this one found.
+template <class Config>
+struct EntmaxRows {
+  using Machine = typename Config::Machine;
+  using Norm = Power<Config::power, Config::precise>;
+  static constexpr int rows = Machine::rows, keys = Machine::keys, values = Machine::values;
+  static constexpr bool packed = Config::lengths == Lengths::packed;
+  static constexpr int most_walks = 3;
+  Norm norm;
+  float c, scale;
+  float zmax[rows], gain[rows];  // gain = c / t
+  float f[rows], w[rows];  // Σ u^β, Σ u^(β-1): this lane's share
+  int walks;
+
+  // Returns whether scores are to be the plain products.
+  template <class Params>
+  LACUNA_MEMBER bool start(const Params& p, const Place& at, s32 row0) {
+    c = Config::Pattern::alpha(p, at) - 1.0f;
+    norm.beta = 1.0f / c;
+    const EntmaxUnit unit = entmax_unit(Config::Pattern::plain_score, p.call.scale);
+    scale = unit.scale;
+    walks = 0;
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      const s32 r = row0 + Machine::row(i);
+      zmax[i] = infinity();  // of an absent row: no weight
+      gain[i] = c;
+      if (r < at.q_len) {
+        zmax[i] = load_global<float>(statistic_of(p.entmax.zmax, at, packed, r));
+        gain[i] = divide(c, load_global<float>(statistic_of(p.entmax.gap, at, packed, r)));
+      }
+      f[i] = w[i] = 0;
+    }
+    return unit.raw;
+  }
+
+  // z becomes u^β.
+  LACUNA_MEMBER void weigh(float (&z)[rows][keys], float (&)[rows][values]) {
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      LACUNA_UNROLL
+      for (int j = 0; j < keys; ++j) {
+        const float u = fma_saturated(fma_rn(z[i][j], scale, -zmax[i]), gain[i], 1.0f);
+        const float slope = norm.slope(u), weight = norm.value(u, slope);
+        f[i] += weight;
+        w[i] += slope;
+        z[i][j] = weight;
+      }
+    }
+  }
+
+  // How far u moves: t' = t (1 - move).
+  LACUNA_MEMBER float move(int i, float of_f, float of_w) const {
+    return of_w > 0.0f ? divide(of_f - norm.root(of_f) * divide(gain[i], c), of_w) : 0.0f;
+  }
+  // Whether the walk is to be done again, with better gaps: where one is off by more than weights
+  // of this type show. The same for all threads.
+  LACUNA_MEMBER bool again() {
+    float x[rows];
+    bool far = false;
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      x[i] = move(i, Machine::row_sum(f[i]), Machine::row_sum(w[i]));
+      far |= abs_f32(x[i]) > Config::tolerance;
+    }
+    if (!cta_any(far) || ++walks == most_walks) return false;
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      gain[i] = max_f32(divide(gain[i], 1.0f - x[i]), c);
+      f[i] = w[i] = 0;
+    }
+    return true;
+  }
+
+  // Σ u^β and Σ u^(β-1) of a row, over its lanes.
+  LACUNA_MEMBER F2 total(int i) const { return {Machine::row_sum(f[i]), Machine::row_sum(w[i])}; }
+  template <class Params>
+  LACUNA_MEMBER EntmaxEnd end(const Params&, const Place&, s32, bool exists, int i,
+                              F2 total) const {
+    if (!exists || zmax[i] == -infinity()) return {0.0f, -infinity(), 1.0f};
+    if (zmax[i] != zmax[i]) return {zmax[i], zmax[i], zmax[i]};
+    const float t = divide(c, gain[i]) * (1.0f - move(i, total.x, total.y));
+    return {divide(1.0f, total.x), zmax[i], min_f32(t, 1.0f)};
+  }
+  template <class Params>
+  LACUNA_MEMBER static void store(const EntmaxEnd& end, const Params& p, const Place& at, s32 r) {
+    store_global(statistic_of(p.entmax.zmax, at, packed, r), end.zmax);
+    store_global(statistic_of(p.entmax.gap, at, packed, r), end.gap);
+  }
+};
+
+}  // namespace lacuna

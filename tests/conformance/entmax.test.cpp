@@ -1,0 +1,172 @@
+// Every way to weigh, with every mask and score: O, and zmax and gap or lse, against the reference.
+#include "compiler/ir/element.h"
+#include "tests/catch.h"
+#include "tests/conformance/compare.h"
+#include "tests/conformance/engines.h"
+#include "tests/conformance/pairwise.h"
+#include "tests/conformance/patterns.h"
+#include "tests/conformance/weights.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+namespace {
+
+using namespace lacuna;
+using tests::patterns;
+
+const std::vector<DType> dtypes = {DType::f32, DType::f16, DType::bf16};
+const std::vector<int> sizes = {64, 8, 40, 128, 256};
+const std::vector<std::int64_t> queries = {67, 0, 1, 2, 17, 64, 130};
+const std::vector<std::int64_t> keys = {131, 0, 1, 31, 64, 97, 517};
+const std::vector<std::pair<int, int>> heads = {{4, 2}, {1, 1}, {3, 3}, {6, 2}};
+
+struct Case {
+  int engine;
+  Spec spec;
+  Shape shape;
+};
+
+Case case_of(const std::vector<int>& row, fuzz::Random& random) {
+  Case c{.engine = row[0],
+         .spec = {.pattern = tests::weighed(patterns[row[1]], tests::weights[row[2]]),
+                  .dtype = dtypes[row[3]],
+                  .head_dim = sizes[row[4]],
+                  .value_dim = sizes[row[5]],
+                  .statistic = row[11] > 0,
+                  .lengths = static_cast<Lengths>(row[12])},
+         .shape = {row[9] + 1, heads[row[8]].first, heads[row[8]].second, queries[row[6]],
+                   keys[row[7]]}};
+  if (row[10]) c.spec.output = DType::f32;
+  c.spec.storage = fuzz::random_storage(random, c.spec.pattern.tree());
+  c.spec.storage.erase("alpha_");
+  return c;
+}
+
+std::string describe(const Case& c, const fuzz::OwnedCall& call) {
+  const Spec& s = c.spec;
+  std::string text =
+      fmt::format("{}\n{} D={} Dv={} -> {} statistic={} lengths={} B={} H={} G={} Nq={} Nk={}\n",
+                  s.pattern.text(), name_of(s.dtype), s.head_dim, s.value_dim,
+                  name_of(s.output.value_or(s.dtype)), s.statistic, static_cast<int>(s.lengths),
+                  c.shape.batch, c.shape.heads, c.shape.kv_heads, c.shape.queries, c.shape.keys);
+  for (const NamedValue& param : call.params)
+    if (param.name == "alpha_") text += fmt::format("alpha {}\n", std::get<float>(param.value));
+  for (const auto& [name, storage] : s.storage)
+    text += fmt::format("{} stored as {}\n", name, name_of(storage));
+  for (const std::string& note : call.notes) text += note + "\n";
+  return text;
+}
+
+std::string outcome(EngineState& engine, const Spec& spec, fuzz::OwnedCall& call) {
+  try {
+    return tests::run_and_compare(engine, spec, call);
+  } catch (const Error& error) {
+    return std::string(error.what()) + "\n" + error.log();
+  }
+}
+
+void run_row(const std::vector<int>& row, const std::vector<tests::TestEngine>& engines,
+             fuzz::Random& random) {
+  const Case c = case_of(row, random);
+  fuzz::Draw draw(random);
+  std::vector<float> alphas;
+  fuzz::OwnedCall call = fuzz::random_call(random, c.spec, c.shape);
+  tests::give_alpha(call, draw, alphas);
+  INFO(engines[c.engine].name << "\n" << describe(c, call));
+  CHECK(outcome(*engines[c.engine].state, c.spec, call) == "");
+}
+
+std::vector<std::vector<int>> cover(std::size_t engines, fuzz::Random& random) {
+  const auto count = [](const auto& choices) { return static_cast<int>(choices.size()); };
+  return tests::pairwise_cover(
+      {static_cast<int>(engines), count(patterns), count(tests::weights), count(dtypes),
+       count(sizes), count(sizes), count(queries), count(keys), count(heads), 2, 2, 2, 3},
+      random);
+}
+
+}  // namespace
+
+TEST_CASE("every way to weigh agrees with the reference over a pairwise cover") {
+  const std::uint64_t seed = fuzz::fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  fuzz::Random random(seed);
+  const std::vector<tests::TestEngine>& engines = tests::engines();
+  for (const std::vector<int>& row : cover(engines.size(), random)) run_row(row, engines, random);
+}
+
+TEST_CASE("checks of memory find nothing in entmax, in a selection of the cover") {
+  const std::uint64_t seed = fuzz::fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  fuzz::Random random(seed);
+  const std::vector<tests::TestEngine>& engines = tests::checking_engines();
+  std::vector<std::vector<int>> rows = cover(engines.size(), random);
+  std::shuffle(rows.begin(), rows.end(), random);
+  rows.resize(std::min<std::size_t>(rows.size(), 16));
+  for (const std::vector<int>& row : rows) run_row(row, engines, random);
+}
+
+TEST_CASE("entmax: rows of K and V that no query may see may hold anything") {
+  const std::uint64_t seed = fuzz::fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  fuzz::Random random(seed);
+  // Keys that the key-only conjunct excludes, keys beyond k_lens, and keys past the causal band.
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    const Spec spec{.pattern = Pattern::parse("attention a {\n  tensor t: bool[batch, key]\n  mask "
+                                              "causal and t[b, k]\n  weights entmax(1.5)\n}"),
+                    .dtype = dtype,
+                    .head_dim = 16,
+                    .value_dim = 24,
+                    .statistic = true,
+                    .lengths = Lengths::padded};
+    const Shape shape{.batch = 2, .heads = 2, .kv_heads = 1, .queries = 70, .keys = 200};
+    for (const tests::TestEngine& engine : tests::engines()) {
+      fuzz::OwnedCall call = fuzz::random_call(random, spec, shape);
+      call.args.offset = 0;
+      call.args.offsets = {};
+      std::vector<std::int32_t> k_lens{50, 180};
+      call.args.k_lens = TensorView::contiguous(k_lens.data(), DType::i32, {2});
+      std::vector<std::uint8_t> seen(2 * 200);
+      for (std::size_t i = 0; i < seen.size(); ++i)
+        seen[i] = static_cast<std::int32_t>(i % 200) < k_lens[i / 200] && random() % 2;
+      call.tensors[0].view = TensorView::contiguous(seen.data(), DType::u8, {2, 200});
+      call.args.tensors = call.tensors;
+      for (const TensorView* view : {&call.args.k, &call.args.v})
+        for (int b = 0; b < 2; ++b)
+          for (int k = 0; k < 200; ++k) {
+            if (seen[static_cast<std::size_t>(b * 200 + k)] && k < 96) continue;
+            const std::int64_t row = b * view->strides[0] + k * view->strides[2];
+            for (int d = 0; d < view->shape[3]; ++d)
+              ir::store_real(dtype, view->data, row + d, std::numeric_limits<double>::quiet_NaN());
+          }
+      INFO(engine.name << " " << name_of(dtype));
+      CHECK(outcome(*engine.state, spec, call) == "");
+    }
+  }
+}
+
+TEST_CASE("entmax: dot products of any magnitude weigh as they should") {
+  const std::uint64_t seed = fuzz::fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  fuzz::Random random(seed);
+  for (const DType dtype : dtypes)
+    for (const char* weights : {"entmax(1.25)", "entmax(1.5)", "entmax(1.7)", "sparsemax"}) {
+      const Spec spec{.pattern = tests::weighed("mask causal", std::string("weights ") + weights),
+                      .dtype = dtype,
+                      .head_dim = 16,
+                      .value_dim = 16,
+                      .statistic = true};
+      const tests::TestEngine& engine = tests::engines()[random() % tests::engines().size()];
+      for (const float scale : {0.0f, 1e-30f, 0.01f, -3.0f, 1e3f, 1e4f, 1e6f, 1e20f, 1e30f})
+        for (const std::int64_t rows : {70, 2}) {
+          const Shape shape{.batch = 1, .heads = 4, .kv_heads = 2, .queries = rows, .keys = 700};
+          fuzz::OwnedCall call = fuzz::random_call(random, spec, shape);
+          call.args.scale = scale;
+          INFO(engine.name << " " << name_of(dtype) << " " << weights << " scale " << scale
+                           << " Nq " << rows);
+          CHECK(outcome(*engine.state, spec, call) == "");
+        }
+    }
+}

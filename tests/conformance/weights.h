@@ -1,0 +1,46 @@
+#pragma once
+#include "tests/fuzz/program.h"
+#include "tests/fuzz/random.h"
+
+#include <string>
+#include <vector>
+
+namespace lacuna::tests {
+
+/// Every way to weigh, with what it declares. An alpha that a call gives is called `alpha_`.
+inline const std::vector<std::string> weights = {
+    "weights entmax(1.5)",
+    "weights softmax",
+    "weights softmax(sink = 0.5 - f32(h))",
+    "weights entmax(1.25)",
+    "weights entmax(1.3333334)",
+    "weights sparsemax",
+    "weights entmax(1.7)",
+    "weights entmax(1.05)",
+    "param alpha_: f32\nweights entmax(alpha_)",
+    "tensor alpha_: f32[head]\nweights entmax(alpha_)",
+};
+
+/// Masks and score of `statements`, weighed by `weights` instead of what they say.
+inline Pattern weighed(const std::string& statements, const std::string& weights) {
+  const std::string kept = statements.substr(0, statements.find("weights "));
+  return Pattern::parse("attention weighed {\n" + kept + "\n" + weights + "\n}\n", "weighed.lac");
+}
+
+/// Gives the call an alpha where it needs one: for a tensor some heads have 1 and others not, and
+/// `memory` holds them.
+inline void give_alpha(fuzz::OwnedCall& call, fuzz::Draw& draw, std::vector<float>& memory) {
+  const auto any = [&] { return draw.of({1.0f, 1.01f, 1.25f, 1.5f, 1.7f, 2.0f}); };
+  for (NamedValue& param : call.params)
+    if (param.name == "alpha_") param.value = any();
+  call.args.params = call.params;
+  for (NamedTensor& tensor : call.tensors) {
+    if (tensor.name != "alpha_") continue;
+    memory.clear();
+    for (std::int64_t h = 0; h < call.shape.heads; ++h) memory.push_back(h % 3 == 1 ? 1.0f : any());
+    tensor.view = TensorView::contiguous(memory.data(), DType::f32, {call.shape.heads});
+  }
+  call.args.tensors = call.tensors;
+}
+
+}  // namespace lacuna::tests

@@ -1,0 +1,58 @@
+#pragma once
+#include "lacuna/tensor.hpp"
+
+#include <cstdint>
+#include <span>
+
+namespace lacuna::tool {
+
+/// A key that a row attends to: its score in natural units, how far a kernel's may be from it, and
+/// what follows for its weight.
+struct Pair {
+  std::int64_t key;
+  double score, error;
+  double weight = 0;    ///< the reference's
+  double change = 0;    ///< how far the kernel's may be off, before it is rounded and summed
+  bool counts = false;  ///< whether the kernel's may be above 0
+};
+
+/// What holds for a row of entmax.
+struct EntmaxRow {
+  double zmax, gap;  ///< how far the kernel's may be off
+  double common;     ///< relative, of each weight: what raising to a power costs the sum of them
+  double largest;    ///< the weight of a score at the maximum, t^β: kernels store u^β, in [0, 1]
+};
+
+/// What is known of a row before its errors are weighed.
+struct EntmaxFacts {
+  double alpha, zmax, gap;  ///< the reference's
+  bool constant;            ///< alpha is one: powers 1, 2, 3, 4 are products
+  DType dtype;              ///< of V: it decides how exactly a kernel has to know the gap
+};
+
+/// Sets weight and change of every pair, with c = alpha - 1, β = 1/c, r = c (s - zmax) + t, the
+/// weight being [r]₊^β, and u = 2^-24:
+///
+///   d   = error + 3u (|s| + |zmax|)     the score; in units of c or of the dot product; less zmax
+///   D   = the largest d of a key that may count: where r + c (d + D) > 0. τ never moves by more
+///         than the scores that it hangs on: c D
+///   a   = u (4c |s - zmax| + t)         u = fma(z - zmax, c/t, 1): t, c/t, and the fma, times t
+///   tol = 2^-20, 2^-12, 2^-8            for f32, f16, bf16: how far the kernel's t may be from
+///   what
+///                                       solves its own scores, relative to it (design §3)
+///   e   = c (d + D) + a + tol t         so that the kernel's [r]₊^β is in [r - e]₊^β .. [r + e]₊^β
+///   φ   = Σ [r + e]₊^β - [r + e - tol t - a]₊^β
+///                                       how far the sum of those, which divides each, is from 1;
+///                                       in bf16 with c (d + D) inside, too: a live pass that is
+///                                       not repeated divides by the sum of other roundings than
+///                                       the threshold solved
+///   change = what [r ± e]₊^β allows + [r + e]₊^β φ/(1-φ), and no weight leaves [0, 1]
+///   ρ   = u β (1 + 4 |ln(r/t)|)         products, for β = 1, 2, 3, 4, or 3 but for alpha's
+///   rounding
+///       = 2^-22 (1 + ln2 (β + 2 |x|))   else: exp2 of x = β log2(r/t), both to 2^-22
+///
+///   |zmax - zmax*| <= what s ± error allow + u |zmax*|
+///   |t - t*|       <= c (that + D) + (tol + 4u) t*
+EntmaxRow weigh_entmax(std::span<Pair> pairs, const EntmaxFacts& facts);
+
+}  // namespace lacuna::tool
