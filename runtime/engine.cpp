@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <charconv>
 #include <future>
-#include <optional>
 
 namespace lacuna {
 namespace runtime {
@@ -87,49 +86,33 @@ Artifact artifact_for(EngineState& engine, const plan::Plan& plan, const plan::P
   return artifact;
 }
 
-/// Lists are made for the tiles that their reader has in the end. Those are nearly always the tiles
-/// of its first schedule: for them lists are compiled while the reader is.
-Compiled lists_compiled(EngineState& engine, const Planned& planned, std::size_t pass,
-                        plan::Variant variant, Stages& spent) {
+/// A pass whose tile is that which another, `leader`, has in the end. That is nearly always the
+/// tile of its first schedule: for that the pass is compiled while the leader is. `derive`: the
+/// passes that follow from the leader's, best first.
+template <class Derive>
+Compiled followed(EngineState& engine, const Planned& planned, std::size_t pass, std::size_t leader,
+                  plan::Variant variant, Stages& spent, const Derive& derive) {
   const plan::Plan& plan = planned.plan;
   const plan::Pass& first = plan.passes[pass];
   Stages beside;  // of the other thread, until it has ended
   std::future<Artifact> ahead = std::async(
       std::launch::async, [&] { return artifact_for(engine, plan, first, variant, beside); });
-  Compiled lists{plan::lists_for(kernel_for(engine, planned, pass + 1, variant, {}, &spent)->pass),
-                 {}};
-  Clock waiting;
-  if (lists.pass.schedule != first.schedule) {
-    lists.artifact = artifact_for(engine, plan, lists.pass, variant, spent);
-    return lists;
+  const std::vector<plan::Pass> passes =
+      derive(kernel_for(engine, planned, leader, variant, {}, &spent)->pass);
+  Compiled best{passes.front(), {}};
+  if (best.pass.schedule == first.schedule) {
+    Clock waiting;
+    best.artifact = ahead.get();
+    (beside.compile > 0 ? spent.compile : spent.disk) += waiting.milliseconds();
+    spent.origin = std::max(spent.origin, beside.origin);
+  } else {
+    best.artifact = artifact_for(engine, plan, best.pass, variant, spent);
   }
-  lists.artifact = ahead.get();
-  (beside.compile > 0 ? spent.compile : spent.disk) += waiting.milliseconds();
-  spent.origin = std::max(spent.origin, beside.origin);
-  return lists;
-}
-
-/// What leaves tiles for an accumulate pass, or makes lists of them: its tile is that which
-/// accumulate has in the end.
-Compiled compiled_entmax(EngineState& engine, const Planned& planned, std::size_t pass,
-                         plan::Variant variant, Stages& spent) {
-  const plan::Plan& plan = planned.plan;
-  const plan::Pass& wanted = plan.passes[pass];
-  const plan::Pass accumulate =
-      kernel_for(engine, planned, plan.passes.size() - 1, variant, {}, &spent)->pass;
-  if (wanted.kind == plan::PassKind::live_tiles) {
-    const plan::Pass made = plan::live_tiles_for(accumulate);
-    return {made, artifact_for(engine, plan, made, variant, spent)};
+  for (std::size_t i = 1; i < passes.size() && best.artifact.spill_stores > 0; ++i) {
+    Compiled next{passes[i], artifact_for(engine, plan, passes[i], variant, spent)};
+    if (next.artifact.spill_stores < best.artifact.spill_stores) best = std::move(next);
   }
-  std::optional<Compiled> best;
-  for (const plan::Pass& next : plan::thresholds_for(plan, accumulate, wanted.listed)) {
-    Compiled compiled{next, artifact_for(engine, plan, next, variant, spent)};
-    const bool spills = compiled.artifact.spill_stores > 0;
-    if (!best || compiled.artifact.spill_stores < best->artifact.spill_stores)
-      best = std::move(compiled);
-    if (!spills) break;
-  }
-  return std::move(*best);
+  return best;
 }
 
 }  // namespace
@@ -141,11 +124,20 @@ Compiled compiled_for(EngineState& engine, const Planned& planned, std::size_t p
   Stages unused;
   Stages& spent = stages ? *stages : unused;
   const plan::Plan& plan = planned.plan;
-  if (plan.passes[pass].kind == plan::PassKind::tile_lists)
-    return lists_compiled(engine, planned, pass, variant, spent);
-  Compiled best{plan.passes[pass], {}};
-  if (best.pass.kind == plan::PassKind::threshold || best.pass.kind == plan::PassKind::live_tiles)
-    return compiled_entmax(engine, planned, pass, variant, spent);
+  const plan::Pass& wanted = plan.passes[pass];
+  const std::size_t last = plan.passes.size() - 1;
+  using Passes = std::vector<plan::Pass>;
+  if (wanted.kind == plan::PassKind::tile_lists)
+    return followed(engine, planned, pass, pass + 1, variant, spent,
+                    [](const plan::Pass& reader) { return Passes{plan::lists_for(reader)}; });
+  if (wanted.kind == plan::PassKind::live_tiles)
+    return followed(engine, planned, pass, last, variant, spent,
+                    [](const plan::Pass& reader) { return Passes{plan::live_tiles_for(reader)}; });
+  if (wanted.kind == plan::PassKind::threshold)
+    return followed(engine, planned, pass, last, variant, spent, [&](const plan::Pass& reader) {
+      return plan::thresholds_for(plan, reader, wanted.listed);
+    });
+  Compiled best{wanted, {}};
   best.artifact = artifact_for(engine, plan, best.pass, variant, spent);
   const std::vector<plan::Schedule>& others = plan.passes[pass].others;
   for (std::size_t i = 0;

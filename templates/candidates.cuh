@@ -65,23 +65,22 @@ LACUNA_DEVICE void append_candidate(u64 base, u32& end, u32 limit, float distanc
       : "memory");
 }
 
-// What a row's scores above its gate add up to.
+// What a row's scores above its gate add up to: Σ x^β, Σ x^(β-1) of their distances x.
 struct Above {
-  float f = 0, slopes = 0;  // Σ x^β, Σ x^(β-1) of their distances x
-  float most = 0;           // the greatest
+  float f = 0, slopes = 0;
 
+  // Returns x.
   template <class Norm>
-  LACUNA_MEMBER void add(const Norm& norm, float distance) {
+  LACUNA_MEMBER float add(const Norm& norm, float distance) {
     const float x = max_or_nan(distance, 0.0f), slope = norm.slope(x);
     f = norm.sum(f, x, slope);
     slopes += slope;
-    most = max_f32(most, x);
+    return x;
   }
   template <class Machine>
   LACUNA_MEMBER void meet() {
     f = Machine::row_sum(f);
     slopes = Machine::row_sum(slopes);
-    most = Machine::row_max(most);
   }
 };
 

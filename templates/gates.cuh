@@ -22,7 +22,6 @@ struct Gates {
   float reach;        // the distance that is 1 of x
   float least;        // by which a gate stays below what is known of the threshold
   float minus[rows];  // the gate, negated
-  u32 lost;           // bit i: row i has seen a NaN, or an infinite score
   u64 scratch;        // of the CTA
   u32 lists, staged;  // where those of this lane begin
   u32 end[rows], staged_end[pairs];
@@ -39,7 +38,6 @@ struct Gates {
     unit = scaled ? of_score : 1.0f;
     reach = scaled ? 1.0f : 1.0f / of_score;
     least = 0x1p-12f / of_score;
-    lost = 0;
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
       minus[i] = 0;
@@ -73,9 +71,10 @@ struct Gates {
     return any_lane(fullest > (u32)(candidate_blocks - spans) * block_pitch);
   }
 
-  // Sorts candidates out and raises the gates by what they say. False: a list is full.
+  // Sorts candidates out and raises the gates by what they say. False: lists do not do here, since
+  // one is full, or a sum is no number.
   LACUNA_MEMBER bool rise() {
-    bool room = true;
+    bool well = true;
     LACUNA_UNROLL
     for (int a = 0; a < pairs; ++a) {
       Above above[2];
@@ -84,21 +83,16 @@ struct Gates {
       LACUNA_UNROLL
       for (int h = 0; h < 2; ++h) {
         const int i = 2 * a + h;
-        room &= end[i] != lists + (u32)(i + 1) * list_bytes;
-        above[h].template meet<Machine>();
-        raise(i, above[h]);
+        above[h].meet<Machine>();
+        well &= end[i] != lists + (u32)(i + 1) * list_bytes && above[h].f < infinity();
+        raise(i, norm.step(above[h].f, above[h].slopes, reach));
       }
     }
-    return all_lanes(room);
+    return all_lanes(well);
   }
-  LACUNA_MEMBER void raise(int i, const Above& above) {
-    if (above.f != above.f || above.most == infinity()) {
-      lost |= 1u << i;
-      minus[i] = never;
-      return;
-    }
-    const float d = max_f32(norm.step(above.f, above.slopes, reach), above.most - reach) / unit;
-    const float least_step = margin(minus[i]);
+  // By a distance that is known not to pass the threshold.
+  LACUNA_MEMBER void raise(int i, float distance) {
+    const float d = distance / unit, least_step = margin(minus[i]);
     if (d > least_step) minus[i] -= d - least_step;
   }
   // The lists of two rows: what lies above the gate stays, in its order.

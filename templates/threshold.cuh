@@ -41,8 +41,10 @@ struct Threshold : TileScores<Config, Params> {
   Shared& memory;
   Rising gates;
   bool gated;                    // sums begin with the gate
+  float from[rows];              // what they begin with
   float scale;                   // of a score, to natural logits
   u32 open;                      // bit i: row i has seen no key yet
+  u32 lost;                      // bit i: row i has seen a NaN, or an infinite score
   float top[rows], width[rows];  // in the end: the greatest score, and the gap, in its unit
   u64 next_k;
   int slot;
@@ -106,7 +108,7 @@ struct Threshold : TileScores<Config, Params> {
     scale = entmax.scale;
     gated = Pattern::plain_score && raw;
     gates.start(c, scale);
-    open = 0;
+    open = lost = 0;
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
       const bool weighed = exists(i) && is_alpha(alpha);
@@ -115,7 +117,8 @@ struct Threshold : TileScores<Config, Params> {
       top[i] = -infinity();
       width[i] = 0;
     }
-    if (!is_alpha(alpha)) gates.lost = ~0u;
+    if (!is_alpha(alpha)) lost = ~0u;
+    begin_sums();
     return true;
   }
   // ---- The ring of tiles of K: the first, then from the last one back. ----
@@ -148,23 +151,18 @@ struct Threshold : TileScores<Config, Params> {
 
   // The scores of the tile in the slot as distances to the gates of their rows.
   LACUNA_MEMBER void distances(float (&c)[rows][keys], s32 first, bool full) {
-    float from[rows];
-    LACUNA_UNROLL
-    for (int i = 0; i < rows; ++i) from[i] = gated ? gates.minus[i] : 0.0f;
     Machine::scores_from(c, from, Base::shared, slot);
-    if constexpr (Pattern::plain_score) {
-      if (!full || !gated) Base::template to_scores<false>(c, first);
-    } else {
-      if (full)
-        Base::template to_scores<true>(c, first);
-      else
+    if (!full || !gated) {
+      if (!full || Pattern::plain_score)
         Base::template to_scores<false>(c, first);
-    }
-    if (!gated) {
-      LACUNA_UNROLL
-      for (int i = 0; i < rows; ++i) {
+      else
+        Base::template to_scores<true>(c, first);
+      if (!gated) {
         LACUNA_UNROLL
-        for (int j = 0; j < keys; ++j) c[i][j] += gates.minus[i];
+        for (int i = 0; i < rows; ++i) {
+          LACUNA_UNROLL
+          for (int j = 0; j < keys; ++j) c[i][j] += gates.minus[i];
+        }
       }
     }
     if (any_lane(open != 0)) open_rows(c);
@@ -195,9 +193,19 @@ struct Threshold : TileScores<Config, Params> {
       for (int j = 0; j < keys; ++j) c[i][j] -= gate;
       open &= ~((u32)opens << i);
     }
+    begin_sums();
   }
 
-  // ---- Candidates. False: they became too many. ----
+  // ---- Candidates. False: lists do not do here. ----
+  LACUNA_MEMBER bool rise() {
+    const bool well = gates.rise();
+    begin_sums();
+    return well;
+  }
+  LACUNA_MEMBER void begin_sums() {
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) from[i] = gated ? gates.minus[i] : 0.0f;
+  }
   LACUNA_MEMBER bool stream() {
     bool room = true;
     s32 next = 2;  // tiles after which gates are raised
@@ -223,11 +231,11 @@ struct Threshold : TileScores<Config, Params> {
       }
       if (!any_lane((s32)all >= 0)) continue;
       if (gates.append(c, signs, first) || j + 1 >= next) {
-        room = gates.rise();
+        room = rise();
         next = (j + 1) * 3 / 2 + 1;
       }
     }
-    if (j == visit.count && room) room = gates.rise();
+    if (j == visit.count && room) room = rise();
     Machine::template wait<0>();
     return !cta_any(!room);
   }
@@ -238,6 +246,7 @@ struct Threshold : TileScores<Config, Params> {
     for (int n = 0; n < 24; ++n) {
       live.clear_states();
       Above above[rows];
+      float most[rows] = {};
       begin_walk();
       LACUNA_NOUNROLL
       for (s32 j = 0; j < visit.count; ++j) {
@@ -249,22 +258,33 @@ struct Threshold : TileScores<Config, Params> {
         LACUNA_UNROLL
         for (int i = 0; i < rows; ++i) {
           LACUNA_UNROLL
-          for (int k = 0; k < keys; ++k) above[i].add(gates.norm, gates.to_distance(c[i][k]));
+          for (int k = 0; k < keys; ++k)
+            most[i] = max_f32(most[i], above[i].add(gates.norm, gates.to_distance(c[i][k])));
         }
       }
       Machine::template wait<0>();
       bool more = false;
       LACUNA_UNROLL
-      for (int i = 0; i < rows; ++i) {
-        above[i].template meet<Machine>();
-        const float step = gates.norm.step(above[i].f, above[i].slopes, gates.reach);
-        top[i] = (open >> i & 1) != 0 ? -infinity() : above[i].most / gates.unit - gates.minus[i];
-        width[i] = (above[i].most - step) / gates.unit;
-        more |= max_f32(step, above[i].most - gates.reach) > above[i].most * 0x1p-12f;
-        gates.raise(i, above[i]);
-      }
+      for (int i = 0; i < rows; ++i) more |= improve(i, above[i], Machine::row_max(most[i]));
+      begin_sums();
       if (!cta_any(more)) return;
     }
+  }
+  // Whether the row is still far from its threshold.
+  LACUNA_MEMBER bool improve(int i, Above& above, float most) {
+    above.template meet<Machine>();
+    if (above.f != above.f || most == infinity()) {
+      lost |= 1u << i;
+      gates.minus[i] = Rising::never;
+      return false;
+    }
+    const float step = gates.norm.step(above.f, above.slopes, gates.reach);
+    top[i] = (open >> i & 1) != 0 ? -infinity() : most / gates.unit - gates.minus[i];
+    width[i] = (most - step) / gates.unit;
+    // The greatest alone says that a threshold is no farther below it than that.
+    const float distance = max_f32(step, most - gates.reach);
+    gates.raise(i, distance);
+    return distance > most * 0x1p-12f;
   }
   LACUNA_MEMBER void note_live(const Live& live, const float (&c)[rows][keys], s32 tile) const {
     constexpr int parts = Config::tile_k / granule, each = keys / parts;
@@ -285,7 +305,7 @@ struct Threshold : TileScores<Config, Params> {
     for (int i = 0; i < rows; ++i) {
       if (!exists(i) || (int)lane_index() % Machine::row_lanes != 0) continue;
       const float nan = float_of_bits(0x7fffffffu);
-      const bool bad = (gates.lost >> i & 1) != 0, none = top[i] == -infinity();
+      const bool bad = (lost >> i & 1) != 0, none = top[i] == -infinity();
       const float zmax = bad ? nan : none ? -infinity() : top[i] * scale;
       const float gap = bad ? nan : none ? 1.0f : min_f32(width[i] / gates.norm.beta * scale, 1.0f);
       constexpr bool packed = Config::lengths == Lengths::packed;

@@ -68,7 +68,7 @@ const Mistake mistakes[] = {
     {"cache lst", 2, "did you mean 'list'?"},
     {"version now", 2, "'now' is one argument too many"},
     {"show", 2, "FILE.lac is required"},
-    {"show @/causal.lac", 2, "--shape is required"},
+    {"show @/causal.lac", 2, "--shape needs Nq"},
     {"show @/causal.lac --shap N=3", 2, "'--shap' is not a flag; did you mean '--shape'?"},
     {"show @/causal.lac --shape", 2, "--shape needs a value"},
     {"show @/causal.lac --shape N=3 --shape N=4", 2, "--shape is given twice"},
@@ -136,6 +136,9 @@ const Mistake mistakes[] = {
     {"check @/causal.lac --shape N=3 --device cuda --check-memory", 2,
      "memory is checked on the host device alone, not on cuda"},
     {"check @/entmax.lac --shape N=3 --device host", 1, "entmax"},
+    {"run @/entmax.lac --q @/q.npy --k @/k.npy --v @/v.npy --out @/o --lse", 2,
+     "--lse: a weighs by entmax, which has zmax and gap: pass --statistic"},
+    {"compile @/entmax.lac --lse", 2, "--lse: a weighs by entmax"},
     {"compile @/causal.lac --emit asm", 2,
      "--emit 'asm' is not one of pattern, plan, source, ir, ptx, cubin"},
     {"compile @/causal.lac --emit cubin", 2, "--emit cubin is binary: name a file with --out"},
@@ -247,7 +250,7 @@ TEST_CASE("tool: every flag of run that the contract names is there") {
        {"--attention",    "--q ",     "--k ",       "--v ",    "--tensor", "--param",
         "--dtype",        "--device", "--compiler", "--scale", "--offset", "--cu-seqlens-q",
         "--cu-seqlens-k", "--q-lens", "--k-lens",   "--do ",   "--grad",   "--out",
-        "--lse",          "--dump",   "--check",    "--json",  "--check-memory"}) {
+        "--statistic",    "--lse",    "--dump",     "--check", "--json",   "--check-memory"}) {
     INFO(flag);
     CHECK(ran.out.find(flag) != std::string::npos);
   }

@@ -192,7 +192,7 @@ TEST_CASE("bound of entmax: a score that may be anything leaves O between the ro
   Pair pairs[] = {{.key = 0, .score = 1, .error = 1e-7},
                   {.key = 1, .score = 0.9, .error = INFINITY},
                   {.key = 2, .score = -40, .error = 1e-5}};
-  const EntmaxRow row = weigh_entmax(pairs, {1.5, 1, 0.73, true, DType::f32});
+  const EntmaxRow row = weigh_entmax(pairs, {1.5, 1, 0.73, true, DType::f32, 0});
   CHECK(std::isinf(row.zmax));
   CHECK(std::isinf(row.gap));
   for (const Pair& pair : pairs) {

@@ -81,7 +81,7 @@ TEST_CASE("run: what numpy computes, written as float32") {
 
 TEST_CASE("run: --dtype rounds the inputs, and --json says where everything is") {
   Bench bench;
-  Ran ran = bench.run({"--lse", "--dtype", "bf16", "--json"});
+  Ran ran = bench.run({"--statistic", "--dtype", "bf16", "--json"});
   INFO(ran.err << ran.out);
   REQUIRE(ran.code == 0);
   auto json = nlohmann::json::parse(ran.out);
@@ -115,7 +115,7 @@ TEST_CASE("run: a dump holds every stage, and replay brings the same bits") {
   Bench bench;
   std::string dump = bench.folder / "stages";
   Ran ran = bench.run(
-      {"--lse", "--dtype", "f16", "--param", "reach=7", "--offset", "17", "--dump", dump});
+      {"--statistic", "--dtype", "f16", "--param", "reach=7", "--offset", "17", "--dump", dump});
   INFO(ran.err << ran.out);
   REQUIRE(ran.code == 0);
   CHECK(ran.out.find(dump + "/source.cu") != std::string::npos);

@@ -99,9 +99,10 @@ class Worker {
 
   void entmax(std::int64_t at, double alpha) {
     const ir::Pattern& pattern = problem_.pattern;
-    const EntmaxRow row = weigh_entmax(
-        pairs_, {alpha, problem_.reference.zmax[at], problem_.reference.gap[at],
-                 pattern.graph.is_constant(pattern.weights.alpha), problem_.spec.dtype});
+    const EntmaxRow row =
+        weigh_entmax(pairs_, {alpha, problem_.reference.zmax[at], problem_.reference.gap[at],
+                              pattern.graph.is_constant(pattern.weights.alpha), problem_.spec.dtype,
+                              g(problem_.spec.head_dim)});
     bounds_.zmax[at] = row.zmax;
     bounds_.gap[at] = row.gap;
     bound_row(at, 2 * g(static_cast<double>(sequence_->k_len) + 8) + row.common, row.largest);

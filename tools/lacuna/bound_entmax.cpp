@@ -25,7 +25,6 @@ class Weighing {
 
   EntmaxRow run() {
     EntmaxRow row{.zmax = zmax_error(), .largest = power(t_)};
-    for (Pair& pair : pairs_) pair.error += 3 * u * (std::fabs(pair.score) + std::fabs(m_));
     find_shift();
     row.gap = c_ * (row.zmax + shift_) + (tol_ + 4 * u) * t_;
     const double astray = sum_astray(), divided = astray < 1 ? astray / (1 - astray) : infinity;
@@ -36,12 +35,16 @@ class Weighing {
 
  private:
   double power(double r) const { return r > 0 ? std::pow(r, beta_) : 0; }
+  /// Whether the live pass runs again until the gap is the one of its own scores.
+  bool repeats() const { return facts_.dtype != DType::bf16; }
   double r_of(const Pair& pair) const { return c_ * (pair.score - m_) + t_; }
   double arithmetic(const Pair& pair) const {
     return u * (4 * c_ * std::fabs(pair.score - m_) + t_);
   }
   double reach(const Pair& pair) const {
-    return c_ * (pair.error + shift_) + arithmetic(pair) + tol_ * t_;
+    const bool saturates = r_of(pair) + 2 * c_ * (gate_ + pair.error) >= t_;
+    return c_ * (pair.error + shift_ + (saturates ? gate_ : 0)) + arithmetic(pair) + tol_ * t_ +
+           (repeats() ? 0 : c_ * gate_);
   }
 
   double zmax_error() const {
@@ -50,7 +53,7 @@ class Weighing {
       low = std::max(low, pair.score - pair.error);
       high = std::max(high, pair.score + pair.error);
     }
-    return std::max(high - m_, m_ - low) + u * std::fabs(m_);
+    return std::max(high - m_, m_ - low) + gate_;
   }
 
   /// A shift that holds leaves out keys that cannot count under it, and what is then the largest
@@ -72,7 +75,7 @@ class Weighing {
       if (!(high > 0)) continue;
       if (high == infinity) return infinity;
       double off = tol_ * t_ + arithmetic(pair);
-      if (facts_.dtype == DType::bf16) off += c_ * (pair.error + shift_);
+      if (!repeats()) off += c_ * (pair.error + shift_ + gate_);
       sum += power(high) - power(high - off);
     }
     return sum;
@@ -101,6 +104,7 @@ class Weighing {
   std::span<Pair> pairs_;
   const EntmaxFacts& facts_;
   double c_ = facts_.alpha - 1, m_ = facts_.zmax, t_ = facts_.gap, tol_ = tolerance(facts_.dtype);
+  double gate_ = (facts_.dot + 2 * u) * (std::fabs(m_) + 1 / c_);
   double beta_, shift_ = 0;
   bool products_;
 };

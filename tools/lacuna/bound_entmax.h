@@ -28,30 +28,33 @@ struct EntmaxFacts {
   double alpha, zmax, gap;  ///< the reference's
   bool constant;            ///< alpha is one: powers 1, 2, 3, 4 are products
   DType dtype;              ///< of V: it decides how exactly a kernel has to know the gap
+  double dot;               ///< g(D), what a sum of D products may lose of what rides in it
 };
 
 /// Sets weight and change of every pair, with c = alpha - 1, β = 1/c, r = c (s - zmax) + t, the
 /// weight being [r]₊^β, and u = 2^-24:
 ///
-///   d   = error + 3u (|s| + |zmax|)     the score; in units of c or of the dot product; less zmax
+///   d                                   the error of the score; z - zmax adds none that is not
+///                                       relative to that difference: kernels subtract first
+///   κ   = (g(D) + 2u) (|zmax| + 1/c)    zmax comes of a pass whose sums carry a gate, no more than
+///                                       1/c below it, and take it off again
 ///   D   = the largest d of a key that may count: where r + c (d + D) > 0. τ never moves by more
 ///         than the scores that it hangs on: c D
 ///   a   = u (4c |s - zmax| + t)         u = fma(z - zmax, c/t, 1): t, c/t, and the fma, times t
-///   tol = 2^-20, 2^-12, 2^-8            for f32, f16, bf16: how far the kernel's t may be from
-///   what
-///                                       solves its own scores, relative to it (design §3)
-///   e   = c (d + D) + a + tol t         so that the kernel's [r]₊^β is in [r - e]₊^β .. [r + e]₊^β
+///   tol = 2^-20, 2^-12, 2^-8            for f32, f16, bf16: how far the kernel's t may be from the
+///                                       one that solves its own scores, relative to it
+///   e   = c (d + D) + a + tol t         the kernel's [r]₊^β is in [r - e]₊^β .. [r + e]₊^β; and
+///                                       c κ within that of the maximum, where u saturates
 ///   φ   = Σ [r + e]₊^β - [r + e - tol t - a]₊^β
 ///                                       how far the sum of those, which divides each, is from 1;
-///                                       in bf16 with c (d + D) inside, too: a live pass that is
-///                                       not repeated divides by the sum of other roundings than
+///                                       in bf16 with c (d + D + κ) inside, too: a live pass that
+///                                       is not repeated divides by the sum of other roundings than
 ///                                       the threshold solved
 ///   change = what [r ± e]₊^β allows + [r + e]₊^β φ/(1-φ), and no weight leaves [0, 1]
-///   ρ   = u β (1 + 4 |ln(r/t)|)         products, for β = 1, 2, 3, 4, or 3 but for alpha's
-///   rounding
+///   ρ   = u β (1 + 4 |ln(r/t)|)         products, for β = 1, 2, 4, and 3 as near as alpha can say
 ///       = 2^-22 (1 + ln2 (β + 2 |x|))   else: exp2 of x = β log2(r/t), both to 2^-22
 ///
-///   |zmax - zmax*| <= what s ± error allow + u |zmax*|
+///   |zmax - zmax*| <= what s ± d allow + κ
 ///   |t - t*|       <= c (that + D) + (tol + 4u) t*
 EntmaxRow weigh_entmax(std::span<Pair> pairs, const EntmaxFacts& facts);
 

@@ -1,0 +1,233 @@
+// What entmax costs a score of a visited tile: warp-instructions x 32 of the PTX that NVRTC makes for
+// sm_80, executed and counted on the host device, slow paths included. Causal, one head. A count,
+// never a time.
+#include "bench/entmax/distributions.h"
+#include "bench/laboratory/trace.h"
+#include "compiler/codegen/source.h"
+#include "compiler/plan/entmax.h"
+#include "runtime/program.h"
+#include "tools/lacuna/array.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace lacuna::bench {
+namespace {
+
+using runtime::Entmax;
+using runtime::Lists;
+
+/// Names of functions that an instruction is counted for, by where their text stands.
+constexpr std::array counted_functions = {"take",   "turn", "fetch",     "distances",  "open_rows",
+                                          "stream", "append", "rise",    "raise",      "sweep",
+                                          "unload", "solve",  "iterate", "note_live",  "leave",
+                                          "leave_group", "mark_keys", "store_rows", "work", "start",
+                                          "weigh", "step", "store", "again", "walk"};
+
+/// The function that holds a line of a template.
+std::string function_at(const std::string& file, int line) {
+  static std::map<std::string, std::vector<std::string>> known;
+  std::vector<std::string>& names = known[file];
+  if (names.empty()) {
+    names.emplace_back();
+    std::string current;
+    for (const codegen::TemplateFile& one : codegen::templates()) {
+      if (one.name != file) continue;
+      std::size_t at = 0;
+      while (at < one.text.size()) {
+        const std::size_t end = std::min(one.text.find('\n', at), one.text.size());
+        const std::string_view text = one.text.substr(at, end - at);
+        at = end + 1;
+        if (text.find("LACUNA_MEMBER") != text.npos || text.find("LACUNA_DEVICE") != text.npos) {
+          const std::size_t open = text.find('('), space = text.rfind(' ', open);
+          if (open != text.npos) current = text.substr(space + 1, open - space - 1);
+        }
+        names.push_back(current);
+      }
+    }
+  }
+  return static_cast<std::size_t>(line) < names.size() ? names[static_cast<std::size_t>(line)] : "";
+}
+
+/// "threshold.cuh:88 (inlined at ...": the innermost function that is counted.
+std::string region_of(const Statement& statement) {
+  const std::string& op = statement.opcode;
+  if (op.starts_with("mma")) return "mma";
+  if (op.starts_with("ldmatrix") || op.starts_with("cp.async")) return "copy";
+  std::string_view rest = statement.source;
+  while (!rest.empty()) {
+    const std::size_t colon = rest.find(".cuh:");
+    if (colon == rest.npos) break;
+    const std::size_t begin = rest.find_last_of(" (", colon);
+    const std::string file(rest.substr(begin == rest.npos ? 0 : begin + 1,
+                                       colon + 4 - (begin == rest.npos ? 0 : begin + 1)));
+    int line = 0;
+    std::from_chars(rest.data() + colon + 5, rest.data() + rest.size(), line);
+    if (file == "machine/sm80.cuh") return "copy";
+    if (file == "lengths.cuh") return "setup";
+    const std::string name = function_at(file, line);
+    if (name == "load_keys" || name == "load_queries") return "copy";
+    if (file == "scores.cuh") return "mask";
+    for (const char* counted : counted_functions)
+      if (name == counted) return name;
+    rest.remove_prefix(colon + 5);
+  }
+  return "setup";
+}
+
+bool is_move(const std::string& op) {
+  return op.starts_with("mov") || op.starts_with("not.pred") || op == "cvt.u64.u32" ||
+         op == "add.s64" || op == "add.u64";
+}
+
+struct Case {
+  Scores scores;
+  std::int64_t keys, queries;
+  int head_dim;
+  double sigma, alpha;
+};
+
+std::vector<std::uint16_t> bf16_of(const std::vector<float>& values) {
+  std::vector<std::uint16_t> bits(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    std::uint32_t word = 0;
+    std::memcpy(&word, &values[i], 4);
+    bits[i] = static_cast<std::uint16_t>((word + 0x7fff + (word >> 16 & 1)) >> 16);
+  }
+  return bits;
+}
+
+struct Counted {
+  std::map<std::string, double> by_region;  ///< of a score, without moves
+  double rest = 0, moves = 0;
+};
+Counted counted(const Counts& counts, double scores) {
+  Counted sums;
+  for (const auto& [at, statement] : counts) {
+    const double each = statement.tally.executions * 32 / scores;
+    const std::string region = region_of(statement);
+    const bool apart = region == "mma" || region == "copy" || region == "turn" || region == "fetch";
+    if (is_move(statement.opcode)) {
+      if (!apart) sums.moves += each;
+      continue;
+    }
+    sums.by_region[region] += each;
+    if (!apart) sums.rest += each;
+  }
+  return sums;
+}
+
+void print(const char* pass, const Counted& sums) {
+  fmt::print("    {:10} rest {:6.2f} (+ moves {:.2f}) |", pass, sums.rest, sums.moves);
+  for (const auto& [region, each] : sums.by_region)
+    if (each >= 0.005) fmt::print(" {} {:.2f}", region, each);
+  fmt::print("\n");
+}
+
+void run(EngineState& engine, const Case& c) {
+  const Operands drawn = draw({c.scores, c.sigma, c.keys, c.head_dim, 1});
+  const auto depth = static_cast<std::int64_t>(c.head_dim);
+  std::vector<std::uint16_t> q = bf16_of(drawn.q), k = bf16_of(drawn.k), v = k,
+                             o(static_cast<std::size_t>(c.queries * depth));
+  const auto rows = [&](std::vector<std::uint16_t>& x, std::int64_t first, std::int64_t count) {
+    return TensorView::contiguous(x.data() + first * depth, DType::bf16, {1, 1, count, depth});
+  };
+  std::vector<float> zmax(static_cast<std::size_t>(c.queries)), gap = zmax;
+  const Spec spec{.pattern = Pattern::parse(fmt::format(
+                      "attention a {{\n  mask causal\n  weights entmax({})\n}}\n", c.alpha)),
+                  .head_dim = c.head_dim,
+                  .value_dim = c.head_dim,
+                  .statistic = true};
+  const auto planned = runtime::planned_for(engine, spec);
+  Args args{.q = rows(q, c.keys - c.queries, c.queries),
+            .k = rows(k, 0, c.keys),
+            .v = rows(v, 0, c.keys),
+            .o = rows(o, 0, c.queries)};
+  args.zmax = TensorView::contiguous(zmax.data(), DType::f32, {1, 1, c.queries});
+  args.gap = TensorView::contiguous(gap.data(), DType::f32, {1, 1, c.queries});
+  const ir::Call call = ir::bind(spec, args);
+
+  Trace trace;
+  const auto watched =
+      runtime::host::open_host({.threads = 1, .observe = trace.observer()});
+  const auto plain = runtime::host::open_host({});
+  const auto load = [&](std::size_t pass, const runtime::Device& device) {
+    runtime::Compiled compiled = runtime::compiled_for(engine, *planned, pass, {});
+    return runtime::Loaded{compiled.pass, device.load(compiled.artifact)};
+  };
+  const runtime::Loaded threshold = load(0, *watched), live_tiles = load(1, *plain),
+                        accumulate = load(2, *watched);
+  const plan::EntmaxLayout layout = plan::entmax_layout(planned->plan, threshold.pass,
+                                                        accumulate.pass, call.shape, true, 0);
+  std::vector<std::uint64_t> memory(layout.bytes / 8 + 2);
+  const auto words = [&](std::uint64_t at) {
+    return TensorView::contiguous(reinterpret_cast<std::byte*>(memory.data()) + at, DType::i32,
+                                  {static_cast<std::int64_t>((layout.bytes - at) / 4)});
+  };
+  const Entmax entmax{layout, words(0)};
+  runtime::launch(engine, *planned, threshold, args, call, entmax, {}, nullptr, nullptr);
+  const Counts of_threshold = trace.take();
+  for (const TilePhase phase : {TilePhase::order_rows, TilePhase::fill_rows}) {
+    const Lists making{layout.live, words(layout.live_at), phase};
+    runtime::launch(engine, *planned, live_tiles, args, call, runtime::Splits{}, {}, nullptr,
+                    &making);
+  }
+  const Lists reading{layout.live, words(layout.live_at)};
+  runtime::launch(engine, *planned, accumulate, args, call, entmax, {}, nullptr, &reading);
+  const Counts of_accumulate = trace.take();
+
+  const double tile_q = threshold.pass.schedule.tile_q, tile_k = threshold.pass.schedule.tile_k;
+  double visited = 0;
+  for (double first = 0; first < double(c.queries); first += tile_q)
+    visited += std::ceil((double(c.keys - c.queries) + first + tile_q) / tile_k);
+  const auto* offsets = reinterpret_cast<const std::int32_t*>(words(layout.live_at).data) +
+                        layout.live.row_offsets.at / 4;
+  const double live = offsets[2 * layout.live.rows];
+  const plan::Schedule& s = accumulate.pass.schedule;
+  fmt::print("{:10} n {:6} D {:3} sigma {:4} alpha {:5}: live tiles {:.3f}\n", name_of(c.scores),
+             c.keys, c.head_dim, c.sigma, c.alpha,
+             live * s.tile_q * s.tile_k / (visited * tile_q * tile_k));
+  print("threshold", counted(of_threshold, visited * tile_q * tile_k));
+  print("accumulate", counted(of_accumulate, live * s.tile_q * s.tile_k));
+  std::fflush(stdout);
+}
+
+}  // namespace
+}  // namespace lacuna::bench
+
+/// bench_entmax [quick|all]
+int main(int count, char** words) {
+  using namespace lacuna;
+  using bench::Scores;
+  EngineOptions options = EngineOptions::from_environment();
+  options.device = DeviceKind::host;
+  options.compiler = CompilerKind::nvrtc;
+  const auto engine = runtime::open_engine(options, {.nvrtc_on_host = true, .unchecked = true});
+  const std::string which = count > 1 ? words[1] : "quick";
+  constexpr Scores kinds[] = {Scores::iid, Scores::clustered, Scores::local, Scores::correlated};
+  const auto sweep = [&](std::int64_t keys, std::int64_t queries, int depth, double sigma,
+                         double alpha) {
+    for (const Scores scores : kinds)
+      bench::run(*engine, {scores, keys, queries, depth, sigma, alpha});
+  };
+  if (which == "quick") {
+    bench::run(*engine, {Scores::iid, 8192, 1024, 64, 1, 1.5});
+    bench::run(*engine, {Scores::clustered, 8192, 1024, 64, 1, 1.5});
+    bench::run(*engine, {Scores::iid, 32768, 256, 64, 1, 1.5});
+    bench::run(*engine, {Scores::clustered, 32768, 256, 64, 1, 1.5});
+    return 0;
+  }
+  for (const int depth : {64, 128}) {
+    sweep(8192, 8192, depth, 1, 1.5);
+    sweep(32768, 1024, depth, 1, 1.5);
+  }
+  for (const double sigma : {0.25, 0.5, 2.0, 4.0}) sweep(8192, 1024, 64, sigma, 1.5);
+  for (const double alpha : {1.25, 4.0 / 3, 1.7, 2.0}) sweep(8192, 1024, 64, 1, alpha);
+}
