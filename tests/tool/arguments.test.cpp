@@ -135,7 +135,6 @@ const Mistake mistakes[] = {
     {"check @/causal.lac --shape N=3 --device host --compiler nvrtc", 1, "licence"},
     {"check @/causal.lac --shape N=3 --device cuda --check-memory", 2,
      "memory is checked on the host device alone, not on cuda"},
-    {"check @/entmax.lac --shape N=3 --device host", 1, "entmax"},
     {"run @/entmax.lac --q @/q.npy --k @/k.npy --v @/v.npy --out @/o --lse", 2,
      "--lse: a weighs by entmax, which has zmax and gap: pass --statistic"},
     {"compile @/entmax.lac --lse", 2, "--lse: a weighs by entmax"},
