@@ -40,11 +40,11 @@ struct Pattern {
 struct Config {
   using Pattern = lacuna::Pattern;
   static constexpr int tile_q = 128, tile_k = 64;
-  static constexpr bool packed_heads = false;
+  static constexpr bool packed_heads = false, classifies = true;
   static constexpr Lengths lengths = Lengths::packed;
 };
 static_assert(sizeof(Params) == 504, "host and device disagree about the parameters");
 }  // namespace lacuna
-LACUNA_KERNEL void LACUNA_BOUNDS(512, 1) lacuna_9b75ca8077c02ef2_tile_lists(LACUNA_GRID_CONST lacuna::Params p) {
+LACUNA_KERNEL void LACUNA_BOUNDS(512, 1) lacuna_24969f4514a5722a_tile_lists(LACUNA_GRID_CONST lacuna::Params p) {
   lacuna::tile_lists<lacuna::Config>(p);
 }
