@@ -52,6 +52,21 @@ struct Gates {
     return scaled ? difference * unit : difference;
   }
 
+  // A gate for a row from its scores in a tile, the greatest of which is `most`.
+  template <int keys>
+  LACUNA_MEMBER float first(const float (&score)[keys], float most) const {
+    float gate = most - reach / unit;
+    LACUNA_NOUNROLL
+    for (int n = 0; n < 4; ++n) {
+      Above above;
+      LACUNA_UNROLL
+      for (int j = 0; j < keys; ++j) above.add(norm, to_distance(score[j] - gate));
+      above.meet<Machine>();
+      gate += norm.step(above.f, above.slopes, reach) / unit;
+    }
+    return gate - margin(gate);
+  }
+
   // Takes the hits among the distances of a tile; `signs` are the and-ed bits of each block of 2
   // x 2. Returns whether the staging area may be too full for another tile.
   template <int keys, int spans>

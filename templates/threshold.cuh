@@ -190,16 +190,8 @@ struct Threshold : TileScores<Config, Params> {
       for (int j = 1; j < keys; ++j) most = max_f32(most, c[i][j]);
       most = Machine::row_max(most);
       const bool opens = (open >> i & 1) != 0 && abs_f32(most) < infinity();
-      float gate = opens ? most - gates.reach / gates.unit : 0.0f;
-      LACUNA_NOUNROLL
-      for (int n = 0; n < 4; ++n) {
-        Above above;
-        LACUNA_UNROLL
-        for (int j = 0; j < keys; ++j) above.add(gates.norm, gates.to_distance(c[i][j] - gate));
-        above.template meet<Machine>();
-        gate += gates.norm.step(above.f, above.slopes, gates.reach) / gates.unit;
-      }
-      gate = opens ? gate - gates.margin(gate) : 0.0f;
+      const float first = gates.first(c[i], opens ? most : 0.0f);  // all lanes meet in it
+      const float gate = opens ? first : 0.0f;
       gates.minus[i] -= gate;
       LACUNA_UNROLL
       for (int j = 0; j < keys; ++j) c[i][j] -= gate;
