@@ -30,6 +30,7 @@ struct Gates {
     scratch = scratch_of_cta;
     lists = warp_index() * warp_bytes + lane_index() * 8;
     staged = warp_index() * warp_bytes + rows * list_bytes + lane_index() * 32;
+    clear();
   }
   // x = c scale times a score.
   LACUNA_MEMBER void start(float c, float scale) {
@@ -39,10 +40,12 @@ struct Gates {
     reach = scaled ? 1.0f : 1.0f / of_score;
     least = 0x1p-12f / of_score;
     LACUNA_UNROLL
-    for (int i = 0; i < rows; ++i) {
-      minus[i] = 0;
-      end[i] = lists + (u32)i * list_bytes;
-    }
+    for (int i = 0; i < rows; ++i) minus[i] = 0;
+    clear();
+  }
+  LACUNA_MEMBER void clear() {
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) end[i] = lists + (u32)i * list_bytes;
     LACUNA_UNROLL
     for (int a = 0; a < pairs; ++a) staged_end[a] = staged + (u32)a * stage_bytes;
   }
