@@ -103,17 +103,16 @@ struct Gates {
         const int i = 2 * a + h;
         above[h].meet<Machine>();
         well &= end[i] != lists + (u32)(i + 1) * list_bytes && above[h].f < infinity();
-        raise(i, norm.step(above[h].f, above[h].slopes, reach));
+        raise(i, norm.step(above[h].f, above[h].slopes, reach), least);
       }
     }
     return all_lanes(well);
   }
-  // By a distance that is known not to pass the threshold. Whether it was worth it.
-  LACUNA_MEMBER bool raise(int i, float distance) {
-    const float d = distance / unit, least_step = margin(minus[i]);
-    const bool rises = d > least_step;
-    if (rises) minus[i] -= d - least_step;
-    return rises;
+  // By a distance that is known not to pass the threshold, less a margin. Whether it was worth it.
+  LACUNA_MEMBER bool raise(int i, float distance, float less) {
+    const float d = distance / unit, step = fma_rn(abs_f32(minus[i]), 0x1p-19f, less);
+    if (d > step) minus[i] -= d - step;
+    return d > 2 * step;
   }
   // The lists of two rows: what lies above the gate stays, in its order.
   LACUNA_MEMBER void sweep(int a, Above (&above)[2]) {

@@ -3,10 +3,9 @@
 // A row keeps a gate, which never lies above its threshold. What is above the gate is a candidate;
 // at growing intervals the candidates raise the gate by a step of Newton on (Σ[x - gate]₊^β)^(1/β),
 // which cannot pass the root, and those that fall below it leave. So the candidates in the end hold
-// all keys with a weight, and give τ exactly. On the common path a score costs a third of an
-// instruction: where z is the plain product the gate is what its sums begin with, and a candidate
-// is a clear sign bit. Tiles of rows whose candidates are too many walk K again, by steps of
-// Newton.
+// all keys with a weight, and give τ exactly. Where z is the plain product, its sums begin with the
+// gate: a candidate is a clear sign bit, and to test a score takes two thirds of an instruction.
+// Tiles of rows whose candidates are too many walk K again, by steps of Newton.
 #pragma once
 #include "gates.cuh"
 #include "scores.cuh"
@@ -290,7 +289,9 @@ struct Threshold : TileScores<Config, Params> {
     width[i] = (known ? gap : gates.reach) / gates.unit;
     // The greatest alone says that a threshold is no farther below it than that.
     const float distance = max_f32(step, most - gates.reach);
-    return gates.raise(i, distance) && distance > most * 0x1p-12f;
+    // The gaps of flat rows are small: gates then come nearer.
+    const float less = min_f32(gates.least, width[i] * 0x1p-8f);
+    return gates.raise(i, distance, less) && distance > most * 0x1p-9f;
   }
   LACUNA_MEMBER void note_live(const Live& live, const float (&c)[rows][keys], s32 tile) const {
     constexpr int parts = Config::tile_k / granule, each = keys / parts;
