@@ -66,7 +66,11 @@ std::span<const Pass> passes_of(const Plan& plan, Route route) {
 }
 
 std::uint64_t workspace_bytes(const Plan& plan, const Shape& shape, Route route) {
-  if (weighs_by_entmax(plan)) return is_empty(shape) ? 0 : entmax_bytes(plan, shape, route.listed);
+  // Rows without keys have zmax and gap, too.
+  if (weighs_by_entmax(plan))
+    return grid(plan.passes.front(), plan.spec, shape).blocks == 0
+               ? 0
+               : entmax_bytes(plan, shape, route.listed);
   if (route.listed) return list_bytes(plan, shape);
   if (!route.decode) return 0;
   const bool packed = plan.spec.lengths == Lengths::packed;

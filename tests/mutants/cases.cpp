@@ -104,6 +104,7 @@ std::vector<Case> make_cases() {
        .schedule = "32x32w2s2",
        .shape = {2, 4, 2, 3, 1000},
        .route = {true, 5}});
+  add_entmax_cases(all);
   return all;
 }
 
@@ -118,13 +119,19 @@ class CallMaker {
     const Shape& shape = which_.shape;
     Args& args = call_.args;
     const bool packed = spec.lengths == Lengths::packed;
-    args.q = matrix(shape.heads, shape.queries, spec.head_dim, which_.q_lens);
-    args.k = matrix(shape.kv_heads, shape.keys, spec.head_dim, which_.k_lens);
-    args.v = matrix(shape.kv_heads, shape.keys, spec.value_dim, which_.k_lens);
+    args.q = matrix('q', shape.heads, shape.queries, spec.head_dim, which_.q_lens);
+    args.k = matrix('k', shape.kv_heads, shape.keys, spec.head_dim, which_.k_lens);
+    args.v = matrix('v', shape.kv_heads, shape.keys, spec.value_dim, which_.k_lens);
     const std::int64_t batch = packed ? 1 : shape.batch;
     args.o = poisoned(spec.output.value_or(spec.dtype),
                       {batch, shape.heads, shape.queries, spec.value_dim});
-    args.lse = poisoned(DType::f32, {batch, shape.heads, shape.queries});
+    const auto statistic = [&] {
+      return poisoned(DType::f32, {batch, shape.heads, shape.queries});
+    };
+    if (spec.pattern.is_entmax())
+      args.zmax = statistic(), args.gap = statistic();
+    else
+      args.lse = statistic();
     (packed ? args.cu_seqlens_q : args.q_lens) = integers(which_.q_lens);
     (packed ? args.cu_seqlens_k : args.k_lens) = integers(which_.k_lens);
     args.offsets = integers(which_.offsets);
@@ -148,7 +155,7 @@ class CallMaker {
   }
 
   /// Rows behind the end of a padded sequence stay NaN.
-  TensorView matrix(std::int64_t heads, std::int64_t rows, std::int64_t width,
+  TensorView matrix(char name, std::int64_t heads, std::int64_t rows, int width,
                     const std::vector<std::int32_t>& lens) {
     const std::int64_t batch = which_.spec.lengths == Lengths::packed ? 1 : which_.shape.batch;
     const TensorView view = poisoned(which_.spec.dtype, {batch, heads, rows, width});
@@ -156,9 +163,13 @@ class CallMaker {
     for (std::int64_t b = 0; b < batch; ++b)
       for (std::int64_t h = 0; h < heads; ++h)
         for (std::int64_t i = 0; i < rows; ++i)
-          for (std::int64_t d = 0; d < width; ++d, ++at)
-            if (which_.spec.lengths != Lengths::padded || i < lens[static_cast<std::size_t>(b)])
-              ir::store_real(view.dtype, view.data, at, draw_.normal());
+          for (int d = 0; d < width; ++d, ++at) {
+            if (which_.spec.lengths == Lengths::padded && i >= lens[static_cast<std::size_t>(b)])
+              continue;
+            const double drawn = draw_.normal();
+            ir::store_real(view.dtype, view.data, at,
+                           which_.value ? which_.value(name, i, d, drawn) : drawn);
+          }
     return view;
   }
 

@@ -2,6 +2,7 @@
 #include "compiler/plan/route.h"
 #include "tests/fuzz/program.h"
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,7 +20,12 @@ struct Case {
   std::vector<std::int32_t> offsets = {};              ///< of each sequence; empty: the usual ones
   plan::Route route = {};
   std::optional<float> scale = {};
+  /// What an element of Q, K or V becomes, where it is not as `drawn`.
+  std::function<double(char matrix, std::int64_t row, int column, double drawn)> value = {};
 };
+
+/// Those whose weights are entmax's.
+void add_entmax_cases(std::vector<Case>& all);
 
 /// What the mutants are run on. Lengths and offsets are chosen so that the ends of ranges fall
 /// beside the ends of tiles.

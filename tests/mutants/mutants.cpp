@@ -1,5 +1,7 @@
 #include "tests/mutants/mutants.h"
 
+#include <iterator>
+
 namespace lacuna::tests {
 namespace {
 
@@ -232,8 +234,11 @@ constexpr Mutant table[] = {
 
 }  // namespace
 
-std::span<const Mutant> mutants() {
-  return table;
+std::vector<Mutant> mutants() {
+  std::vector<Mutant> all(std::begin(table), std::end(table));
+  const std::span<const Mutant> entmax = entmax_mutants();
+  all.insert(all.end(), entmax.begin(), entmax.end());
+  return all;
 }
 
 }  // namespace lacuna::tests

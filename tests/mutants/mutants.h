@@ -1,6 +1,7 @@
 #pragma once
 #include <span>
 #include <string_view>
+#include <vector>
 
 namespace lacuna::tests {
 
@@ -15,6 +16,9 @@ struct Mutant {
   std::string_view catcher;
 };
 
-std::span<const Mutant> mutants();
+/// All of them.
+std::vector<Mutant> mutants();
+/// Those of the passes of entmax.
+std::span<const Mutant> entmax_mutants();
 
 }  // namespace lacuna::tests

@@ -65,14 +65,19 @@ std::string expand(const std::string& source, const Mutant* mutant) {
   return expansion.take();
 }
 
+runtime::Artifact Once::compile(const codegen::Source& source,
+                                const runtime::CompileOptions& options) const {
+  const std::string key = inner_->options(source, options) + "\n" + source.text;
+  std::lock_guard lock(mutex_);
+  if (const auto known = compiled_.find(key); known != compiled_.end()) return known->second;
+  return compiled_[key] = inner_->compile(source, options);
+}
+
 runtime::Artifact Seeded::compile(const codegen::Source& source,
                                   const runtime::CompileOptions& options) const {
   codegen::Source expanded = source;
   expanded.text = expand(source.text, mutant_);
-  std::lock_guard lock(mutex_);
-  if (const auto known = compiled_.find(expanded.text); known != compiled_.end())
-    return known->second;
-  return compiled_[expanded.text] = inner_->compile(expanded, options);
+  return inner_->compile(expanded, options);
 }
 
 }  // namespace lacuna::tests

@@ -13,7 +13,26 @@ namespace lacuna::tests {
 /// template exactly once, or where the source does not include that template.
 std::string expand(const std::string& source, const Mutant* mutant);
 
-/// Another compiler, which is given expanded sources. Each is compiled once.
+/// Another compiler, which compiles each source once.
+class Once final : public runtime::Compiler {
+ public:
+  explicit Once(std::shared_ptr<const runtime::Compiler> inner) : inner_(std::move(inner)) {}
+  std::string_view name() const override { return inner_->name(); }
+  std::string identity() const override { return inner_->identity(); }
+  std::string options(const codegen::Source& source,
+                      const runtime::CompileOptions& options) const override {
+    return inner_->options(source, options);
+  }
+  runtime::Artifact compile(const codegen::Source& source,
+                            const runtime::CompileOptions& options) const override;
+
+ private:
+  std::shared_ptr<const runtime::Compiler> inner_;
+  mutable std::mutex mutex_;
+  mutable std::map<std::string, runtime::Artifact> compiled_;
+};
+
+/// Another compiler, which is given expanded sources.
 class Seeded final : public runtime::Compiler {
  public:
   Seeded(std::shared_ptr<const runtime::Compiler> inner, const Mutant* mutant)
@@ -30,8 +49,6 @@ class Seeded final : public runtime::Compiler {
  private:
   std::shared_ptr<const runtime::Compiler> inner_;
   const Mutant* mutant_;
-  mutable std::mutex mutex_;
-  mutable std::map<std::string, runtime::Artifact> compiled_;
 };
 
 }  // namespace lacuna::tests

@@ -3,6 +3,8 @@ lacuna_test(engine
     ${CMAKE_CURRENT_LIST_DIR}/engine.test.cpp
     ${CMAKE_CURRENT_LIST_DIR}/engine_pack.test.cpp
     ${CMAKE_CURRENT_LIST_DIR}/engine_decode.test.cpp
+    ${CMAKE_CURRENT_LIST_DIR}/engine_entmax.test.cpp
+    ${CMAKE_CURRENT_LIST_DIR}/engine_entmax_run.test.cpp
     ${CMAKE_CURRENT_LIST_DIR}/engine_lists.test.cpp
     ${CMAKE_CURRENT_LIST_DIR}/engine_lists_run.test.cpp
     ${CMAKE_CURRENT_LIST_DIR}/engine_tiles.test.cpp

@@ -19,7 +19,7 @@ struct Launched {
   std::vector<std::byte> params;
   std::vector<runtime::AddressSlot> slots;
   std::vector<runtime::Region> regions;
-  std::string source;
+  std::string source, entry;
 
   template <typename T>
   T at(std::size_t byte) const {
@@ -33,6 +33,12 @@ struct Launched {
       if (region.name == name) return &region;
     return nullptr;
   }
+};
+
+/// Memory that was cleared, before which launch.
+struct Cleared {
+  void* memory;
+  std::size_t bytes, before_launch;
 };
 
 /// Launches nothing and remembers everything.
@@ -49,10 +55,11 @@ class FakeDevice : public runtime::Device {
   }
   std::shared_ptr<const runtime::Kernel> load(const runtime::Artifact& artifact) const override {
     ++loads;
-    return std::make_shared<FakeKernel>(*this, artifact.source);
+    return std::make_shared<FakeKernel>(*this, artifact.source, artifact.entry);
   }
   void* allocate(std::size_t bytes) const override {
     ++allocations;
+    ++allocated;
     return std::malloc(bytes);
   }
   void release(void* memory) const noexcept override {
@@ -61,6 +68,8 @@ class FakeDevice : public runtime::Device {
   }
   void clear(void* memory, std::size_t bytes, Stream) const override {
     std::memset(memory, 0, bytes);
+    std::lock_guard lock(mutex);
+    cleared.push_back({memory, bytes, launches.size()});
   }
   void upload(void* to, const void* from, std::size_t bytes) const override {
     std::memcpy(to, from, bytes);
@@ -72,30 +81,33 @@ class FakeDevice : public runtime::Device {
   double time(const std::function<void(Stream)>&) const override { return 0; }
 
   mutable std::atomic<int> loads = 0, allocations = 0;
+  mutable std::atomic<int> allocated = 0;  ///< also what was released
   std::atomic<bool> capturing = false;
   Report found{};  ///< what a kernel with checks leaves behind
   mutable std::mutex mutex;
   mutable std::vector<Launched> launches;
+  mutable std::vector<Cleared> cleared;
 
  private:
   class FakeKernel : public runtime::Kernel {
    public:
-    FakeKernel(const FakeDevice& device, std::string source)
-        : device_(device), source_(std::move(source)) {}
+    FakeKernel(const FakeDevice& device, std::string source, std::string entry)
+        : device_(device), source_(std::move(source)), entry_(std::move(entry)) {}
     void launch(const runtime::Launch& l) const override {
       std::lock_guard lock(device_.mutex);
       device_.launches.push_back({l.blocks,
                                   {l.params.begin(), l.params.end()},
                                   {l.slots.begin(), l.slots.end()},
                                   {l.regions.begin(), l.regions.end()},
-                                  source_});
+                                  source_,
+                                  entry_});
       if (auto* report = reinterpret_cast<void*>(device_.launches.back().call().report))
         std::memcpy(report, &device_.found, sizeof device_.found);
     }
 
    private:
     const FakeDevice& device_;
-    std::string source_;
+    std::string source_, entry_;
   };
 
   DeviceKind kind_;

@@ -12,11 +12,12 @@ namespace lacuna::test {
 inline constexpr int head_dim = 16;
 
 /// Null, and a visible message, where liblacuna_llvm.so was not built.
-inline std::shared_ptr<EngineState> host_engine(runtime::Pairing pairing, int threads = 0) {
+inline std::shared_ptr<EngineState> host_engine(runtime::Pairing pairing, int threads = 0,
+                                                const char* schedule = "32x32w2s1") {
   EngineOptions options = EngineOptions::from_environment();
   options.threads = threads;
   options.device = DeviceKind::host;
-  options.schedule = "32x32w2s1";  // many tiles in little time
+  options.schedule = schedule;  // many tiles in little time
   try {
     return runtime::open_engine(options, pairing);
   } catch (const Error& error) {

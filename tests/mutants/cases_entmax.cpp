@@ -1,0 +1,112 @@
+#include "tests/mutants/cases.h"
+
+namespace lacuna::tests {
+namespace {
+
+Pattern parse(const std::string& body) {
+  return Pattern::parse("attention mutant {\n" + body + "\n}\n", "mutant.lac");
+}
+
+/// Rows of Q from `first` on are so small that all keys have nearly the same weight: their
+/// candidates are too many for lists.
+auto flat_from(std::int64_t first) {
+  return [first](char matrix, std::int64_t row, int, double drawn) {
+    return matrix == 'q' && row >= first ? drawn * 0x1p-6 : drawn;
+  };
+}
+
+}  // namespace
+
+void add_entmax_cases(std::vector<Case>& all) {
+  // The last two tiles of queries have flat rows, the first has none.
+  all.push_back({.name = "entmax",
+                 .spec = {.pattern = parse("mask causal\nmask window(300)\nweights entmax(1.5)"),
+                          .dtype = DType::bf16,
+                          .statistic = true},
+                 .schedule = "32x32w2s2",
+                 .shape = {1, 2, 1, 75, 430},
+                 .offsets = {353},
+                 .value = flat_from(60)});
+  // Lists of the mask first, then those of what is live in them; powers of any kind.
+  all.push_back(
+      {.name = "entmax documents",
+       .spec = {.pattern = parse("tensor dq: i32[head, query]\ntensor dk: i32[head, key]\nmask "
+                                 "q // 72 == k // 72 or dq[h, q] == dk[h, k]\nscore softcap(score, "
+                                 "8.0)\nweights entmax(1.3)"),
+                .dtype = DType::f16,
+                .head_dim = 72,
+                .value_dim = 40,
+                .statistic = true,
+                .lengths = Lengths::packed},
+       .schedule = "32x16w2s2",
+       .shape = {3, 2, 1, 120, 150},
+       .q_lens = {0, 37, 50, 120},
+       .k_lens = {0, 60, 60, 150},
+       .route = {.listed = true}});
+  all.push_back({.name = "entmax f32",
+                 .spec = {.pattern = parse("mask causal\nweights entmax(1.25)"),
+                          .dtype = DType::f32,
+                          .head_dim = 24,
+                          .value_dim = 40,
+                          .statistic = true},
+                 .schedule = "16x16w2s1",
+                 .shape = {1, 2, 1, 20, 620},
+                 .value = flat_from(16)});
+  // Of 64 keys one has nearly all weight and key 47, the last of a tile, the 2^-13 that is left: it
+  // lies closer to the threshold than gates do.
+  all.push_back({.name = "entmax barely",
+                 .spec = {.pattern = parse("weights sparsemax"),
+                          .dtype = DType::f32,
+                          .head_dim = 8,
+                          .value_dim = 8,
+                          .statistic = true},
+                 .schedule = "16x16w2s1",
+                 .shape = {1, 1, 1, 16, 64},
+                 .scale = 1.0f,
+                 .value = [](char matrix, std::int64_t row, int column, double drawn) {
+                   if (matrix == 'v') return drawn;
+                   if (column != 0) return 0.0;
+                   if (matrix == 'q') return 1.0;
+                   return row == 5 ? 0.0 : row == 47 ? -1.0 + 0x1p-12 : -10.0;
+                 }});
+  // Scores around -24000: sums that begin with another number round otherwise, and the live pass is
+  // walked again.
+  all.push_back({.name = "entmax shifted",
+                 .spec = {.pattern = parse("weights entmax(1.5)"),
+                          .dtype = DType::f16,
+                          .value_dim = 24,
+                          .statistic = true},
+                 .schedule = "32x32w2s2",
+                 .shape = {1, 1, 1, 20, 330},
+                 .value = [](char matrix, std::int64_t, int column, double drawn) {
+                   if (matrix == 'v') return 1.0 + drawn * 0x1p-4;
+                   if (column == 63) return matrix == 'q' ? -240.0 : 800.0;
+                   return drawn;
+                 }});
+  // As K is walked scores ascend, so that every second key is a candidate until gates have risen.
+  all.push_back({.name = "entmax ascending",
+                 .spec = {.pattern = parse("weights entmax(1.5)"),
+                          .dtype = DType::bf16,
+                          .value_dim = 24,
+                          .statistic = true},
+                 .schedule = "32x32w2s2",
+                 .shape = {1, 1, 1, 32, 1300},
+                 .value = [](char matrix, std::int64_t row, int column, double drawn) {
+                   if (matrix == 'v') return drawn;
+                   if (column != 0) return 0.0;
+                   return matrix == 'q'              ? 8.0
+                          : row < 64 || row % 2 != 0 ? 0.0
+                                                     : static_cast<double>(1300 - row) / 128;
+                 }});
+  // More keys than the room of one tile has bits for.
+  all.push_back({.name = "entmax far",
+                 .spec = {.pattern = parse("mask causal\nmask window(70)\nweights entmax(2)"),
+                          .dtype = DType::f32,
+                          .head_dim = 8,
+                          .value_dim = 8,
+                          .statistic = true},
+                 .schedule = "16x16w2s1",
+                 .shape = {1, 1, 1, 5, 22000}});
+}
+
+}  // namespace lacuna::tests
