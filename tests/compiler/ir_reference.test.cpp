@@ -9,11 +9,7 @@
 #include <functional>
 
 using namespace lacuna;
-using ir::AxisKind;
-using ir::NodeId;
-using ir::Op;
-using ir::Type;
-using ir::Variable;
+using ir::AxisKind, ir::NodeId, ir::Op, ir::Type, ir::Variable;
 using oracle::infinity;
 using oracle::Row;
 
@@ -148,9 +144,11 @@ struct Brute {
   }
 
   double alpha_of(std::int64_t h) const {
-    if (weigh == Weigh::alpha_param) return scalar(args, "alpha", 1.5);
-    if (weigh == Weigh::alpha_tensor) return oracle::at(tensor("alphas"), {h});
-    return weigh == Weigh::entmax15 ? 1.5 : weigh == Weigh::sparsemax ? 2 : 1;
+    return weigh == Weigh::alpha_param    ? scalar(args, "alpha", 1.5)
+           : weigh == Weigh::alpha_tensor ? oracle::at(tensor("alphas"), {h})
+           : weigh == Weigh::entmax15     ? 1.5
+           : weigh == Weigh::sparsemax    ? 2
+                                          : 1;
   }
   std::size_t row_of(std::int64_t batch, std::int64_t h, std::int64_t row) const {
     return static_cast<std::size_t>((batch * shape.heads + h) * shape.queries + row);

@@ -95,7 +95,12 @@ TEST_CASE("every way to weigh agrees with the reference over a pairwise cover") 
   INFO("LACUNA_SEED=" << seed);
   fuzz::Random random(seed);
   const std::vector<tests::TestEngine>& engines = tests::engines();
-  for (const std::vector<int>& row : cover(engines.size(), random)) run_row(row, engines, random);
+  std::vector<std::vector<int>> rows = cover(engines.size(), random);
+  if (!tests::runs_all()) {
+    std::shuffle(rows.begin(), rows.end(), random);
+    rows.resize(rows.size() / 3);
+  }
+  for (const std::vector<int>& row : rows) run_row(row, engines, random);
 }
 
 TEST_CASE("checks of memory find nothing in entmax, in a selection of the cover") {

@@ -2,6 +2,7 @@
 #include "tests/fuzz/program.h"
 #include "tests/fuzz/random.h"
 
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,13 @@ inline const std::vector<std::string> weights = {
     "param alpha_: f32\nweights entmax(alpha_)",
     "tensor alpha_: f32[head]\nweights entmax(alpha_)",
 };
+
+/// Whether a cover is run as a whole, and not a random third of it: LACUNA_COVER=all, as `ctest -L
+/// deep` says.
+inline bool runs_all() {
+  const char* const cover = std::getenv("LACUNA_COVER");
+  return cover && std::string(cover) == "all";
+}
 
 /// Masks and score of `statements`, weighed by `weights` instead of what they say.
 inline Pattern weighed(const std::string& statements, const std::string& weights) {

@@ -24,7 +24,8 @@ struct Row {
   std::string_view result, a, b, c, emit;
 };
 constexpr Row rows[] = {
-#define LACUNA_OP(name, spelling, result, a, b, c, evaluate, emit, interval) {#result, #a, #b, #c, emit},
+#define LACUNA_OP(name, spelling, result, a, b, c, evaluate, emit, interval) \
+  {#result, #a, #b, #c, emit},
 #include "compiler/ir/ops.def"
 #undef LACUNA_OP
 };
@@ -62,8 +63,9 @@ codegen::Source program(const std::string& text) {
 }
 
 codegen::Source kernel(const std::string& body) {
-  return program(R"(#include "memory.cuh"
-#include "ops.cuh"
+  return program(
+      "#include \"memory.cuh\"\n"
+      R"(#include "ops.cuh"
 namespace lacuna {
 struct Params {
   u64 in, out;
@@ -71,7 +73,8 @@ struct Params {
   float x;
 };
 LACUNA_KERNEL void LACUNA_BOUNDS(64, 1) check(LACUNA_GRID_CONST Params p) {
-)" + body + "\n}\n}\n");
+)" + body +
+      "\n}\n}\n");
 }
 
 runtime::Artifact compile_ptx(const runtime::Compiler& compiler, const codegen::Source& source) {
