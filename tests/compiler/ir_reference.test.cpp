@@ -10,8 +10,7 @@
 
 using namespace lacuna;
 using ir::AxisKind, ir::NodeId, ir::Op, ir::Type, ir::Variable;
-using oracle::infinity;
-using oracle::Row;
+using oracle::infinity, oracle::Row;
 
 namespace {
 
