@@ -6,6 +6,15 @@
 
 namespace lacuna {
 
+// The first becomes the last.
+template <class T, int n>
+LACUNA_DEVICE void rotate(T (&values)[n]) {
+  const T first = values[0];
+  LACUNA_UNROLL
+  for (int i = 0; i + 1 < n; ++i) values[i] = values[i + 1];
+  values[n - 1] = first;
+}
+
 template <class Machine, int power, bool precise>
 struct Gates {
   using Norm = Power<power, precise>;
@@ -30,6 +39,7 @@ struct Gates {
     scratch = scratch_of_cta;
     lists = warp_index() * warp_bytes + lane_index() * 8;
     staged = warp_index() * warp_bytes + rows * list_bytes + lane_index() * 32;
+    clear();
   }
   // x = c scale times a score.
   LACUNA_MEMBER void start(float c, float scale) {
@@ -39,10 +49,12 @@ struct Gates {
     reach = scaled ? 1.0f : 1.0f / of_score;
     least = 0x1p-12f / of_score;
     LACUNA_UNROLL
-    for (int i = 0; i < rows; ++i) {
-      minus[i] = 0;
-      end[i] = lists + (u32)i * list_bytes;
-    }
+    for (int i = 0; i < rows; ++i) minus[i] = 0;
+    clear();
+  }
+  LACUNA_MEMBER void clear() {
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) end[i] = lists + (u32)i * list_bytes;
     LACUNA_UNROLL
     for (int a = 0; a < pairs; ++a) staged_end[a] = staged + (u32)a * stage_bytes;
   }
@@ -52,12 +64,40 @@ struct Gates {
     return scaled ? difference * unit : difference;
   }
 
-  // Takes the hits among the distances of a tile; `signs` are the and-ed bits of each block of 2
-  // x 2. Returns whether the staging area may be too full for another tile.
-  template <int keys, int spans>
-  LACUNA_MEMBER bool append(const float (&c)[rows][keys], const u32 (&signs)[pairs][spans],
-                            s32 first) {
+  // A gate for a row from its scores in a tile, the greatest of which is `most`.
+  template <int keys>
+  LACUNA_MEMBER float first(const float (&score)[keys], float most) const {
+    float gate = most - reach / unit;
+    LACUNA_NOUNROLL
+    for (int n = 0; n < 4; ++n) {
+      Above above;
+      LACUNA_UNROLL
+      for (int j = 0; j < keys; ++j) above.add(norm, to_distance(score[j] - gate));
+      above.meet<Machine>();
+      gate += norm.step(above.f, above.slopes, reach) / unit;
+    }
+    return gate - margin(gate);
+  }
+
+  // Takes the hits among the distances of a tile. Returns whether it is time to sort them out: the
+  // staging area may be too full for another tile, or there were some, and they are due.
+  template <int keys>
+  LACUNA_MEMBER bool collect(const float (&c)[rows][keys], s32 first, bool due) {
+    constexpr int spans = keys / 2;
     static_assert(spans < candidate_blocks, "a tile fits the staging area");
+    u32 signs[pairs][spans], all = ~0u;  // bits of each block of 2 x 2 distances, and-ed
+    LACUNA_UNROLL
+    for (int a = 0; a < pairs; ++a) {
+      LACUNA_UNROLL
+      for (int b = 0; b < spans; ++b) {
+        signs[a][b] = and_of(bits_of(c[2 * a][2 * b]), bits_of(c[2 * a][2 * b + 1]),
+                             bits_of(c[2 * a + 1][2 * b])) &
+                      bits_of(c[2 * a + 1][2 * b + 1]);
+        if (b % 2 == 1) all = and_of(all, signs[a][b - 1], signs[a][b]);
+        if (b % 2 == 0 && b == spans - 1) all &= signs[a][b];
+      }
+    }
+    if (!any_lane((s32)all >= 0)) return false;
     u32 fullest = 0;
     LACUNA_UNROLL
     for (int a = 0; a < pairs; ++a) {
@@ -68,7 +108,7 @@ struct Gates {
                        c[2 * a + 1][2 * b], c[2 * a + 1][2 * b + 1], first + Machine::key(2 * b));
       fullest = max_of(fullest, staged_end[a] - (staged + (u32)a * stage_bytes));
     }
-    return any_lane(fullest > (u32)(candidate_blocks - spans) * block_pitch);
+    return due || any_lane(fullest > (u32)(candidate_blocks - spans) * block_pitch);
   }
 
   // Sorts candidates out and raises the gates by what they say. False: lists do not do here, since
@@ -85,17 +125,16 @@ struct Gates {
         const int i = 2 * a + h;
         above[h].meet<Machine>();
         well &= end[i] != lists + (u32)(i + 1) * list_bytes && above[h].f < infinity();
-        raise(i, norm.step(above[h].f, above[h].slopes, reach));
+        raise(i, norm.step(above[h].f, above[h].slopes, reach), least);
       }
     }
     return all_lanes(well);
   }
-  // By a distance that is known not to pass the threshold. Whether it was worth it.
-  LACUNA_MEMBER bool raise(int i, float distance) {
-    const float d = distance / unit, least_step = margin(minus[i]);
-    const bool rises = d > least_step;
-    if (rises) minus[i] -= d - least_step;
-    return rises;
+  // By a distance that is known not to pass the threshold, less a margin. Whether it was worth it.
+  LACUNA_MEMBER bool raise(int i, float distance, float less) {
+    const float d = distance / unit, step = fma_rn(abs_f32(minus[i]), 0x1p-19f, less);
+    if (d > step) minus[i] -= d - step;
+    return d > 2 * step;
   }
   // The lists of two rows: what lies above the gate stays, in its order.
   LACUNA_MEMBER void sweep(int a, Above (&above)[2]) {
@@ -143,39 +182,44 @@ struct Gates {
 
   // Does something with every candidate of a row, whose score is -inf where a lane has fewer.
   template <class Visitor>
-  LACUNA_MEMBER void each_candidate(int i, const Visitor& visitor) const {
-    const u32 begin = lists + (u32)i * list_bytes, most = warp_max(end[i] - begin);
+  LACUNA_MEMBER void each_candidate(u32 begin, u32 behind, const Visitor& visitor) const {
+    const u32 most = warp_max(behind - begin);
     LACUNA_NOUNROLL
     for (u32 r = 0; r < most; r += 2 * list_pitch) {
       float score[2];
       s32 key[2];
       LACUNA_UNROLL
       for (int e = 0; e < 2; ++e)
-        load_candidate(scratch, begin + r + (u32)e * list_pitch, end[i], score[e], key[e]);
+        load_candidate(scratch, begin + r + (u32)e * list_pitch, behind, score[e], key[e]);
       LACUNA_UNROLL
       for (int e = 0; e < 2; ++e) visitor(score[e], key[e]);
     }
   }
-  // The thresholds, exactly: candidates relative to the greatest of them.
-  LACUNA_MEMBER void solve(float (&top)[rows], float (&width)[rows]) const {
-    LACUNA_UNROLL
-    for (int i = 0; i < rows; ++i) {
+  // The thresholds, exactly: candidates relative to the greatest of them. One piece of code for all
+  // rows, which take their turn in the first place.
+  LACUNA_MEMBER void solve(float (&top)[rows], float (&width)[rows]) {
+    LACUNA_NOUNROLL
+    for (u32 begin = lists; begin != lists + rows * list_bytes; begin += list_bytes) {
       float most = -infinity();
-      each_candidate(i, [&](float score, s32) { most = max_f32(most, score); });
+      each_candidate(begin, end[0], [&](float score, s32) { most = max_f32(most, score); });
       most = Machine::row_max(most);
-      float gap = min_f32(most + minus[i], reach / unit);
+      float gap = min_f32(most + minus[0], reach / unit);
       LACUNA_NOUNROLL
       for (int n = 0; n < 6; ++n) {
         Above above;
-        each_candidate(i,
+        each_candidate(begin, end[0],
                        [&](float score, s32) { above.add(norm, to_distance(score - most + gap)); });
-        above.template meet<Machine>();
+        above.meet<Machine>();
         const float d = norm.step(above.f, above.slopes, reach) / unit;
         gap -= d;
         if (!any_lane(d > gap * 0x1p-22f)) break;
       }
-      top[i] = most;
-      width[i] = gap;
+      top[0] = most;
+      width[0] = gap;
+      rotate(top);
+      rotate(width);
+      rotate(end);
+      rotate(minus);
     }
   }
 };

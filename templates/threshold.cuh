@@ -3,10 +3,9 @@
 // A row keeps a gate, which never lies above its threshold. What is above the gate is a candidate;
 // at growing intervals the candidates raise the gate by a step of Newton on (Σ[x - gate]₊^β)^(1/β),
 // which cannot pass the root, and those that fall below it leave. So the candidates in the end hold
-// all keys with a weight, and give τ exactly. On the common path a score costs a third of an
-// instruction: where z is the plain product the gate is what its sums begin with, and a candidate
-// is a clear sign bit. Tiles of rows whose candidates are too many walk K again, by steps of
-// Newton.
+// all keys with a weight, and give τ exactly. Where z is the plain product, its sums begin with the
+// gate: a candidate is a clear sign bit, and to test a score takes two thirds of an instruction.
+// Tiles of rows whose candidates are too many walk K again, by steps of Newton.
 #pragma once
 #include "gates.cuh"
 #include "scores.cuh"
@@ -24,7 +23,6 @@ struct Threshold : TileScores<Config, Params> {
       Base::visit;
   static constexpr int rows = Base::rows, keys = Base::keys;
   static constexpr bool packed = Config::lengths == Lengths::packed;
-  static constexpr int pairs = rows / 2, spans = keys / 2;  // blocks of 2 x 2 scores
   static constexpr int stages = Machine::stages, ahead = stages - 1;
   static constexpr int threads = Config::warps * 32, granule = Config::granule_k;
   static_assert(rows % 2 == 0 && keys % 2 == 0, "candidates come in blocks of 2 x 2");
@@ -89,11 +87,8 @@ struct Threshold : TileScores<Config, Params> {
         if constexpr (Pattern::only_bands)
           Base::sight.find(p, at, tile_rows, row0 + Machine::first_row());
         Base::load_queries();
-        dense = !stream();
-        if (dense)
-          iterate(live);
-        else
-          gates.solve(top, width);
+        dense = find(live);
+        if (!dense) gates.solve(top, width);
       }
       store_rows();
     }
@@ -190,16 +185,8 @@ struct Threshold : TileScores<Config, Params> {
       for (int j = 1; j < keys; ++j) most = max_f32(most, c[i][j]);
       most = Machine::row_max(most);
       const bool opens = (open >> i & 1) != 0 && abs_f32(most) < infinity();
-      float gate = opens ? most - gates.reach / gates.unit : 0.0f;
-      LACUNA_NOUNROLL
-      for (int n = 0; n < 4; ++n) {
-        Above above;
-        LACUNA_UNROLL
-        for (int j = 0; j < keys; ++j) above.add(gates.norm, gates.to_distance(c[i][j] - gate));
-        above.template meet<Machine>();
-        gate += gates.norm.step(above.f, above.slopes, gates.reach) / gates.unit;
-      }
-      gate = opens ? gate - gates.margin(gate) : 0.0f;
+      const float first = gates.first(c[i], opens ? most : 0.0f);  // all lanes meet in it
+      const float gate = opens ? first : 0.0f;
       gates.minus[i] -= gate;
       LACUNA_UNROLL
       for (int j = 0; j < keys; ++j) c[i][j] -= gate;
@@ -208,83 +195,80 @@ struct Threshold : TileScores<Config, Params> {
     begin_sums();
   }
 
-  // ---- Candidates. False: lists do not do here. ----
-  LACUNA_MEMBER bool rise() {
-    const bool well = gates.rise();
-    begin_sums();
-    return well;
-  }
   LACUNA_MEMBER void begin_sums() {
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) from[i] = gated ? gates.minus[i] : 0.0f;
   }
-  LACUNA_MEMBER bool stream() {
-    bool room = true;
-    s32 next = 2;  // tiles after which gates are raised
+  // What all scores of a row say, in place of its candidates.
+  struct Sums {
+    Above above;
+    float most = 0;
+  };
+  LACUNA_MEMBER void add(Sums (&sums)[rows], const float (&c)[rows][keys]) const {
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      LACUNA_UNROLL
+      for (int k = 0; k < keys; ++k)
+        sums[i].most =
+            max_f32(sums[i].most, sums[i].above.add(gates.norm, gates.to_distance(c[i][k])));
+    }
+  }
+  // All tiles once, for candidates or, dense, for sums. One piece of code, most of which is both's.
+  // False: lists do not do here.
+  LACUNA_MEMBER bool walk(const Live& live, bool dense, Sums (&sums)[rows]) {
+    bool well = true;
+    s32 next = 2;  // tiles after which gates rise
     begin_walk();
-    s32 j = 0;
     LACUNA_NOUNROLL
-    for (; j < visit.count; ++j) {
-      if (turn(j, !room)) break;
+    for (s32 j = 0; j < visit.count; ++j) {
+      if (turn(j, !well)) break;
       const s32 t = turn_of(j), first = visit.first_key(t);
       float c[rows][keys];
-      if (!distances(c, first, visit.is_full(t, first))) continue;
-      u32 signs[pairs][spans], all = ~0u;
-      LACUNA_UNROLL
-      for (int a = 0; a < pairs; ++a) {
-        LACUNA_UNROLL
-        for (int b = 0; b < spans; ++b) {
-          signs[a][b] = and_of(bits_of(c[2 * a][2 * b]), bits_of(c[2 * a][2 * b + 1]),
-                               bits_of(c[2 * a + 1][2 * b])) &
-                        bits_of(c[2 * a + 1][2 * b + 1]);
-          if (b % 2 == 1) all = and_of(all, signs[a][b - 1], signs[a][b]);
-          if (b % 2 == 0 && b == spans - 1) all &= signs[a][b];
+      bool due = j + 1 == visit.count;
+      if (distances(c, first, visit.is_full(t, first))) {
+        if (dense) {
+          note_live(live, c, first / granule);
+          add(sums, c);
+        } else {
+          due |= gates.collect(c, first, j + 1 >= next);
         }
       }
-      if (!any_lane((s32)all >= 0)) continue;
-      if (gates.append(c, signs, first) || j + 1 >= next) {
-        room = rise();
+      if (due && !dense) {
+        well = gates.rise();
+        begin_sums();
         next = (j + 1) * 3 / 2 + 1;
       }
     }
-    if (j == visit.count && room) room = rise();
     Machine::template wait<0>();
-    return !cta_any(!room);
+    return !cta_any(!well);
   }
 
-  // ---- Too many candidates: steps of Newton on all scores, from the gates that are known. ----
-  LACUNA_MEMBER void iterate(const Live& live) {
+  // Thresholds from candidates; where those are too many, by steps of Newton on all scores, from
+  // the gates that are known. Returns whether it took those.
+  LACUNA_MEMBER bool find(const Live& live) {
+    bool dense = false;
     LACUNA_NOUNROLL
-    for (int n = 0; n < 24; ++n) {
-      live.clear_states();
-      Above above[rows];
-      float most[rows] = {};
-      begin_walk();
-      LACUNA_NOUNROLL
-      for (s32 j = 0; j < visit.count; ++j) {
-        turn(j, false);
-        const s32 t = turn_of(j), first = visit.first_key(t);
-        float c[rows][keys];
-        if (!distances(c, first, visit.is_full(t, first))) continue;
-        note_live(live, c, first / granule);
+    for (int n = 0;; ++n) {
+      if (dense) live.clear_states();
+      Sums sums[rows];
+      const bool well = walk(live, dense, sums);
+      if (!dense && well) break;
+      if (dense) {
+        bool more = false;
         LACUNA_UNROLL
-        for (int i = 0; i < rows; ++i) {
-          LACUNA_UNROLL
-          for (int k = 0; k < keys; ++k)
-            most[i] = max_f32(most[i], above[i].add(gates.norm, gates.to_distance(c[i][k])));
-        }
+        for (int i = 0; i < rows; ++i) more |= improve(i, sums[i]);
+        begin_sums();
+        if (!cta_any(more) || n == 24) break;
       }
-      Machine::template wait<0>();
-      bool more = false;
-      LACUNA_UNROLL
-      for (int i = 0; i < rows; ++i) more |= improve(i, above[i], Machine::row_max(most[i]));
-      begin_sums();
-      if (!cta_any(more)) return;
+      dense = true;
     }
+    return dense;
   }
   // Whether the row is still far from its threshold.
-  LACUNA_MEMBER bool improve(int i, Above& above, float most) {
+  LACUNA_MEMBER bool improve(int i, Sums& sums) {
+    Above& above = sums.above;
     above.template meet<Machine>();
+    const float most = Machine::row_max(sums.most);
     if (above.f != above.f || most == infinity()) {
       lost |= 1u << i;
       gates.minus[i] = Rising::never;
@@ -298,7 +282,9 @@ struct Threshold : TileScores<Config, Params> {
     width[i] = (known ? gap : gates.reach) / gates.unit;
     // The greatest alone says that a threshold is no farther below it than that.
     const float distance = max_f32(step, most - gates.reach);
-    return gates.raise(i, distance) && distance > most * 0x1p-12f;
+    // The gaps of flat rows are small: gates then come nearer.
+    const float less = min_f32(gates.least, width[i] * 0x1p-8f);
+    return gates.raise(i, distance, less) && distance > most * 0x1p-9f;
   }
   LACUNA_MEMBER void note_live(const Live& live, const float (&c)[rows][keys], s32 tile) const {
     constexpr int parts = Config::tile_k / granule, each = keys / parts;
@@ -384,13 +370,17 @@ struct Threshold : TileScores<Config, Params> {
       live.set_full(visit.first_key(n / parts) / granule + n % parts);
   }
   // Those whose weight may be above 0, however the last bit of a score is rounded.
-  LACUNA_MEMBER void mark_keys(const Live& live) const {
-    LACUNA_UNROLL
-    for (int i = 0; i < rows; ++i) {
-      const float below = width[i] + gates.margin(top[i]), most = top[i];
-      gates.each_candidate(i, [&](float score, s32 key) {
-        if (score - most + below > 0.0f) live.set_key(key);
-      });
+  LACUNA_MEMBER void mark_keys(const Live& live) {
+    LACUNA_NOUNROLL
+    for (int n = 0; n < rows; ++n) {
+      const float below = width[0] + gates.margin(top[0]), most = top[0];
+      gates.each_candidate(gates.lists + (u32)n * Rising::list_bytes, gates.end[0],
+                           [&](float score, s32 key) {
+                             if (score - most + below > 0.0f) live.set_key(key);
+                           });
+      rotate(top);
+      rotate(width);
+      rotate(gates.end);
     }
   }
 };

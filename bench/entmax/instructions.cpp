@@ -1,13 +1,13 @@
-// What entmax costs a score of a visited tile: warp-instructions x 32 of the PTX that NVRTC makes for
-// sm_80, executed and counted on the host device, slow paths included. Causal, one head. A count,
-// never a time.
-#include "bench/entmax/distributions.h"
-#include "bench/laboratory/trace.h"
+// What entmax costs a score of a visited tile: warp-instructions x 32 of the PTX that NVRTC makes
+// for sm_80, executed and counted on the host device, slow paths included. Causal, one head. A
+// count, never a time.
 #include "compiler/codegen/source.h"
 #include "compiler/plan/entmax.h"
 #include "runtime/program.h"
 #include "tools/lacuna/array.h"
 
+#include "bench/entmax/distributions.h"
+#include "bench/laboratory/trace.h"
 #include <fmt/format.h>
 
 #include <array>
@@ -25,11 +25,11 @@ using runtime::Entmax;
 using runtime::Lists;
 
 /// Names of functions that an instruction is counted for, by where their text stands.
-constexpr std::array counted_functions = {"take",   "turn", "fetch",     "distances",  "open_rows",
-                                          "stream", "append", "rise",    "raise",      "sweep",
-                                          "unload", "solve",  "iterate", "note_live",  "leave",
-                                          "leave_group", "mark_keys", "store_rows", "work", "start",
-                                          "weigh", "step", "store", "again", "walk"};
+constexpr std::array counted_functions = {
+    "take",    "turn",      "fetch", "distances",   "open_rows", "walk",       "collect",
+    "append",  "rise",      "raise", "sweep",       "unload",    "solve",      "add",
+    "improve", "note_live", "leave", "leave_group", "mark_keys", "store_rows", "work",
+    "start",   "weigh",     "step",  "store",       "again"};
 
 /// The function that holds a line of a template.
 std::string function_at(const std::string& file, int line) {
@@ -155,8 +155,7 @@ void run(EngineState& engine, const Case& c) {
   const ir::Call call = ir::bind(spec, args);
 
   Trace trace;
-  const auto watched =
-      runtime::host::open_host({.threads = 1, .observe = trace.observer()});
+  const auto watched = runtime::host::open_host({.threads = 1, .observe = trace.observer()});
   const auto plain = runtime::host::open_host({});
   const auto load = [&](std::size_t pass, const runtime::Device& device) {
     runtime::Compiled compiled = runtime::compiled_for(engine, *planned, pass, {});
@@ -164,8 +163,8 @@ void run(EngineState& engine, const Case& c) {
   };
   const runtime::Loaded threshold = load(0, *watched), live_tiles = load(1, *plain),
                         accumulate = load(2, *watched);
-  const plan::EntmaxLayout layout = plan::entmax_layout(planned->plan, threshold.pass,
-                                                        accumulate.pass, call.shape, true, 0);
+  const plan::EntmaxLayout layout =
+      plan::entmax_layout(planned->plan, threshold.pass, accumulate.pass, call.shape, true, 0);
   std::vector<std::uint64_t> memory(layout.bytes / 8 + 2);
   const auto words = [&](std::uint64_t at) {
     return TensorView::contiguous(reinterpret_cast<std::byte*>(memory.data()) + at, DType::i32,

@@ -74,11 +74,6 @@ void write_entmax(Text& text, const plan::Plan& plan) {
   text.line("  static constexpr bool precise = {};", plan.spec.dtype == DType::f32);
 }
 
-/// How far u may be off before the walk is done again: what weights of this type do not show.
-std::string_view tolerance_of(DType dtype) {
-  return dtype == DType::f32 ? "0x1p-20f" : dtype == DType::f16 ? "0x1p-12f" : "0x1p-8f";
-}
-
 void write_products(Text& text, const plan::Plan& plan, const plan::Pass& pass,
                     plan::Variant variant) {
   const Spec& spec = plan.spec;
@@ -100,13 +95,11 @@ void write_products(Text& text, const plan::Plan& plan, const plan::Pass& pass,
     write_entmax(text, plan);
     return;
   }
-  if (pass.kind == plan::PassKind::accumulate) {
-    write_entmax(text, plan);
-    text.line("  static constexpr float tolerance = {};", tolerance_of(spec.dtype));
-  }
+  if (pass.kind == plan::PassKind::accumulate) write_entmax(text, plan);
+  // Gaps come from threshold with 2^-15 or better, of which weights of 16 bits show nothing.
   const ir::Pattern& pattern = spec.pattern.tree();
   text.line("  static constexpr bool walks_again = {}, by_alpha = {};",
-            pass.kind == plan::PassKind::accumulate,
+            pass.kind == plan::PassKind::accumulate && spec.dtype == DType::f32,
             ir::is_softmax_by_alpha(pattern) || plan::has_alpha_of_call(pattern));
 }
 

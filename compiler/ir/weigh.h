@@ -13,7 +13,7 @@ namespace lacuna::ir {
 double softmax(std::span<double> scores, double sink = -std::numeric_limits<double>::infinity());
 
 /// The largest score, and the gap t = c zmax - τ in [n^-c, 1] with c = α - 1: weights are
-/// [c (z - zmax) + t]₊^(1/c). No score: -inf and 1.
+/// [c (z - zmax) + t]₊^(1/c). No score: -inf and 1. Where alpha is 1: the lse, and 0.
 struct Threshold {
   double zmax = -std::numeric_limits<double>::infinity(), gap = 1;
 };

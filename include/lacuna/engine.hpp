@@ -62,7 +62,7 @@ struct Args {
   /// The statistic of each row, required where Spec::statistic. Softmax: lse, the log of the sum of exponentials of scores,
   /// -inf where no key answers. Entmax, unless its alpha is the constant 1: zmax, the largest score, and gap, alpha - 1 times
   /// the distance from zmax down to the threshold below which weights are 0, in (0,1]; where no key answers, -inf and 1. Where
-  /// alpha is 1 when the call runs, such a row is softmax: zmax holds its lse, and gap 0. A row that is NaN has NaN in all.
+  /// alpha is 1 when the call runs, rows are softmax's: zmax holds lse, and gap is 0. Other rows that are NaN have NaN in all.
   TensorView lse, zmax, gap;
   std::span<const NamedValue> params = {};        ///< every param without default must be here
   std::span<const NamedTensor> tensors = {};      ///< every tensor of the pattern, by name

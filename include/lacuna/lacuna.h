@@ -133,7 +133,7 @@ typedef struct lacuna_named_tensor {
  * scores (-inf where no key answers); entmax, unless its alpha is the constant 1, needs zmax, the
  * largest score, and gap, alpha - 1 times the distance from zmax down to the threshold below which
  * weights are 0, in (0,1] (-inf and 1 where no key answers). Where alpha is 1 when the call runs,
- * such a row is softmax: zmax holds its lse, and gap 0. A row that is NaN has NaN in all. */
+ * rows are softmax: zmax holds lse, and gap is 0. Other rows that are NaN have NaN in all. */
 typedef struct lacuna_args {
   size_t size;
   lacuna_tensor q, k, v, o;

@@ -48,7 +48,8 @@ struct Power {
   // one step of Newton on f^(1/β), which is convex and never passes the root. slopes is the sum of
   // [x - τ]₊^(β-1).
   LACUNA_MEMBER float step(float f, float slopes, float reach) const {
-    const float d = divide(f - root(f) * reach, slopes);
+    const float over = f - root(f) * reach;
+    const float d = precise ? divide(over, slopes) : over * rcp_approx(slopes);
     return slopes > 0.0f && d > 0.0f ? d : 0.0f;
   }
 };
@@ -87,15 +88,20 @@ struct EntmaxRows {
   static constexpr int rows = Machine::rows, keys = Machine::keys, values = Machine::values;
   static constexpr bool packed = Config::lengths == Lengths::packed;
   static constexpr int most_walks = 3;
+  static constexpr float tolerance = 0x1p-20f;  // of u, in f32
   Norm norm;
   float c, scale;
   bool raw;
   // u = [(z + from) gain + 1]: from = -zmax, gain = c/t in the unit of the scores. Where those are
-  // plain products their sums may begin with it, but not where its rounding would show.
-  static constexpr bool begins = !Config::precise;
+  // plain products their sums begin with it, unless its rounding would show.
+  static constexpr bool begins = Config::Pattern::plain_score && !Config::precise;
   float from[rows], gain[rows];
   float f[rows], w[rows];  // Σ u^β, Σ u^(β-1): this lane's share
   int walks;
+
+  LACUNA_MEMBER static float ratio(float a, float b) {
+    return Config::precise ? divide(a, b) : a * rcp_approx(b);
+  }
 
   LACUNA_MEMBER static bool takes(float alpha) { return alpha != 1.0f; }
 
@@ -105,33 +111,37 @@ struct EntmaxRows {
     c = Config::Pattern::alpha(p, at) - 1.0f;
     norm.beta = 1.0f / c;
     const EntmaxUnit unit = entmax_unit(Config::Pattern::plain_score, p.call.scale);
-    scale = unit.scale;
     raw = unit.raw;
+    scale = unit.scale;
     walks = 0;
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
       const s32 r = row0 + Machine::row(i);
       from[i] = -0x1p120f;  // of a row without keys, or an absent one: no weight
-      gain[i] = c * scale;
+      gain[i] = 1.0f;
       if (r < at.q_len) {
         const float zmax = load_global<float>(statistic_of(p.entmax.zmax, at, packed, r));
         if (zmax != -infinity()) {
-          from[i] = -divide(zmax, scale);
-          gain[i] =
-              divide(c * scale, load_global<float>(statistic_of(p.entmax.gap, at, packed, r)));
+          from[i] = -ratio(zmax, scale);
+          const float gap = load_global<float>(statistic_of(p.entmax.gap, at, packed, r));
+          gain[i] = c * ratio(scale, gap);
         }
       }
       f[i] = w[i] = 0;
     }
-    return unit.raw;
+    return raw;
   }
 
   template <class Shared>
   LACUNA_MEMBER void scores(float (&z)[rows][keys], Shared& shared, int slot) const {
-    float begin[rows];
-    LACUNA_UNROLL
-    for (int i = 0; i < rows; ++i) begin[i] = begins && raw ? from[i] : 0.0f;
-    Machine::scores_from(z, begin, shared, slot);
+    if constexpr (begins) {
+      float begin[rows];
+      LACUNA_UNROLL
+      for (int i = 0; i < rows; ++i) begin[i] = raw ? from[i] : 0.0f;
+      Machine::scores_from(z, begin, shared, slot);
+    } else {
+      Machine::scores(z, shared, slot);
+    }
   }
   // z becomes u^β.
   LACUNA_MEMBER void weigh(float (&z)[rows][keys], float (&)[rows][values]) {
@@ -157,7 +167,7 @@ struct EntmaxRows {
 
   // How far u moves: t' = t (1 - move).
   LACUNA_MEMBER float move(int i, float of_f, float of_w) const {
-    return of_w > 0.0f ? divide(of_f - norm.root(of_f) * divide(gain[i], c * scale), of_w) : 0.0f;
+    return of_w > 0.0f ? ratio(of_f - norm.root(of_f) * ratio(gain[i], c * scale), of_w) : 0.0f;
   }
   // Whether the walk is to be done again, with better gaps: where one is off by more than weights
   // of this type show. The same for all threads.
@@ -167,12 +177,13 @@ struct EntmaxRows {
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
       x[i] = move(i, Machine::row_sum(f[i]), Machine::row_sum(w[i]));
-      far |= abs_f32(x[i]) > Config::tolerance;
+      far |= abs_f32(x[i]) > tolerance;
     }
     if (!cta_any(far) || ++walks == most_walks) return false;
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
-      gain[i] = max_f32(divide(gain[i], 1.0f - x[i]), c * scale);
+      const float t = ratio(c * scale, gain[i]) * (1.0f - x[i]);
+      gain[i] = ratio(c * scale, min_f32(t, 1.0f));
       f[i] = w[i] = 0;
     }
     return true;
@@ -188,8 +199,8 @@ struct EntmaxRows {
     const float zmax = load_global<float>(statistic_of(p.entmax.zmax, at, packed, r));
     if (zmax == -infinity()) return none;
     if (zmax != zmax) return {zmax, zmax, zmax};
-    const float t = divide(c * scale, gain[i]) * (1.0f - move(i, total.x, total.y));
-    return {divide(1.0f, total.x), zmax, min_f32(t, 1.0f)};
+    const float t = ratio(c * scale, gain[i]) * (1.0f - move(i, total.x, total.y));
+    return {ratio(1.0f, total.x), zmax, min_f32(t, 1.0f)};
   }
   template <class Params>
   LACUNA_MEMBER static void store(const EntmaxEnd& end, const Params& p, const Place& at, s32 r) {

@@ -118,7 +118,10 @@ struct Brute {
         z.push_back(score(packed ? 0 : b, h, i + offset, q0 + i, k, k0));
       }
       live += static_cast<std::int64_t>(keys.size());
-      if (!keys.empty()) finish(packed ? 0 : b, h, q0 + i, k0, keys, z);
+      if (!keys.empty())
+        finish(packed ? 0 : b, h, q0 + i, k0, keys, z);
+      else if (alpha_of(h) == 1)
+        gap[row_of(packed ? 0 : b, h, q0 + i)] = 0;
     }
   }
 
@@ -144,17 +147,24 @@ struct Brute {
     return scale * dot * 0.5 + bias + oracle::at(tensor("table"), {entry});
   }
 
+  double alpha_of(std::int64_t h) const {
+    if (weigh == Weigh::alpha_param) return scalar(args, "alpha", 1.5);
+    if (weigh == Weigh::alpha_tensor) return oracle::at(tensor("alphas"), {h});
+    return weigh == Weigh::entmax15 ? 1.5 : weigh == Weigh::sparsemax ? 2 : 1;
+  }
+  std::size_t row_of(std::int64_t batch, std::int64_t h, std::int64_t row) const {
+    return static_cast<std::size_t>((batch * shape.heads + h) * shape.queries + row);
+  }
+
   void finish(std::int64_t batch, std::int64_t h, std::int64_t row, std::int64_t k0,
               const std::vector<std::int64_t>& keys, const Row& z) {
     const std::int64_t g = h / (shape.heads / shape.kv_heads);
-    double alpha = weigh == Weigh::entmax15 ? 1.5 : weigh == Weigh::sparsemax ? 2 : 1;
-    if (weigh == Weigh::alpha_param) alpha = scalar(args, "alpha", 1.5);
-    if (weigh == Weigh::alpha_tensor) alpha = oracle::at(tensor("alphas"), {h});
+    const double alpha = alpha_of(h);
     const double sink = weigh == Weigh::sink ? 0.25 * static_cast<double>(h) : -infinity;
     const Row p = alpha == 1.5 ? oracle::entmax15(z)
                   : alpha == 2 ? oracle::sparsemax(z)
                                : oracle::softmax(z, sink);
-    const auto at = static_cast<std::size_t>((batch * shape.heads + h) * shape.queries + row);
+    const std::size_t at = row_of(batch, h, row);
     const double zmax = *std::max_element(z.begin(), z.end());
     lse[at] = alpha == 1 ? oracle::log_sum_exp(z, sink) : zmax;
     gap[at] = alpha == 1 ? 0 : std::pow(*std::max_element(p.begin(), p.end()), alpha - 1);

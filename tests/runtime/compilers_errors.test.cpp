@@ -52,7 +52,9 @@ TEST_CASE("a compile error names place and cause, and shows options and numbered
     CHECK(has(what, fmt::format("{} cannot compile check.cu: local.lac", compiler->name())));
     CHECK(has(what, "no_such_name"));
     CHECK(!has(what, "\n"));
-    CHECK(has(error.log(), "   1| #include \"ops.cuh\"\n   2| namespace lacuna {\n"));
+    CHECK(has(
+        error.log(),
+        "   1| #include \"memory.cuh\"\n   2| #include \"ops.cuh\"\n   3| namespace lacuna {\n"));
     CHECK(has(error.log(), compiler->options(source, {.arch = {80, 0}})));
     // The compiler is as good as new.
     CHECK(compile_ptx(*compiler, kernel("")).log == "");

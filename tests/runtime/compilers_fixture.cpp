@@ -62,7 +62,8 @@ codegen::Source program(const std::string& text) {
 }
 
 codegen::Source kernel(const std::string& body) {
-  return program(R"(#include "ops.cuh"
+  return program(R"(#include "memory.cuh"
+#include "ops.cuh"
 namespace lacuna {
 struct Params {
   u64 in, out;

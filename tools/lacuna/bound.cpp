@@ -184,6 +184,8 @@ class Worker {
     const Rounding& weight = problem_.weight;
     const double tiny = weight.tiny * largest_weight;
     const bool entmax = !bounds_.gap.empty();
+    // Beside a great sink all weights may be subnormal, which count as zero.
+    const double flushed = sink ? 0x1p-126 : 0;
     low_.assign(width, sink ? 0 : infinity);
     high_.assign(width, sink ? 0 : -infinity);
     rounded_.assign(width, 0);
@@ -196,8 +198,9 @@ class Worker {
         low_[i] = std::min(low_[i], v[i]);
         high_[i] = std::max(high_[i], v[i]);
         // A change of infinity is known of a value of 0 too: what it displaces.
-        bound[i] +=
-            change == infinity ? infinity : (change + (p > 0 ? p * common : 0)) * std::fabs(v[i]);
+        bound[i] += change == infinity
+                        ? infinity
+                        : (change + (p > 0 ? p * common : 0) + flushed) * std::fabs(v[i]);
         // The sum that divides entmax may be one of rounded weights: they then move O towards v.
         const double moved =
             entmax ? std::max(std::fabs(v[i]), std::fabs(v[i] - o[i])) : std::fabs(v[i]);
