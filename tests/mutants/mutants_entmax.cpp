@@ -97,14 +97,15 @@ constexpr Mutant table[] = {
     // Weights.
     {"sums begin with zmax as it is", entmax, "entmax", "from[i] = -ratio(zmax, scale);",
      "from[i] = ratio(zmax, scale);", "value"},
-    {"sums begin with 0", entmax, "entmax", "begins && raw ? from[i] : 0.0f;", "0.0f;", "value"},
+    {"sums begin with 0", entmax, "entmax", "begin[i] = raw ? from[i] : 0.0f;", "begin[i] = 0.0f;",
+     "value"},
     {"zmax is subtracted twice", entmax, "entmax", "if (!begins || !raw) {", "{", "value"},
     {"another walk adds to the sums of the last", entmax, "entmax shifted",
      "      f[i] = w[i] = 0;\n    }\n    return true;", "    }\n    return true;", "value"},
     {"another walk adds to the last O", flash, "entmax shifted", "    do {\n      clear();\n",
      "    clear();\n    do {\n", "value"},
     {"weights are not divided by their sum", entmax, "entmax",
-     "return {divide(1.0f, total.x), zmax,", "return {1.0f, zmax,", "value"},
+     "return {ratio(1.0f, total.x), zmax,", "return {1.0f, zmax,", "value"},
 };
 
 }  // namespace
