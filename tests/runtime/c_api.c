@@ -205,6 +205,61 @@ static void check_forward(lacuna_engine* engine) {
   lacuna_program_destroy(program);
 }
 
+/* Sparsemax and its statistic: weights from the threshold that zmax and gap say. */
+static void check_entmax(lacuna_engine* engine) {
+  static float q[heads * rows * columns], k[heads * rows * columns], v[heads * rows * columns],
+      o[heads * rows * columns], zmax[heads * rows], gap[heads * rows];
+  const int64_t shape[4] = {batch, heads, rows, columns};
+  lacuna_pattern* pattern = NULL;
+  lacuna_program* program = NULL;
+  lacuna_spec spec = {sizeof spec, LACUNA_F32, columns, 0, 0, 0, 0, NULL, 0};
+  lacuna_shape extents = {batch, heads, heads, rows, rows};
+  lacuna_args args = {0};
+  size_t bytes = 0;
+  for (int i = 0; i < heads * rows * columns; ++i) {
+    q[i] = 4 * (rand() / (float)RAND_MAX - 0.5f);
+    k[i] = 4 * (rand() / (float)RAND_MAX - 0.5f);
+    v[i] = rand() / (float)RAND_MAX - 0.5f;
+  }
+  spec.statistic = 1;
+  CHECK(lacuna_pattern_parse("attention a { mask causal\n weights sparsemax }", NULL, NULL,
+                             &pattern) == LACUNA_OK);
+  CHECK(lacuna_program_create(engine, pattern, &spec, &program) == LACUNA_OK);
+  lacuna_pattern_destroy(pattern);
+  if (!program) return;
+  CHECK(lacuna_program_workspace(program, &extents, &bytes) == LACUNA_OK && bytes > 0);
+  args.size = sizeof args;
+  args.q = view(q, shape, 4);
+  args.k = view(k, shape, 4);
+  args.v = view(v, shape, 4);
+  args.o = view(o, shape, 4);
+  args.lse = view(zmax, shape, 3);
+  CHECK(lacuna_forward(program, &args, NULL) == LACUNA_ERROR_ARGUMENT);
+  CHECK(strstr(lacuna_last_error(), "lse") != NULL);
+  memset(&args.lse, 0, sizeof args.lse);
+  args.zmax = view(zmax, shape, 3);
+  args.gap = view(gap, shape, 3);
+  CHECK(lacuna_forward(program, &args, NULL) == LACUNA_OK);
+  for (int r = 0; r < heads * rows; ++r) {
+    const int head = r / rows, row = r % rows;
+    double top = -INFINITY, sum = 0, expected[columns] = {0};
+    for (int key = 0; key <= row; ++key) {
+      double z = 0;
+      for (int d = 0; d < columns; ++d)
+        z += (double)q[r * columns + d] * k[(head * rows + key) * columns + d] / sqrt(columns);
+      top = fmax(top, z);
+      const double weight = fmax(z - zmax[r] + gap[r], 0);
+      sum += weight;
+      for (int d = 0; d < columns; ++d)
+        expected[d] += weight * v[(head * rows + key) * columns + d];
+    }
+    CHECK(fabs(top - zmax[r]) < 1e-5 && fabs(sum - 1) < 1e-4);
+    for (int d = 0; d < columns; ++d)
+      CHECK(fabs(expected[d] - o[r * columns + d]) < 1e-4); /* and not NaN */
+  }
+  lacuna_program_destroy(program);
+}
+
 /* Chunks of 40: lists made once serve two calls, the second after a change of a param. */
 static void check_tiles(lacuna_engine* engine) {
   enum { rows = 200, most = 1 << 20 };
@@ -307,6 +362,7 @@ int main(void) {
   CHECK(lacuna_memory_read(engine, &back, memory, sizeof back) == LACUNA_OK && back == 5);
   lacuna_memory_release(engine, memory);
   check_tiles(engine);
+  check_entmax(engine);
   check_forward(engine);
   return failures != 0;
 }
