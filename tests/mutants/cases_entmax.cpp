@@ -69,8 +69,7 @@ void add_entmax_cases(std::vector<Case>& all) {
                    if (matrix == 'q') return 1.0;
                    return row == 5 ? 0.0 : row == 47 ? -1.0 + 0x1p-12 : -10.0;
                  }});
-  // Scores around -24000: sums that begin with another number round otherwise, and the live pass is
-  // walked again.
+  // Scores around -24000: sums that begin with another number round otherwise.
   all.push_back({.name = "entmax shifted",
                  .spec = {.pattern = parse("weights entmax(1.5)"),
                           .dtype = DType::f16,

@@ -4,8 +4,7 @@ namespace lacuna::tests {
 namespace {
 
 constexpr std::string_view threshold = "threshold.cuh", gates = "gates.cuh",
-                           entmax = "weights/entmax.cuh", live = "tiles/live.cuh",
-                           flash = "flash_forward.cuh";
+                           entmax = "weights/entmax.cuh", live = "tiles/live.cuh";
 
 constexpr Mutant table[] = {
     // What orders memory.
@@ -100,10 +99,6 @@ constexpr Mutant table[] = {
     {"sums begin with 0", entmax, "entmax", "begin[i] = raw ? from[i] : 0.0f;", "begin[i] = 0.0f;",
      "value"},
     {"zmax is subtracted twice", entmax, "entmax", "if (!begins || !raw) {", "{", "value"},
-    {"another walk adds to the sums of the last", entmax, "entmax shifted",
-     "      f[i] = w[i] = 0;\n    }\n    return true;", "    }\n    return true;", "value"},
-    {"another walk adds to the last O", flash, "entmax shifted", "    do {\n      clear();\n",
-     "    clear();\n    do {\n", "value"},
     {"weights are not divided by their sum", entmax, "entmax",
      "return {ratio(1.0f, total.x), zmax,", "return {1.0f, zmax,", "value"},
 };
