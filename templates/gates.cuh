@@ -24,7 +24,8 @@ struct Gates {
                        warp_bytes = rows * list_bytes + pairs * stage_bytes;
   // Distances of scores to a gate are counted in x = c z where powers of them may leave the range.
   static constexpr bool scaled = power == 0;
-  static constexpr float never = -0x1p120f;  // minus a gate that nothing reaches
+  static constexpr float of_gate = 0x1p-19f;  // of a margin: what sums may be off that carry a gate
+  static constexpr float never = -0x1p120f;   // minus a gate that nothing reaches
 
   Norm norm;
   float unit;         // of a score, to distances
@@ -58,7 +59,7 @@ struct Gates {
     LACUNA_UNROLL
     for (int a = 0; a < pairs; ++a) staged_end[a] = staged + (u32)a * stage_bytes;
   }
-  LACUNA_MEMBER float margin(float gate) const { return fma_rn(abs_f32(gate), 0x1p-19f, least); }
+  LACUNA_MEMBER float margin(float gate) const { return fma_rn(abs_f32(gate), of_gate, least); }
 
   LACUNA_MEMBER float to_distance(float difference) const {
     return scaled ? difference * unit : difference;
@@ -125,14 +126,14 @@ struct Gates {
         const int i = 2 * a + h;
         above[h].meet<Machine>();
         well &= end[i] != lists + (u32)(i + 1) * list_bytes && above[h].f < infinity();
-        raise(i, norm.step(above[h].f, above[h].slopes, reach), least);
+        raise(i, norm.step(above[h].f, above[h].slopes, reach), least, of_gate);
       }
     }
     return all_lanes(well);
   }
   // By a distance that is known not to pass the threshold, less a margin. Whether it was worth it.
-  LACUNA_MEMBER bool raise(int i, float distance, float less) {
-    const float d = distance / unit, step = fma_rn(abs_f32(minus[i]), 0x1p-19f, less);
+  LACUNA_MEMBER bool raise(int i, float distance, float less, float of_gate) {
+    const float d = distance / unit, step = fma_rn(abs_f32(minus[i]), of_gate, less);
     if (d > step) minus[i] -= d - step;
     return d > 2 * step;
   }

@@ -282,9 +282,10 @@ struct Threshold : TileScores<Config, Params> {
     width[i] = (known ? gap : gates.reach) / gates.unit;
     // The greatest alone says that a threshold is no farther below it than that.
     const float distance = max_f32(step, most - gates.reach);
-    // The gaps of flat rows are small: gates then come nearer.
+    // What is left is one step, whose error goes by the square of the margin: of small gaps, and
+    // great scores, gates come nearer than they do for lists.
     const float less = min_f32(gates.least, width[i] * 0x1p-8f);
-    return gates.raise(i, distance, less) && distance > most * 0x1p-9f;
+    return gates.raise(i, distance, less, 0x1p-22f) && distance > most * 0x1p-9f;
   }
   LACUNA_MEMBER void note_live(const Live& live, const float (&c)[rows][keys], s32 tile) const {
     constexpr int parts = Config::tile_k / granule, each = keys / parts;

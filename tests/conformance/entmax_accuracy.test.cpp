@@ -53,7 +53,7 @@ struct Problem {
         off += std::pow(o[i] - reference.o[i], 2);
         all += std::pow(reference.o[i], 2);
       }
-      const double z_off = 0x1p-22 * std::fabs(reference.zmax[row]);
+      const double z_off = 0x1p-21 * std::fabs(reference.zmax[row]);
       const double allowed = promised + 2 * (alpha - 1) / reference.gap[row] * z_off;
       const double error = std::sqrt(off / all) / allowed;
       if (!(error <= worst)) worst = error;
