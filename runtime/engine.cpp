@@ -128,7 +128,10 @@ Compiled compiled_for(EngineState& engine, const Planned& planned, std::size_t p
   Stages& spent = stages ? *stages : unused;
   const plan::Plan& plan = planned.plan;
   const plan::Pass& wanted = plan.passes[pass];
-  const std::size_t last = plan.passes.size() - 1;
+  // Of entmax: that which the route of the pass ends with.
+  std::size_t last = pass;
+  while (last + 1 < plan.passes.size() && plan.passes[last].kind != plan::PassKind::accumulate)
+    ++last;
   using Passes = std::vector<plan::Pass>;
   if (wanted.kind == plan::PassKind::tile_lists)
     return followed(engine, planned, pass, pass + 1, variant, spent,

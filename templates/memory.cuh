@@ -61,6 +61,13 @@ LACUNA_DEVICE T load_global(u64 address) {
   return value;
 }
 
+// Of what this launch writes, too.
+LACUNA_DEVICE float load_plain(u64 from) {
+  float r;
+  asm volatile("ld.global.f32 %0, [%1];" : "=f"(r) : "l"(from) : "memory");
+  return r;
+}
+
 LACUNA_DEVICE void store_global(u64 to, u16 value) {
   asm volatile("st.global.u16 [%0], %1;" ::"l"(to), "h"(value) : "memory");
 }

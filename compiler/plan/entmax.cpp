@@ -25,8 +25,10 @@ int rows_of_lane(const Pass& pass) {
   return pass.machine == Machine::sm80 ? of_warp / 8 : of_warp / 4;
 }
 
-/// Blocks of 2 rows and 2 keys: what a candidate comes in.
+/// Candidates come in blocks of 2 rows and 2 keys, and live tiles are found by words of 32 keys, or
+/// by parts of one.
 bool in_blocks(Machine machine, const Schedule& s) {
+  if (s.tile_k % 32 != 0 && 32 % s.tile_k != 0) return false;
   return machine == Machine::sm80 || (s.tile_q % (8 * s.warps) == 0 && s.tile_k % 16 == 0);
 }
 
@@ -92,7 +94,7 @@ std::vector<Pass> thresholds_for(const Plan& plan, const Pass& accumulate, bool 
   };
   const int granule = accumulate.schedule.tile_k;
   if (accumulate.machine == Machine::sm80) {
-    if (granule < 64) {
+    if (granule < 64 && 64 % granule == 0) {
       add(64, 3);
       add(64, 2);
     }
@@ -120,12 +122,10 @@ void add_entmax(Plan& plan) {
   others.insert(others.begin(), accumulate.schedule);
   std::erase_if(others, [&](const Schedule& s) { return !in_blocks(accumulate.machine, s); });
   if (others.empty())
-    throw Error(
-        ErrorKind::unsupported,
-        "schedule " + accumulate.schedule.name() +
-            " is not legal for entmax on machine/fma: candidates come in blocks of 2 "
-            "queries and 2 keys of a lane, so queries are a multiple of 8 for each warp, and "
-            "keys of 16");
+    throw Error(ErrorKind::unsupported,
+                "schedule " + accumulate.schedule.name() +
+                    " is not legal for entmax: its tiles have 16 keys or a multiple of 32, and on "
+                    "machine/fma a multiple of 8 queries for each warp");
   accumulate = with_schedule(plan, accumulate, others.front());
   accumulate.others.erase(accumulate.others.begin());
   if (accumulate.others.size() > most_tried) accumulate.others.resize(most_tried);
@@ -183,11 +183,17 @@ std::uint64_t entmax_bytes(const Plan& plan, const Shape& shape, bool listed) {
   for (const Schedule& s : schedules) {
     accumulate = with_schedule(plan, accumulate, s);
     for (const Pass& threshold : thresholds_for(plan, accumulate, listed)) {
-      const std::uint64_t masks =
-          listed ? tile_lists(threshold, plan.spec, shape, traits).bytes : 0;
-      most = std::max(
-          most,
-          entmax_layout(plan, threshold, accumulate, shape, plan.spec.statistic, masks).bytes);
+      try {
+        const std::uint64_t masks =
+            listed ? tile_lists(threshold, plan.spec, shape, traits).bytes : 0;
+        most = std::max(
+            most,
+            entmax_layout(plan, threshold, accumulate, shape, plan.spec.statistic, masks).bytes);
+      } catch (const Error&) {
+        // More tiles than lists number. Of the first schedule that is the call's own error; others
+        // are for kernels that spill, and throw then.
+        if (s == schedules.front()) throw;
+      }
     }
   }
   return most;

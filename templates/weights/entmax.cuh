@@ -105,6 +105,13 @@ struct EntmaxRows {
 
   LACUNA_MEMBER static bool takes(float alpha) { return alpha != 1.0f; }
 
+  // However the last bits of a great plain product are rounded, the greatest keeps a weight. Other
+  // scores come as they are.
+  LACUNA_MEMBER float bounded(float gain, float from) const {
+    const float most = (Config::precise ? 0x1p18f : 0x1p15f) * rcp_approx(abs_f32(from) + 0x1p-60f);
+    return raw ? max_f32(min_f32(gain, most), -most) : gain;
+  }
+
   // Returns whether scores are to be the plain products.
   template <class Params>
   LACUNA_MEMBER bool start(const Params& p, const Place& at, s32 row0) {
@@ -123,8 +130,9 @@ struct EntmaxRows {
         const float zmax = load_global<float>(statistic_of(p.entmax.zmax, at, packed, r));
         if (zmax != -infinity()) {
           from[i] = -ratio(zmax, scale);
-          const float gap = load_global<float>(statistic_of(p.entmax.gap, at, packed, r));
+          const float gap = load_plain(statistic_of(p.entmax.gap, at, packed, r));
           gain[i] = c * ratio(scale, gap);
+          gain[i] = bounded(gain[i], from[i]);
         }
       }
       f[i] = w[i] = 0;
@@ -183,7 +191,7 @@ struct EntmaxRows {
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
       const float t = ratio(c * scale, gain[i]) * (1.0f - x[i]);
-      gain[i] = ratio(c * scale, min_f32(t, 1.0f));
+      gain[i] = bounded(ratio(c * scale, min_f32(t, 1.0f)), from[i]);
       f[i] = w[i] = 0;
     }
     return true;

@@ -1,3 +1,4 @@
+#include "compiler/plan/entmax.h"
 #include "tools/lacuna/command.h"
 #include "tools/lacuna/dump.h"
 #include "tools/lacuna/execute.h"
@@ -80,6 +81,10 @@ Report run_replay(const ReplayFlags& flags, const Terminal& terminal) {
   const plan::Plan& plan = call.planned().plan;
   auto source = codegen::generate(plan, plan.passes.at(0), call.variant());
   bool edited = source.text != recorded.source;
+  if (edited && plan::weighs_by_entmax(plan))
+    throw Error(ErrorKind::unsupported,
+                "the source was edited; of entmax, whose call takes several kernels, replay runs "
+                "them as they are generated");
   if (edited) source.text = recorded.source;
   Results now = edited ? call.run_source(source, &stages) : call.run(&stages);
   progress.clear();
