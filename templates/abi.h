@@ -90,7 +90,7 @@ struct ThresholdArg {
   EntmaxArg entmax;
   unsigned long long states;   ///< u32[rows][groups][2]: tiles with a live key, and FULL ones
   unsigned long long counts;   ///< u32[rows][2]: FULL, PARTIAL
-  unsigned long long scratch;  ///< candidates: of each CTA of the grid, threads * candidate_bytes
+  unsigned long long scratch;  ///< candidates of each CTA of the grid, as templates/gates.cuh lays them out
   unsigned long long queue;    ///< u32, 0 at the launch: the next tile of queries
   int groups;
   int blocks;  ///< tiles of queries: not the grid, whose CTAs take one after another

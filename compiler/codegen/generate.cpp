@@ -96,7 +96,7 @@ void write_products(Text& text, const plan::Plan& plan, const plan::Pass& pass,
     return;
   }
   if (pass.kind == plan::PassKind::accumulate) write_entmax(text, plan);
-  // Gaps come from threshold with 2^-15 or better, of which weights of 16 bits show nothing.
+  // Weights of 16 bits show nothing of what a gap from threshold is off.
   const ir::Pattern& pattern = spec.pattern.tree();
   text.line("  static constexpr bool walks_again = {}, by_alpha = {};",
             pass.kind == plan::PassKind::accumulate && spec.dtype == DType::f32,
