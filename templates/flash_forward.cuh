@@ -54,8 +54,21 @@ struct FlashForward : TileScores<Config, Params> {
     } while (Config::walks_again && weights.again());
     if constexpr (Config::split)
       store_part();
+    else if constexpr (Config::escort)
+      store_both();
     else
-      store();
+      store(p.call.o);
+  }
+  // O, and after one more walk the escort, by one piece of code.
+  LACUNA_MEMBER void store_both() {
+    LACUNA_NOUNROLL
+    for (int n = 0;; ++n) {
+      store(n == 0 ? p.call.o : p.entmax.escort);
+      if (n == 1) break;
+      weights.turn_to_escort();
+      clear();
+      walk();
+    }
   }
 
   LACUNA_MEMBER void clear() {
@@ -180,12 +193,12 @@ struct FlashForward : TileScores<Config, Params> {
     }
   }
 
-  LACUNA_MEMBER void store() {
+  LACUNA_MEMBER void store(const MatrixArg& to) {
     const s32 limit = rows_of<Config::lengths>(p.call, at);
     constexpr int size = (int)sizeof(typename Config::Out::Raw);
     const s32 first_row = row0 + Machine::row(0);
     const u64 corner =
-        Base::template address_of<typename Config::Out>(p.call.o, at.h, at.q_start + first_row) +
+        Base::template address_of<typename Config::Out>(to, at.h, at.q_start + first_row) +
         Machine::column(0) * size;
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
@@ -193,7 +206,7 @@ struct FlashForward : TileScores<Config, Params> {
       const auto total = weights.total(i);
       if (r >= limit) continue;
       const auto end = weights.end(p, at, r, exists(i), i, total);
-      const u64 first = corner + (u64)(down * p.call.o.row * size);
+      const u64 first = corner + (u64)(down * to.row * size);
       LACUNA_UNROLL
       for (int c = 0; c < values; c += Machine::run) {
         float x[Machine::run];

@@ -92,6 +92,7 @@ struct EntmaxRows {
   float from[rows], gain[rows];
   float f[rows], w[rows];  // Σ u^β, Σ u^(β-1): this lane's share
   int walks;
+  bool escorts = false;  // values are weighed by u^(β-1), which goes as p^(2-α)
 
   LACUNA_MEMBER static float ratio(float a, float b) {
     return Config::precise ? divide(a, b) : a * rcp_approx(b);
@@ -165,7 +166,7 @@ struct EntmaxRows {
         const float slope = norm.slope(u), weight = norm.value(u, slope);
         f[i] += weight;
         w[i] += slope;
-        z[i][j] = weight;
+        z[i][j] = Config::escort && escorts ? slope : weight;
       }
     }
   }
@@ -185,13 +186,23 @@ struct EntmaxRows {
       far |= abs_f32(x[i]) > tolerance;
     }
     if (!cta_any(far) || ++walks == most_walks) return false;
+    refine(x);
+    return true;
+  }
+  LACUNA_MEMBER void refine(const float (&x)[rows]) {
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
       const float t = ratio(c * scale, gain[i]) * (1.0f - x[i]);
       gain[i] = bounded(ratio(c * scale, min_f32(t, 1.0f)), from[i]);
       f[i] = w[i] = 0;
     }
-    return true;
+  }
+  LACUNA_MEMBER void turn_to_escort() {
+    float x[rows];
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) x[i] = move(i, Machine::row_sum(f[i]), Machine::row_sum(w[i]));
+    refine(x);
+    escorts = true;
   }
 
   // Σ u^β and Σ u^(β-1) of a row, over its lanes.
@@ -205,7 +216,7 @@ struct EntmaxRows {
     if (zmax == -infinity()) return none;
     if (zmax != zmax) return {zmax, zmax, zmax};
     const float t = ratio(c * scale, gain[i]) * (1.0f - move(i, total.x, total.y));
-    return {ratio(1.0f, total.x), zmax, min_f32(t, 1.0f)};
+    return {ratio(1.0f, escorts ? total.y : total.x), zmax, min_f32(t, 1.0f)};
   }
   template <class Params>
   LACUNA_MEMBER static void store(const EntmaxEnd& end, const Params& p, const Place& at, s32 r) {

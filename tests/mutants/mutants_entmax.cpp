@@ -4,7 +4,8 @@ namespace lacuna::tests {
 namespace {
 
 constexpr std::string_view threshold = "threshold.cuh", gates = "gates.cuh",
-                           entmax = "weights/entmax.cuh", live = "tiles/live.cuh";
+                           entmax = "weights/entmax.cuh", live = "tiles/live.cuh",
+                           flash = "flash_forward.cuh";
 
 constexpr Mutant table[] = {
     // What orders memory.
@@ -100,7 +101,16 @@ constexpr Mutant table[] = {
      "value"},
     {"zmax is subtracted twice", entmax, "entmax", "if (!begins || !raw) {", "{", "value"},
     {"weights are not divided by their sum", entmax, "entmax",
-     "return {ratio(1.0f, total.x), zmax,", "return {1.0f, zmax,", "value"},
+     "return {ratio(1.0f, escorts ? total.y : total.x), zmax,", "return {1.0f, zmax,", "value"},
+    {"the escort is divided by the sum of weights", entmax, "entmax",
+     "ratio(1.0f, escorts ? total.y : total.x)", "ratio(1.0f, total.x)", "value"},
+    {"the escort weighs as O does", entmax, "entmax", "Config::escort && escorts ? slope : weight;",
+     "weight;", "value"},
+    {"the sums of O go into those of the escort", entmax, "entmax",
+     "gain[i] = bounded(ratio(c * scale, min_f32(t, 1.0f)), from[i]);\n      f[i] = w[i] = 0;",
+     "gain[i] = bounded(ratio(c * scale, min_f32(t, 1.0f)), from[i]);", "value"},
+    {"the escort begins with O", flash, "entmax", "weights.turn_to_escort();\n      clear();",
+     "weights.turn_to_escort();", "value"},
 };
 
 }  // namespace
