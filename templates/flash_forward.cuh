@@ -51,24 +51,23 @@ struct FlashForward : TileScores<Config, Params> {
     do {
       clear();
       walk();
-    } while (Config::walks_again && weights.again());
-    if constexpr (Config::split)
-      store_part();
-    else if constexpr (Config::escort)
-      store_both();
-    else
-      store(p.call.o);
+    } while (again());
   }
-  // O, and after one more walk the escort, by one piece of code.
-  LACUNA_MEMBER void store_both() {
-    LACUNA_NOUNROLL
-    for (int n = 0;; ++n) {
-      store(n == 0 ? p.call.o : p.entmax.escort);
-      if (n == 1) break;
-      weights.turn_to_escort();
-      clear();
-      walk();
+  // What is left to do after a walk; whether that is one more.
+  LACUNA_MEMBER bool again() {
+    if constexpr (Config::walks_again)
+      if (weights.again()) return true;
+    if constexpr (Config::split) {
+      store_part();
+    } else if constexpr (Config::escort) {
+      store(weights.escorts ? p.entmax.escort : p.call.o);
+      // Kept over the next walk, addresses that follow from these would take registers from it.
+      forget(row0, visit.count, at.h, at.g, at.q_start, at.k_start, at.q_len, at.k_len);
+      return weights.turn_to_escort();
+    } else {
+      store(p.call.o);
     }
+    return false;
   }
 
   LACUNA_MEMBER void clear() {

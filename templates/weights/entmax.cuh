@@ -92,7 +92,7 @@ struct EntmaxRows {
   float from[rows], gain[rows];
   float f[rows], w[rows];  // Σ u^β, Σ u^(β-1): this lane's share
   int walks;
-  bool escorts = false;  // values are weighed by u^(β-1), which goes as p^(2-α)
+  bool escorts;  // values are weighed by u^(β-1), which goes as p^(2-α)
 
   LACUNA_MEMBER static float ratio(float a, float b) {
     return Config::precise ? divide(a, b) : a * rcp_approx(b);
@@ -119,6 +119,7 @@ struct EntmaxRows {
     raw = unit.raw;
     scale = unit.scale;
     walks = 0;
+    escorts = false;
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
       const s32 r = row0 + Machine::row(i);
@@ -178,6 +179,7 @@ struct EntmaxRows {
   // Whether the walk is to be done again, with better gaps: where one is off by more than weights
   // of this type show. The same for all threads.
   LACUNA_MEMBER bool again() {
+    if (escorts) return false;
     float x[rows];
     bool far = false;
     LACUNA_UNROLL
@@ -197,12 +199,14 @@ struct EntmaxRows {
       f[i] = w[i] = 0;
     }
   }
-  LACUNA_MEMBER void turn_to_escort() {
+  // Whether that is still to be done.
+  LACUNA_MEMBER bool turn_to_escort() {
+    if (escorts) return false;
     float x[rows];
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) x[i] = move(i, Machine::row_sum(f[i]), Machine::row_sum(w[i]));
     refine(x);
-    escorts = true;
+    return escorts = true;
   }
 
   // Σ u^β and Σ u^(β-1) of a row, over its lanes.

@@ -109,8 +109,8 @@ constexpr Mutant table[] = {
     {"the sums of O go into those of the escort", entmax, "entmax",
      "gain[i] = bounded(ratio(c * scale, min_f32(t, 1.0f)), from[i]);\n      f[i] = w[i] = 0;",
      "gain[i] = bounded(ratio(c * scale, min_f32(t, 1.0f)), from[i]);", "value"},
-    {"the escort begins with O", flash, "entmax", "weights.turn_to_escort();\n      clear();",
-     "weights.turn_to_escort();", "value"},
+    {"the escort is stored as O", flash, "entmax", "weights.escorts ? p.entmax.escort : p.call.o",
+     "p.call.o", "value"},
 };
 
 }  // namespace
