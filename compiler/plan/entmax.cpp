@@ -61,6 +61,7 @@ Spec softmax_of(const Spec& spec) {
   pattern->digest = Digest().add("softmax of", pattern->digest).hex();
   Spec softmax = spec;
   softmax.pattern = Pattern(std::move(pattern));
+  softmax.sparsity = false;
   return softmax;
 }
 
