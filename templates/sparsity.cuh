@@ -1,14 +1,14 @@
 // What the threshold pass found of a tile of queries, and took, for calls that ask (SparsityArg of
 // abi.h); for others, nothing. Keys are live by the same gates as tiles are.
 #pragma once
+#include "lengths.cuh"
 #include "tiles/live.cuh"
-#include "weights/entmax.cuh"
 
 namespace lacuna {
 
 template <class Config, class Machine>
 struct Tally {
-  static constexpr bool wanted = Config::sparsity, packed = Config::lengths == Lengths::packed;
+  static constexpr bool wanted = Config::sparsity;
   static constexpr int threads = Config::warps * 32, granule = Config::granule_k;
   using Keys = LiveTiles<granule, threads, granule + 1>;  // its states alone
   Keys keys;
@@ -55,7 +55,7 @@ struct Tally {
     if constexpr (wanted) {
       const s32 all = (s32)Machine::row_sum((float)candidates);
       if (!exists || (int)lane_index() % Machine::row_lanes != 0) return;
-      const u64 to = statistic_of(p.sparsity.rows, at, packed, row);
+      const u64 to = row_address<F32, Config::lengths>(p.sparsity.rows, at, at.h, at.q_start + row);
       store_global(to, walks);
       store_global(to + 4, all);
     }

@@ -59,10 +59,10 @@ Route route(const Plan& plan, const Shape& shape) {
   return taken;
 }
 
-std::span<const Pass> passes_of(const Plan& plan, Route route) {
-  const std::span<const Pass> all(plan.passes);
-  if (weighs_by_entmax(plan)) return route.listed ? all.last(4) : all.first(3);
-  return route.decode ? all.subspan(1, 2) : route.listed ? all.subspan(3, 2) : all.first(1);
+std::vector<std::size_t> passes_of(const Plan& plan, Route route) {
+  using Passes = std::vector<std::size_t>;
+  if (weighs_by_entmax(plan)) return route.listed ? Passes{3, 4, 1, 2} : Passes{0, 1, 2};
+  return route.decode ? Passes{1, 2} : route.listed ? Passes{3, 4} : Passes{0};
 }
 
 std::uint64_t workspace_bytes(const Plan& plan, const Shape& shape, Route route) {

@@ -1,16 +1,10 @@
 #include "compiler/plan/sparsity.h"
 
+#include "compiler/plan/entmax.h"
+
 #include <algorithm>
 
 namespace lacuna::plan {
-namespace {
-
-const Pass& accumulate_of(const Plan& plan) {
-  return *std::find_if(plan.passes.begin(), plan.passes.end(),
-                       [](const Pass& pass) { return pass.kind == PassKind::accumulate; });
-}
-
-}  // namespace
 
 SparsityLayout sparsity_layout(const Spec& spec, const Pass& accumulate, const Shape& shape) {
   const Grid tiles = grid(accumulate, spec, shape);
@@ -35,11 +29,11 @@ SparsityLayout sparsity_layout(const Spec& spec, const Pass& accumulate, const S
 }
 
 SparsityLayout sparsity_layout(const Plan& plan, const Shape& shape) {
-  return sparsity_layout(plan.spec, accumulate_of(plan), shape);
+  return sparsity_layout(plan.spec, plan.passes[accumulate_at], shape);
 }
 
 std::uint64_t sparsity_bytes(const Plan& plan, const Shape& shape) {
-  const Pass& first = accumulate_of(plan);
+  const Pass& first = plan.passes[accumulate_at];
   std::uint64_t most = sparsity_layout(plan.spec, first, shape).bytes;
   for (const Schedule& s : first.others)
     most = std::max(most, sparsity_layout(plan.spec, with_schedule(plan, first, s), shape).bytes);
