@@ -32,10 +32,9 @@ const std::vector<std::string> bodies = {
 };
 
 /// f64 scores of every pair, -inf where it does not attend: [rows of Q][keys].
-std::vector<double> scores(const Spec& spec, const fuzz::OwnedCall& call) {
+std::vector<double> scores(const Spec& spec, const std::string& body, const fuzz::OwnedCall& call) {
   Spec softmax = spec;
-  softmax.pattern = tests::weighed(spec.pattern.text().substr(spec.pattern.text().find('{') + 1),
-                                   "weights softmax");
+  softmax.pattern = tests::weighed(body, "weights softmax");
   softmax.sparsity = softmax.statistic = false;
   softmax.value_dim = 128;
   softmax.storage.erase("alpha_");
@@ -124,8 +123,9 @@ struct Lists {
 
 class Checking {
  public:
-  Checking(const Spec& spec, const fuzz::OwnedCall& call, const SparsityRows& found)
-      : spec_(spec), call_(call), found_(found), z_(scores(spec, call)) {}
+  Checking(const Spec& spec, const std::string& body, const fuzz::OwnedCall& call,
+           const SparsityRows& found)
+      : spec_(spec), call_(call), found_(found), z_(scores(spec, body, call)) {}
 
   /// "" or what is wrong.
   std::string run(Lists& lists) {
@@ -214,7 +214,8 @@ std::vector<double> values(const TensorView& view) {
 }
 
 /// Runs a call with sparsity and without: the results are the same bits.
-std::string run(EngineState& engine, Spec spec, fuzz::OwnedCall& call, Lists& lists) {
+std::string run(EngineState& engine, Spec spec, const std::string& body, fuzz::OwnedCall& call,
+                Lists& lists) {
   tests::run(engine, spec, call);
   const auto o = values(call.args.o), gap = values(call.args.gap);
   spec.sparsity = true;
@@ -226,7 +227,7 @@ std::string run(EngineState& engine, Spec spec, fuzz::OwnedCall& call, Lists& li
   call.args.sparsity = nullptr;
   if (o != values(call.args.o) || gap != values(call.args.gap)) return "results differ";
   const SparsityRows found = sparsity.read();
-  return Checking(spec, call, found).run(lists);
+  return Checking(spec, body, call, found).run(lists);
 }
 
 struct Extent {
@@ -274,7 +275,7 @@ TEST_CASE("sparsity: supports, live keys and live tiles are those of the referen
                        << " Nq " << extent.queries << " Nk " << extent.keys << "\n"
                        << notes);
       try {
-        CHECK(run(*engine.state, spec, call, lists) == "");
+        CHECK(run(*engine.state, spec, body, call, lists) == "");
       } catch (const Error& error) {
         FAIL_CHECK(error.what() << "\n" << error.log());
       }
