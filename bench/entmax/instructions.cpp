@@ -7,6 +7,7 @@
 #include "tools/lacuna/array.h"
 
 #include "bench/entmax/distributions.h"
+#include "bench/entmax/passes.h"
 #include "bench/laboratory/trace.h"
 #include <fmt/format.h>
 
@@ -201,7 +202,7 @@ void run(EngineState& engine, const Case& c) {
 }  // namespace
 }  // namespace lacuna::bench
 
-/// bench_entmax [quick|all]
+/// bench_entmax [quick|all|passes|"passes quick"]
 int main(int count, char** words) {
   using namespace lacuna;
   using bench::Scores;
@@ -216,6 +217,10 @@ int main(int count, char** words) {
     for (const Scores scores : kinds)
       bench::run(*engine, {scores, keys, queries, depth, sigma, alpha});
   };
+  if (which.starts_with("passes")) {
+    bench::print_passes(*engine, which == "passes" ? "all" : "quick");
+    return 0;
+  }
   if (which == "quick") {
     bench::run(*engine, {Scores::iid, 8192, 1024, 64, 1, 1.5});
     bench::run(*engine, {Scores::clustered, 8192, 1024, 64, 1, 1.5});

@@ -246,7 +246,7 @@ TEST_CASE("sparsity: supports, live keys and live tiles are those of the referen
   for (const std::string& body : bodies)
     for (const std::string& weights : tests::weights) {
       if (weights.find("softmax") != weights.npos) continue;
-      if (!tests::runs_all() && draw.below(3) != 0) continue;
+      if (!tests::runs_all() && draw.below(4) != 0) continue;
       const DType dtype = draw.of({DType::f32, DType::f16, DType::bf16});
       // Flat rows have more candidates than lists hold.
       const auto extent = draw.of({Extent{70, 150, 0}, Extent{1, 90, 0}, Extent{33, 1, 0},
