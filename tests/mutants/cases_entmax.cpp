@@ -97,6 +97,28 @@ void add_entmax_cases(std::vector<Case>& all) {
                           : row < 64 || row % 2 != 0 ? 0.0
                                                      : static_cast<double>(1300 - row) / 128;
                  }});
+  all.push_back({.name = "entmax sparsity",
+                 .spec = {.pattern = parse("mask causal\nmask window(300)\nweights entmax(1.5)"),
+                          .dtype = DType::bf16,
+                          .statistic = true,
+                          .sparsity = true},
+                 .schedule = "32x32w2s2",
+                 .shape = {1, 2, 1, 75, 430},
+                 .offsets = {353},
+                 .value = flat_from(60)});
+  all.push_back({.name = "entmax sparsity f32",
+                 .spec = {.pattern = parse("mask causal\nweights entmax(1.25)"),
+                          .dtype = DType::f32,
+                          .head_dim = 24,
+                          .value_dim = 40,
+                          .statistic = true,
+                          .lengths = Lengths::packed,
+                          .sparsity = true},
+                 .schedule = "16x16w2s1",
+                 .shape = {2, 2, 1, 27, 710},
+                 .q_lens = {0, 9, 27},
+                 .k_lens = {0, 70, 710},
+                 .value = flat_from(20)});
   // More keys than the room of one tile has bits for.
   all.push_back({.name = "entmax far",
                  .spec = {.pattern = parse("mask causal\nmask window(70)\nweights entmax(2)"),
