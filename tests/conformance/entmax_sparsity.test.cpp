@@ -68,7 +68,7 @@ TEST_CASE("sparsity: supports, live keys and live tiles are those of the referen
       const DType dtype = draw.of({DType::f32, DType::f16, DType::bf16});
       // Flat rows have more candidates than lists hold.
       const auto extent = draw.of({Extent{70, 150, 0}, Extent{1, 90, 0}, Extent{33, 1, 0},
-                                   Extent{130, 700, 0}, Extent{40, 900, 0.02f}});
+                                   Extent{66, 600, 0}, Extent{30, 700, 0.02f}});
       Spec spec{.pattern = tests::weighed(body, weights),
                 .dtype = dtype,
                 .head_dim = 16,

@@ -112,7 +112,7 @@ constexpr Mutant table[] = {
     {"a lane's candidates are all", sparsity, "entmax sparsity",
      "(s32)Machine::row_sum((float)candidates)", "(s32)candidates", "value"},
     {"dense walks are not counted", sparsity, "entmax sparsity", "++walks;", "walks = 1;", "value"},
-    {"keys of the walk before stay live", sparsity, "entmax sparsity",
+    {"keys of the walk before stay live", sparsity, "entmax sparsity flat",
      "if (dense) keys.clear_states();", "if (dense && walks == 2) keys.clear_states();", "value"},
     {"live keys of flat rows are one on", sparsity, "entmax sparsity",
      "keys.set_tile(first + Machine::key(k));", "keys.set_tile(first + Machine::key(k) + 1);",
