@@ -276,13 +276,17 @@ Packed pack(const Planned& planned, const Args& args, const ir::Call& call, cons
                  call, entmax);
   pack_statistic(packer, byte + offsetof(EntmaxArg, gap), "gap", args.gap, layout.gap, spec, call,
                  entmax);
+  if (spec.escort) {
+    packer.write(byte + offsetof(EntmaxArg, escort), matrix(args.escort));
+    packer.address(byte + offsetof(EntmaxArg, escort.data), "escort", args.escort, true);
+  }
   if (spec.sparsity) pack_sparsity(packer, byte + own, args.sparsity->state(), spec, call);
   return packed;
 }
 
 plan::Variant variant_of(const Args& args) {
   return {.aligned = rows_aligned(args.q) && rows_aligned(args.k) && rows_aligned(args.v) &&
-                     rows_aligned(args.o)};
+                     rows_aligned(args.o) && rows_aligned(args.escort)};
 }
 
 }  // namespace lacuna::runtime

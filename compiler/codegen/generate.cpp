@@ -102,6 +102,8 @@ void write_products(Text& text, const plan::Plan& plan, const plan::Pass& pass,
     return;
   }
   if (pass.kind == plan::PassKind::accumulate) write_entmax(text, plan);
+  text.line("  static constexpr bool escort = {};",
+            pass.kind == plan::PassKind::accumulate && spec.escort);
   // Weights of 16 bits show nothing of what a gap from threshold is off.
   const ir::Pattern& pattern = spec.pattern.tree();
   text.line("  static constexpr bool walks_again = {}, by_alpha = {};",

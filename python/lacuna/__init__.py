@@ -51,11 +51,12 @@ class Program(_abi.Handle):
     -inf and 1 where no key answers. Where the alpha of entmax is a param or tensor that is 1, such a row is softmax:
     zmax holds its lse, and gap 0. `lse=True` is the same for softmax, and an error for entmax.
 
-    With `sparsity`, of entmax, every call fills a Sparsity: what it found of each row, and what finding it took."""
+    With `escort`, calls of entmax also give, in the shape and type of O, the mean of V under weights that go as
+    p ** (2 - alpha) where p > 0, which the gradient needs. With `sparsity` every call of entmax fills a Sparsity: what
+    it found of each row, and what finding it took."""
 
     def __init__(self, engine, text, dtype, head_dim, value_dim=0, output=None, lse=False, lengths="uniform",
-                 storage={}, origin="<text>", attention=None, *, statistic=False,
-                 sparsity=False):
+                 storage={}, origin="<text>", attention=None, *, statistic=False, escort=False, sparsity=False):
         self.engine = engine
         code, output = dtype_code("dtype", dtype), output or dtype
         self.output = dtype_name("output", output)
@@ -67,7 +68,8 @@ class Program(_abi.Handle):
             _abi.Spec, dtype=code, head_dim=head_dim, value_dim=value_dim,
             output=dtype_code("output", output), statistic=int(bool(self.statistic)),
             lengths=choice("lengths", lengths, ("uniform", "padded", "packed")),
-            storage=stored, storage_count=count, sparsity=int(sparsity))
+            storage=stored, storage_count=count, escort=int(escort), sparsity=int(sparsity))
+        self.escort = escort
         super().__init__("program", engine, pattern, ctypes.byref(spec))
 
     def prepare(self):
@@ -99,7 +101,7 @@ class Program(_abi.Handle):
 
     def forward(self, q, k, v, *, params={}, tensors={}, scale=None, offset=None, q_lens=None, k_lens=None,
                 cu_seqlens_q=None, cu_seqlens_k=None, tiles=None, sparsity=None, **named):
-        """O, or where the program has a statistic (O, lse), of entmax (O, zmax, gap). `named` is shorthand for params and, where a value is an array,
+        """O, or where the program has a statistic (O, lse), of entmax (O, zmax, gap), and the escort last. `named` is shorthand for params and, where a value is an array,
         tensors; a name that is a keyword here is bound through those. `sparsity`: what Program.sparsity makes, to be written."""
         with Call(self.engine, like=q) as call:
             args = _arguments(call, q, k, params, tensors, offset, named, q_lens=q_lens, k_lens=k_lens,
@@ -108,6 +110,8 @@ class Program(_abi.Handle):
             o = call.empty((*q.shape[:-1], *v.shape[-1:]), self.output)
             args.o = call.place("o", o, output=True)
             rows = {name: call.empty(q.shape[:-1], "float32") for name in self.statistic}
+            if self.escort:
+                rows["escort"] = call.empty(o.shape, self.output)
             for name, row in rows.items():
                 setattr(args, name, call.place(name, row, output=True))
             if scale is not None:

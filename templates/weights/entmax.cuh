@@ -98,6 +98,7 @@ struct EntmaxRows {
   float f[rows], w[rows];  // Σ u^β, Σ u^(β-1): this lane's share
   float support[rows];     // and of the keys of this walk whose u is above 0
   int walks;
+  bool escorts;  // values are weighed by u^(β-1), which goes as p^(2-α)
 
   LACUNA_MEMBER static float ratio(float a, float b) {
     return Config::precise ? divide(a, b) : a * rcp_approx(b);
@@ -124,6 +125,7 @@ struct EntmaxRows {
     raw = unit.raw;
     scale = unit.scale;
     walks = 0;
+    escorts = false;
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
       const s32 r = row0 + Machine::row(i);
@@ -172,7 +174,7 @@ struct EntmaxRows {
         f[i] += weight;
         w[i] += slope;
         if constexpr (Config::sparsity) support[i] += u > 0.0f ? 1.0f : 0.0f;
-        z[i][j] = weight;
+        z[i][j] = Config::escort && escorts ? slope : weight;
       }
     }
   }
@@ -184,6 +186,7 @@ struct EntmaxRows {
   // Whether the walk is to be done again, with better gaps: where one is off by more than weights
   // of this type show. The same for all threads.
   LACUNA_MEMBER bool again() {
+    if (escorts) return false;
     float x[rows];
     bool far = false;
     LACUNA_UNROLL
@@ -192,13 +195,25 @@ struct EntmaxRows {
       far |= abs_f32(x[i]) > tolerance;
     }
     if (!cta_any(far) || ++walks == most_walks) return false;
+    refine(x);
+    return true;
+  }
+  LACUNA_MEMBER void refine(const float (&x)[rows]) {
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
       const float t = ratio(c * scale, gain[i]) * (1.0f - x[i]);
       gain[i] = bounded(ratio(c * scale, min_f32(t, 1.0f)), from[i]);
       f[i] = w[i] = support[i] = 0;
     }
-    return true;
+  }
+  // Whether that is still to be done.
+  LACUNA_MEMBER bool turn_to_escort() {
+    if (escorts) return false;
+    float x[rows];
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) x[i] = move(i, Machine::row_sum(f[i]), Machine::row_sum(w[i]));
+    refine(x);
+    return escorts = true;
   }
 
   // Of a row, over its lanes.
@@ -216,7 +231,8 @@ struct EntmaxRows {
     if (zmax != zmax) return {zmax, zmax, zmax, 0.0f, zmax};
     const float t = ratio(c * scale, gain[i]), moved = t * (1.0f - move(i, total.f, total.w));
     const float off = total.f * norm.value(t, norm.slope(t)) - 1.0f;
-    return {ratio(1.0f, total.f), zmax, min_f32(moved, 1.0f), total.support, abs_f32(off)};
+    return {ratio(1.0f, escorts ? total.w : total.f), zmax, min_f32(moved, 1.0f), total.support,
+            abs_f32(off)};
   }
   template <class Params>
   LACUNA_MEMBER void store(const EntmaxEnd& end, const Params& p, const Place& at, s32 r) const {
@@ -232,6 +248,7 @@ struct EntmaxRows {
     const u64 to = statistic(p.sparsity.rows, at, r);
     const u32 before = load_written<u32>(to);
     if (before == 0) return;
+    if (escorts) return store_global(to, before + 1);
     store_global(to, before + (u32)min_of(walks + 1, most_walks));
     store_global(to + 8, (s32)end.support);
     store_global(to + 12, end.residual);

@@ -89,7 +89,8 @@ void run(const Setting& setting, const std::string& weights, DType dtype, fuzz::
             .dtype = dtype,
             .head_dim = setting.dim,
             .value_dim = setting.dim,
-            .statistic = draw.chance(0.5)};
+            .statistic = draw.chance(0.5),
+            .escort = draw.chance(0.3)};
   const Shape& shape = setting.shape;
   if (setting.mask.find("slope") != std::string::npos) spec.storage["slope"] = DType::f32;
   if (setting.mask.find("real") != std::string::npos) spec.storage["real"] = DType::u8;

@@ -5,7 +5,7 @@ namespace {
 
 constexpr std::string_view threshold = "threshold.cuh", gates = "gates.cuh",
                            entmax = "weights/entmax.cuh", live = "tiles/live.cuh",
-                           sparsity = "sparsity.cuh";
+                           sparsity = "sparsity.cuh", flash = "flash_forward.cuh";
 
 constexpr Mutant table[] = {
     // What orders memory.
@@ -101,7 +101,17 @@ constexpr Mutant table[] = {
      "value"},
     {"zmax is subtracted twice", entmax, "entmax", "if (!begins || !raw) {", "{", "value"},
     {"weights are not divided by their sum", entmax, "entmax",
-     "return {ratio(1.0f, total.f), zmax,", "return {1.0f, zmax,", "value"},
+     "return {ratio(1.0f, escorts ? total.w : total.f), zmax,", "return {1.0f, zmax,", "value"},
+    {"the escort is divided by the sum of weights", entmax, "entmax",
+     "ratio(1.0f, escorts ? total.w : total.f)", "ratio(1.0f, total.f)", "value"},
+    {"the escort weighs as O does", entmax, "entmax", "Config::escort && escorts ? slope : weight;",
+     "weight;", "value"},
+    {"the sums of O go into those of the escort", entmax, "entmax",
+     "gain[i] = bounded(ratio(c * scale, min_f32(t, 1.0f)), from[i]);\n      f[i] = w[i] = "
+     "support[i] = 0;",
+     "gain[i] = bounded(ratio(c * scale, min_f32(t, 1.0f)), from[i]);", "value"},
+    {"the escort is stored as O", flash, "entmax", "weights.escorts ? p.entmax.escort : p.call.o",
+     "p.call.o", "value"},
     // What calls say they found.
     {"keys on and below the threshold are support", entmax, "entmax sparsity",
      "u > 0.0f ? 1.0f : 0.0f", "u >= 0.0f ? 1.0f : 0.0f", "value"},
@@ -122,12 +132,10 @@ constexpr Mutant table[] = {
     {"PARTIAL live tiles are not counted", sparsity, "entmax sparsity", "U2{counts[0], counts[1]}",
      "U2{counts[0], 0}", "value"},
     {"support adds up over walks", entmax, "entmax sparsity f32",
-     "f[i] = w[i] = support[i] = 0;\n    }\n    return true;",
-     "f[i] = w[i] = 0;\n    }\n    return true;", "value"},
+     "f[i] = w[i] = support[i] = 0;\n    }\n  }", "f[i] = w[i] = 0;\n    }\n  }", "value"},
     // Walks of accumulate that follow the first.
     {"sums of weights add up over walks", entmax, "entmax sparsity f32",
-     "f[i] = w[i] = support[i] = 0;\n    }\n    return true;",
-     "support[i] = 0;\n    }\n    return true;", "value"},
+     "f[i] = w[i] = support[i] = 0;\n    }\n  }", "support[i] = 0;\n    }\n  }", "value"},
 };
 
 }  // namespace

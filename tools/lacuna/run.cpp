@@ -22,7 +22,7 @@ struct RunFlags {
   InputFlags inputs;
   std::string out, dump, output_gradient;
   std::vector<std::string> gradients;
-  bool statistic = false, lse = false, sparsity = false, check = false;
+  bool statistic = false, lse = false, escort = false, sparsity = false, check = false;
 };
 
 void refuse_gradients(const RunFlags& flags) {
@@ -131,9 +131,10 @@ void publish(const RunFlags& flags, Outputs& outputs, const Results& results,
     report.text += fmt::format("  {:<8} {}\n", name, path);
   };
   add("o", results.o);
+  if (flags.escort) add("escort", results.escort);
   if (flags.statistic || flags.lse)
     for (const Output& output : all_outputs)
-      if ((results.*output.array).present() && output.array != &Results::o)
+      if ((results.*output.array).present() && output.of_rows)
         add(output.name, results.*output.array);
   if (found) {
     const std::vector<std::int64_t>& o = results.o.shape;
@@ -161,6 +162,7 @@ Report run(const RunFlags& flags, const Terminal& terminal) {
   // O leaves the kernel in f32: it is rounded once, by whoever reads it.
   Spec spec = inputs.spec(pattern, DType::f32, statistic || flags.check);
   spec.sparsity = flags.sparsity;
+  spec.escort = flags.escort;
   std::optional<Dump> dump;
   if (!flags.dump.empty()) dump.emplace(flags.dump);
   runtime::Stages stages;
@@ -239,6 +241,9 @@ void add_run(CLI::App& app, Invocation& invocation) {
       "each row, live_tiles.npy of each tile of queries, and its live keys: those of "
       "tile i are live_keys.npy from live_offsets.npy [i] to [i + 1]");
   command->add_flag("--lse", flags->lse, "the same, of softmax alone");
+  command->add_flag("--escort", flags->escort,
+                    "entmax: also write escort.npy, the mean of V by p^(2 - alpha) where p > 0, "
+                    "which the gradient needs");
   add_value(*command, "--dump", flags->dump, "DIR",
             "keep every stage there, of the plain route: no lists of masks, no splits");
   command->add_flag("--check", flags->check,
