@@ -75,6 +75,7 @@ TEST_CASE("sparsity: supports, live keys and live tiles are those of the referen
                 .value_dim = 16,
                 .output = DType::f32,
                 .statistic = true,
+                .escort = draw.chance(0.3),
                 .lengths = draw.of({Lengths::uniform, Lengths::padded, Lengths::packed})};
       const Shape shape{.batch = draw.between(1, 2),
                         .heads = 4,

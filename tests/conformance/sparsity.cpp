@@ -138,7 +138,8 @@ class Checking {
       return fmt::format("support {}, expected {} to {}", support, above(near), above(-near));
     if (candidates != 0 && candidates < support)
       return fmt::format("{} candidates for a support of {}", candidates, support);
-    const int least = candidates ? 2 : 3, most = spec_.dtype != DType::f32 ? least : least + 2;
+    const int least = (candidates ? 2 : 3) + (spec_.escort ? 1 : 0),
+              most = spec_.dtype != DType::f32 ? least : least + 2;
     if (passes < least || passes > (candidates ? most : 29))
       return fmt::format("{} passes, {} candidates", passes, candidates);
     if (!(residual <= 0x1p-9 / (alpha - 1))) return fmt::format("residual {}", residual);
