@@ -96,6 +96,14 @@ struct ThresholdArg {
   int blocks;  ///< tiles of queries: not the grid, whose CTAs take one after another
 };
 
+/// What materialise leaves of each row and split for gather (templates/materialise.cuh).
+struct MaterialisedArg {
+  EntmaxArg entmax;               ///< written where the call wants them
+  unsigned long long candidates;  ///< {f32 score, i32 key}[rows][splits][room]
+  unsigned long long found;       ///< {f32 top, f32 gap, i32 candidates, unused}[rows][splits]
+  long long room;                 ///< keys of a split at most
+};
+
 /// Candidates of a lane: so many of each of its rows, {score, key}; and before they are sorted out,
 /// so many blocks of 2 rows and 2 keys, {4 distances to the gate, key, unused}.
 constexpr int candidate_slots = 64, candidate_blocks = 24;

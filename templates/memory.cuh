@@ -67,6 +67,11 @@ LACUNA_DEVICE float load_plain(u64 from) {
   asm volatile("ld.global.f32 %0, [%1];" : "=f"(r) : "l"(from) : "memory");
   return r;
 }
+LACUNA_DEVICE F2 load_plain_pair(u64 from) {
+  F2 r;
+  asm volatile("ld.global.v2.f32 {%0, %1}, [%2];" : "=f"(r.x), "=f"(r.y) : "l"(from) : "memory");
+  return r;
+}
 
 LACUNA_DEVICE void store_global(u64 to, u16 value) {
   asm volatile("st.global.u16 [%0], %1;" ::"l"(to), "h"(value) : "memory");

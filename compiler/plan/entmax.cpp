@@ -1,6 +1,7 @@
 #include "compiler/plan/entmax.h"
 
 #include "compiler/base/digest.h"
+#include "compiler/plan/materialise.h"
 #include "compiler/plan/route.h"
 
 #include <algorithm>
@@ -137,6 +138,7 @@ void add_entmax(Plan& plan) {
     plan.passes.push_back(accumulate);
   };
   add(false);
+  add_materialise(plan);
   if (!listed) return;
   add(true);
   plan.lists = list_traits(plan);
