@@ -128,21 +128,18 @@ Compiled compiled_for(EngineState& engine, const Planned& planned, std::size_t p
   Stages& spent = stages ? *stages : unused;
   const plan::Plan& plan = planned.plan;
   const plan::Pass& wanted = plan.passes[pass];
-  // Of entmax: that which the route of the pass ends with.
-  std::size_t last = pass;
-  while (last + 1 < plan.passes.size() && plan.passes[last].kind != plan::PassKind::accumulate)
-    ++last;
   using Passes = std::vector<plan::Pass>;
   if (wanted.kind == plan::PassKind::tile_lists)
     return followed(engine, planned, pass, pass + 1, variant, spent,
                     [](const plan::Pass& reader) { return Passes{plan::lists_for(reader)}; });
   if (wanted.kind == plan::PassKind::live_tiles)
-    return followed(engine, planned, pass, last, variant, spent,
+    return followed(engine, planned, pass, plan::accumulate_at, variant, spent,
                     [](const plan::Pass& reader) { return Passes{plan::live_tiles_for(reader)}; });
   if (wanted.kind == plan::PassKind::threshold)
-    return followed(engine, planned, pass, last, variant, spent, [&](const plan::Pass& reader) {
-      return plan::thresholds_for(plan, reader, wanted.listed);
-    });
+    return followed(engine, planned, pass, plan::accumulate_at, variant, spent,
+                    [&](const plan::Pass& reader) {
+                      return plan::thresholds_for(plan, reader, wanted.listed);
+                    });
   Compiled best{wanted, {}};
   best.artifact = artifact_for(engine, plan, best.pass, variant, spent);
   const std::vector<plan::Schedule>& others = plan.passes[pass].others;

@@ -47,7 +47,7 @@ void launch(EngineState& engine, const Planned& planned, const Loaded& loaded, c
             const ir::Call& call, const Entmax& entmax, Stream stream, Stages* stages,
             const Lists* lists) {
   const std::uint64_t blocks = loaded.pass.kind == plan::PassKind::threshold
-                                   ? entmax.layout.ctas
+                                   ? plan::threshold_ctas(planned.plan, loaded.pass, call.shape)
                                    : plan::grid(loaded.pass, planned.plan.spec, call.shape).blocks;
   launch_packed(engine, planned, loaded, blocks, stream, stages, [&](void* report) {
     return pack(planned, args, call, loaded.pass, report, lists, entmax);
@@ -91,10 +91,10 @@ std::vector<std::shared_ptr<const Loaded>> kernels_of(EngineState& engine, const
                                                       plan::Route route, plan::Variant variant,
                                                       Stream stream, Stages* stages) {
   std::vector<std::shared_ptr<const Loaded>> kernels;
-  for (const plan::Pass& pass : plan::passes_of(planned.plan, route)) {
-    const auto index = static_cast<std::size_t>(&pass - planned.plan.passes.data());
-    kernels.push_back(kernel_for(engine, planned, index, pass.varies() ? variant : plan::Variant{},
-                                 stream, stages));
+  for (const std::size_t pass : plan::passes_of(planned.plan, route)) {
+    const bool varies = planned.plan.passes[pass].varies();
+    kernels.push_back(
+        kernel_for(engine, planned, pass, varies ? variant : plan::Variant{}, stream, stages));
   }
   return kernels;
 }
@@ -107,13 +107,9 @@ void log_unlisted(const EngineState& engine, const plan::Plan& plan, const Shape
   if (!engine.options.log || route.decode || route.listed || !plan::list_reader(plan)) return;
   const std::string limit = plan::list_limit(plan, shape);
   engine.options.log(fmt::format(
-      "{}: flash_forward without lists: {}", plan.spec.pattern.name(),
+      "{}: {} without lists: {}", plan.spec.pattern.name(), plan::name_of(plan.passes[0].kind),
       limit.empty() ? "a read of the masks may lie outside its tensor, and is checked" : limit));
 }
-
-}  // namespace
-
-namespace {
 
 /// α of a call, where it is the value of a param.
 std::optional<float> alpha_of(const plan::Plan& plan, const ir::Call& call) {
@@ -141,9 +137,7 @@ void forward_routes(EngineState& engine, const Planned& planned, const Args& arg
     return forward_with_tiles(engine, planned, args, call, sequences, stream, stages);
   const plan::Route route = wanted ? *wanted : plan::route(plan, call, sequences);
   log_unlisted(engine, plan, call.shape, route);
-  const auto passes = plan::passes_of(plan, route);
-  const plan::Pass& first = route.listed ? passes.back() : passes.front();
-  if (plan::grid(first, plan.spec, call.shape, route.splits).blocks == 0) return;
+  if (plan::grid(plan.passes.front(), plan.spec, call.shape).blocks == 0) return;
   if (plan::weighs_by_entmax(plan))
     return forward_entmax(engine, planned, args, call, route, stream, stages);
   const auto kernels = kernels_of(engine, planned, route, variant_of(args), stream, stages);

@@ -1,10 +1,10 @@
-// O_i = Σ_j p_ij v_j,  p_i = softmax over the keys j that attend of  z_ij = score(scale q_i . k_j),
-// lse_i = log Σ_j e^z_ij. One CTA per tile of queries; it walks the tiles of keys that the
-// pattern's bands leave, or those of a list that was made of any mask, tests elements only in
-// PARTIAL tiles, and normalises once at the end (FlashAttention, Dao et al. 2022). Where queries
-// are few, the visited tiles are split over several CTAs, and combine.cuh merges what each found;
-// with packed heads a tile holds the rows of all heads that share K and V, which are then read
-// once.
+// O_i = Σ_j p_ij v_j over the keys j that attend, where p_i are weights of
+// z_ij = score(scale q_i . k_j): softmax, with lse_i = log Σ_j e^z_ij, or entmax, of which a pass
+// before this one found zmax_i and the gap. One CTA per tile of queries; it walks the tiles of keys
+// that the pattern's bands leave, or those of a list, tests elements only in PARTIAL tiles, and
+// normalises once at the end (FlashAttention, Dao et al. 2022). Where queries are few, the visited
+// tiles are split over several CTAs, and combine.cuh merges what each found; with packed heads a
+// tile holds the rows of all heads that share K and V, which are then read once.
 #pragma once
 #include "parts.cuh"
 #include "scores.cuh"

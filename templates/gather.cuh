@@ -100,7 +100,7 @@ struct Gather {
       for (s32 n = 0; n < given; n += 32) {
         const s32 k = n + (s32)lane_index();
         F2 one = {-infinity(), 0.0f};
-        if (k < given) one = load_plain_pair(from + (u64)(k * 8));
+        if (k < given) one = load_written<F2>(from + (u64)(k * 8));
         const bool above = one.x - top + gap > 0.0f;
         const u32 mask = ballot(above);
         warp_sync();
@@ -130,7 +130,7 @@ struct Gather {
   LACUNA_MEMBER void solve() {
     gap = row.narrowed(
         top, gap, 24, 0x1p-22f, (s32)lane_index(), 32, count,
-        [&](s32 k) { return load_plain_pair(list + (u64)(k * 8)).x; },
+        [&](s32 k) { return load_written<F2>(list + (u64)(k * 8)).x; },
         [&](Above& above) {
           const F2 all = meet(above.f, above.slopes);
           above.f = all.x;
@@ -149,7 +149,7 @@ struct Gather {
     float o[columns] = {}, f = 0, w = 0;
     LACUNA_NOUNROLL
     for (s32 n = lane / row_lanes; n < count; n += side) {
-      const F2 one = load_plain_pair(list + (u64)(n * 8));
+      const F2 one = load_written<F2>(list + (u64)(n * 8));
       const float u = fma_saturated(one.x - top, gain, 1.0f);
       const float slope = row.norm.slope(u), weight = row.norm.value(u, slope);
       if (weight > 0.0f && has_columns) {

@@ -61,16 +61,21 @@ LACUNA_DEVICE T load_global(u64 address) {
   return value;
 }
 
-// Of what this launch writes, too.
-LACUNA_DEVICE float load_plain(u64 from) {
-  float r;
-  asm volatile("ld.global.f32 %0, [%1];" : "=f"(r) : "l"(from) : "memory");
-  return r;
+// Of what this launch writes: by this thread, or by others before a barrier.
+LACUNA_DEVICE void read_written(u64 from, u32& to) {
+  asm volatile("ld.global.u32 %0, [%1];" : "=r"(to) : "l"(from) : "memory");
 }
-LACUNA_DEVICE F2 load_plain_pair(u64 from) {
-  F2 r;
-  asm volatile("ld.global.v2.f32 {%0, %1}, [%2];" : "=f"(r.x), "=f"(r.y) : "l"(from) : "memory");
-  return r;
+LACUNA_DEVICE void read_written(u64 from, float& to) {
+  asm volatile("ld.global.f32 %0, [%1];" : "=f"(to) : "l"(from) : "memory");
+}
+LACUNA_DEVICE void read_written(u64 from, F2& to) {
+  asm volatile("ld.global.v2.f32 {%0, %1}, [%2];" : "=f"(to.x), "=f"(to.y) : "l"(from) : "memory");
+}
+template <class T>
+LACUNA_DEVICE T load_written(u64 address) {
+  T value;
+  read_written(address, value);
+  return value;
 }
 
 LACUNA_DEVICE void store_global(u64 to, u16 value) {

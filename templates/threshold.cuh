@@ -22,7 +22,6 @@ struct Threshold : TileScores<Config, Params> {
   using Base::at, Base::exists, Base::p, Base::raw, Base::row, Base::row0, Base::tile_rows,
       Base::visit;
   static constexpr int rows = Base::rows, keys = Base::keys;
-  static constexpr bool packed = Config::lengths == Lengths::packed;
   static constexpr int stages = Machine::stages, ahead = stages - 1;
   static constexpr int threads = Config::warps * 32, granule = Config::granule_k;
   static_assert(rows % 2 == 0 && keys % 2 == 0, "candidates come in blocks of 2 x 2");
@@ -301,14 +300,16 @@ struct Threshold : TileScores<Config, Params> {
     }
   }
 
+  LACUNA_MEMBER u64 statistic(const MatrixArg& m, int i) const {
+    return row_address<F32, Config::lengths>(m, at, at.h, at.q_start + row(i));
+  }
   // Of rows that are softmax's, whose lse zmax takes.
   LACUNA_MEMBER void store_no_gaps() const {
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i)
       if (row(i) < rows_of<Config::lengths>(p.call, at) &&
           (int)lane_index() % Machine::row_lanes == 0)
-        store_global(statistic_of(p.threshold.entmax.gap, at, packed, row(i)),
-                     exists(i) ? 0.0f : 1.0f);
+        store_global(statistic(p.threshold.entmax.gap, i), exists(i) ? 0.0f : 1.0f);
   }
   LACUNA_MEMBER void store_rows() const {
     LACUNA_UNROLL
@@ -318,8 +319,8 @@ struct Threshold : TileScores<Config, Params> {
       const bool bad = (lost >> i & 1) != 0, none = top[i] == -infinity();
       const float zmax = bad ? nan : none ? -infinity() : top[i] * scale;
       const float gap = bad ? nan : none ? 1.0f : min_f32(width[i] / gates.norm.beta * scale, 1.0f);
-      store_global(statistic_of(p.threshold.entmax.zmax, at, packed, row(i)), zmax);
-      store_global(statistic_of(p.threshold.entmax.gap, at, packed, row(i)), gap);
+      store_global(statistic(p.threshold.entmax.zmax, i), zmax);
+      store_global(statistic(p.threshold.entmax.gap, i), gap);
     }
   }
 
@@ -350,7 +351,7 @@ struct Threshold : TileScores<Config, Params> {
       full = fulls(live, group);
     }
     if (lane_index() != 0) return;
-    if (dense) visited = load_changed(state);
+    if (dense) visited = load_written<u32>(state);
     full &= visited;
     store_global(state, U2{visited, full});
     add_shared(memory.counts[0], popcount(full));

@@ -22,19 +22,16 @@ struct Tail {
   int bytes = 0;
 };
 std::vector<Tail> tails_of(const plan::Pass& pass) {
-  const auto tail = []<class T>(std::string_view type, std::string_view name, const T&) {
-    return Tail{type, name, static_cast<int>(sizeof(T))};
-  };
   std::vector<Tail> tails;
   if (pass.kind == plan::PassKind::tile_lists || pass.kind == plan::PassKind::live_tiles)
-    tails.push_back(tail("TileBuildArg", "tiles", TileBuildArg{}));
-  if (pass.listed) tails.push_back(tail("TileReadArg", "lists", TileReadArg{}));
+    tails.push_back({"TileBuildArg", "tiles", int{sizeof(TileBuildArg)}});
+  if (pass.listed) tails.push_back({"TileReadArg", "lists", int{sizeof(TileReadArg)}});
   if (pass.kind == plan::PassKind::threshold)
-    tails.push_back(tail("ThresholdArg", "threshold", ThresholdArg{}));
+    tails.push_back({"ThresholdArg", "threshold", int{sizeof(ThresholdArg)}});
   if (pass.kind == plan::PassKind::accumulate)
-    tails.push_back(tail("EntmaxArg", "entmax", EntmaxArg{}));
+    tails.push_back({"EntmaxArg", "entmax", int{sizeof(EntmaxArg)}});
   if (pass.kind == plan::PassKind::materialise || pass.kind == plan::PassKind::gather)
-    tails.push_back(tail("MaterialisedArg", "materialised", MaterialisedArg{}));
+    tails.push_back({"MaterialisedArg", "materialised", int{sizeof(MaterialisedArg)}});
   return tails;
 }
 int bytes_of(const std::vector<Tail>& tails) {

@@ -40,12 +40,6 @@ Spec keys_alone(const Spec& spec) {
   return keys;
 }
 
-std::uint64_t list_tiles(const Pass& accumulate, const Plan& plan, const Shape& shape,
-                         TileLists& live) {
-  live = tile_lists(accumulate, plan.spec, shape, {.by_batch = true, .by_head = true});
-  return live.bytes;
-}
-
 }  // namespace
 
 bool weighs_by_entmax(const Plan& plan) {
@@ -116,7 +110,6 @@ void add_entmax(Plan& plan) {
   const auto on_tiles = [](const Conjunct& c) { return c.taken == Strategy::tiles; };
   const bool listed = std::any_of(plan.conjuncts.begin(), plan.conjuncts.end(), on_tiles);
   Pass accumulate = plan.passes.front();
-  plan.passes.clear();
   accumulate.kind = PassKind::accumulate;
   accumulate.listed = true;
   std::vector<Schedule>& others = accumulate.others;
@@ -130,18 +123,20 @@ void add_entmax(Plan& plan) {
   accumulate = with_schedule(plan, accumulate, others.front());
   accumulate.others.erase(accumulate.others.begin());
   if (accumulate.others.size() > most_tried) accumulate.others.resize(most_tried);
-  const auto add = [&](bool after_lists) {
-    const Pass threshold = thresholds_for(plan, accumulate, after_lists).front();
-    if (after_lists) plan.passes.push_back(lists_for(threshold));
-    plan.passes.push_back(threshold);
-    plan.passes.push_back(live_tiles_for(accumulate));
-    plan.passes.push_back(accumulate);
-  };
-  add(false);
+  plan.passes = {thresholds_for(plan, accumulate, false).front(), live_tiles_for(accumulate),
+                 accumulate};
   add_materialise(plan);
   if (!listed) return;
-  add(true);
+  const Pass threshold = thresholds_for(plan, accumulate, true).front();
+  plan.passes.push_back(lists_for(threshold));
+  plan.passes.push_back(threshold);
   plan.lists = list_traits(plan);
+}
+
+std::uint64_t threshold_ctas(const Plan& plan, const Pass& threshold, const Shape& shape) {
+  const auto resident = static_cast<std::uint64_t>(multiprocessors(plan.facts)) *
+                        static_cast<std::uint64_t>(threshold.ctas_per_sm);
+  return std::min(grid(threshold, plan.spec, shape).blocks, resident);
 }
 
 EntmaxLayout entmax_layout(const Plan& plan, const Pass& threshold, const Pass& accumulate,
@@ -154,11 +149,8 @@ EntmaxLayout entmax_layout(const Plan& plan, const Pass& threshold, const Pass& 
     return buffer;
   };
   layout.queue = take(16);
-  const std::uint64_t blocks = grid(threshold, plan.spec, shape).blocks;
-  const auto resident = static_cast<std::uint64_t>(multiprocessors(plan.facts)) *
-                        static_cast<std::uint64_t>(threshold.ctas_per_sm);
-  layout.ctas = std::min(blocks, resident);
-  layout.scratch = take(layout.ctas * static_cast<std::uint64_t>(threshold.threads()) *
+  layout.scratch = take(threshold_ctas(plan, threshold, shape) *
+                        static_cast<std::uint64_t>(threshold.threads()) *
                         static_cast<std::uint64_t>(lane_bytes(rows_of_lane(threshold))));
   if (!statistic) {
     const bool packed = plan.spec.lengths == Lengths::packed;
@@ -168,7 +160,8 @@ EntmaxLayout entmax_layout(const Plan& plan, const Pass& threshold, const Pass& 
     layout.gap = take(rows * 4);
   }
   layout.live_at = at;
-  take(list_tiles(accumulate, plan, shape, layout.live));
+  layout.live = tile_lists(accumulate, plan.spec, shape, {.by_batch = true, .by_head = true});
+  take(layout.live.bytes);
   layout.masks_at = at;
   take(mask_bytes);
   layout.bytes = at;
@@ -176,7 +169,7 @@ EntmaxLayout entmax_layout(const Plan& plan, const Pass& threshold, const Pass& 
 }
 
 std::uint64_t entmax_bytes(const Plan& plan, const Shape& shape, bool listed) {
-  Pass accumulate = plan.passes.back();
+  Pass accumulate = plan.passes[accumulate_at];
   std::vector<Schedule> schedules = accumulate.others;
   schedules.insert(schedules.begin(), accumulate.schedule);
   ListTraits traits = plan.lists;

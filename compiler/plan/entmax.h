@@ -3,6 +3,7 @@
 #include "compiler/plan/plan.h"
 #include "templates/abi.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -10,9 +11,11 @@ namespace lacuna::plan {
 
 /// The passes of α-entmax: *threshold* finds zmax and gap of every row, and which tiles of keys
 /// have a weight in a tile of queries; *live_tiles* makes lists of them; *accumulate* visits those.
-/// Where masks have lists of their own, tile_lists makes them first, and threshold visits what they
-/// leave.
+/// Behind them come the two for few queries (materialise.h), and where masks have lists of their own,
+/// tile_lists and a threshold that visits what they leave.
 void add_entmax(Plan& plan);
+/// Where the pass stands that visits live tiles.
+inline constexpr std::size_t accumulate_at = 2;
 
 /// Whether the weights of a plan are those of entmax, and its passes those above.
 bool weighs_by_entmax(const Plan& plan);
@@ -30,6 +33,9 @@ std::vector<Pass> thresholds_for(const Plan& plan, const Pass& accumulate, bool 
 /// The pass that makes its lists.
 Pass live_tiles_for(const Pass& accumulate);
 
+/// CTAs of a threshold pass: each takes tiles of queries from a queue until there are none.
+std::uint64_t threshold_ctas(const Plan& plan, const Pass& threshold, const Shape& shape);
+
 /// The workspace of a call.
 struct EntmaxLayout {
   TileLists live;  ///< at `live_at`
@@ -37,7 +43,6 @@ struct EntmaxLayout {
   std::uint64_t masks_at = 0;  ///< lists of the masks' tiles
   Buffer zmax, gap;            ///< f32 of every row of Q; no bytes where the call has them
   Buffer queue, scratch;
-  std::uint64_t ctas = 0;  ///< of the threshold pass
   std::uint64_t bytes = 0;
 };
 /// `statistic`: the call has zmax and gap itself. `mask_bytes`: of the lists of the masks' tiles.

@@ -37,7 +37,8 @@ bool is_listed(const Plan& plan) {
 /// What settles the tiles that spans leave open, and why that is worth it.
 void explain_test(std::string& out, const Plan& plan) {
   const TileTest test = tile_test(plan);
-  out += "  tiles are classified before flash_forward: FULL ones run without mask code\n";
+  out += fmt::format("  tiles are classified before {}: FULL ones run without mask code\n",
+                     name_of(list_reader(plan)->kind));
   if (!test.elements) {
     out += "  spans     decide every tile: an open one has a live element\n";
     return;
@@ -299,10 +300,16 @@ void explain_shape(std::string& out, const Plan& plan, const Shape& shape, const
   out += taken.decode   ? fmt::format("            route decode, {} splits\n", taken.splits)
          : taken.listed ? "            route listed\n"
                         : fmt::format("            route plain{}\n", unlisted_by(plan, shape));
-  for (const Pass& pass : passes_of(plan, taken))
-    if (pass.kind != PassKind::tile_lists && pass.kind != PassKind::live_tiles)
-      out += fmt::format("            {}: {} CTAs\n", title(pass),
-                         grid(pass, spec, shape, taken.splits).blocks);
+  for (const std::size_t index : passes_of(plan, taken)) {
+    const Pass& pass = plan.passes[index];
+    if (pass.kind == PassKind::tile_lists || pass.kind == PassKind::live_tiles) continue;
+    const std::uint64_t blocks = grid(pass, spec, shape, taken.splits).blocks;
+    if (pass.kind == PassKind::threshold)
+      out += fmt::format("            {}: {} tiles of queries, by {} CTAs\n", title(pass), blocks,
+                         threshold_ctas(plan, pass, shape));
+    else
+      out += fmt::format("            {}: {} CTAs\n", title(pass), blocks);
+  }
   if (!taken.decode) explain_tiles(out, tiles ? *tiles : default_tiles(plan, shape));
   out += fmt::format(
       "            dense work {:.3g} flops, {:.3g} bytes of Q, K, V and O, workspace {}{} bytes\n",
@@ -325,8 +332,7 @@ HeadTiles head_tiles(const Plan& plan, const Shape& shape, std::span<const HeadC
   if (sequences.empty()) return {.sequences = 0, .unknown = "are none: there is no sequence"};
   const Route taken = route(plan, shape);
   if (taken.decode) return {.unknown = "of decode are not counted"};
-  const auto passes = passes_of(plan, taken);
-  const Pass& pass = weighs_by_entmax(plan) ? passes[passes.size() - 3] : passes.back();
+  const Pass& pass = taken.listed ? *list_reader(plan) : plan.passes.front();
   double pairs = 0;
   for (const HeadCall& one : sequences)
     pairs += static_cast<double>(one.site.q_len) * one.site.k_len;

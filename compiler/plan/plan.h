@@ -99,7 +99,7 @@ struct Plan {
   Spec spec;
   Facts facts;
   std::vector<Conjunct> conjuncts;
-  std::vector<Pass> passes;      ///< those of each route, one behind the other (route.h)
+  std::vector<Pass> passes;      ///< each once; route.h says which a call takes
   ListTraits lists = {};         ///< where there is a listed route
   std::string unpacked_by = {};  ///< the conjunct for which decode does not pack heads; "": it does
   std::vector<Variant> variants;

@@ -61,13 +61,13 @@ Route route(const Plan& plan, const Shape& shape) {
   return taken;
 }
 
-std::span<const Pass> passes_of(const Plan& plan, Route route) {
-  const std::span<const Pass> all(plan.passes);
+std::vector<std::size_t> passes_of(const Plan& plan, Route route) {
+  using Passes = std::vector<std::size_t>;
   if (weighs_by_entmax(plan))
-    return route.decode   ? all.subspan(materialise_at, 2)
-           : route.listed ? all.last(4)
-                          : all.first(3);
-  return route.decode ? all.subspan(1, 2) : route.listed ? all.subspan(3, 2) : all.first(1);
+    return route.decode   ? Passes{materialise_at, materialise_at + 1}
+           : route.listed ? Passes{5, 6, 1, 2}
+                          : Passes{0, 1, 2};
+  return route.decode ? Passes{1, 2} : route.listed ? Passes{3, 4} : Passes{0};
 }
 
 std::uint64_t workspace_bytes(const Plan& plan, const Shape& shape, Route route) {

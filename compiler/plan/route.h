@@ -1,8 +1,9 @@
 #pragma once
 #include "compiler/plan/plan.h"
 
+#include <cstddef>
 #include <cstdint>
-#include <span>
+#include <vector>
 
 namespace lacuna::plan {
 
@@ -30,8 +31,8 @@ struct Route {
 inline constexpr int most_row_tiles = 4, least_key_tiles = 2, most_splits = 128;
 Route route(const Plan& plan, const Shape& shape);
 
-/// Part of plan.passes, in the order in which they run.
-std::span<const Pass> passes_of(const Plan& plan, Route route);
+/// The passes of a route in the order in which they run, as indices of plan.passes.
+std::vector<std::size_t> passes_of(const Plan& plan, Route route);
 
 /// Bytes that the passes of a route hand to each other: exact for decode, an upper bound for lists,
 /// 0 on the plain route.

@@ -6,12 +6,6 @@
 
 namespace lacuna {
 
-// Of words that other threads of the CTA changed.
-LACUNA_DEVICE u32 load_changed(u64 from) {
-  u32 r;
-  asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(r) : "l"(from) : "memory");
-  return r;
-}
 LACUNA_DEVICE void set_bits(u64 word, u32 bits) {
   asm volatile("red.global.or.b32 [%0], %1;" ::"l"(word), "r"(bits) : "memory");
 }

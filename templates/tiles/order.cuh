@@ -6,13 +6,6 @@
 
 namespace lacuna {
 
-// Of what this launch writes.
-LACUNA_DEVICE u32 load_written(u64 from) {
-  u32 r;
-  asm volatile("ld.global.u32 %0, [%1];" : "=r"(r) : "l"(from) : "memory");
-  return r;
-}
-
 struct Ordering {
   static constexpr u32 threads = tile_list_threads, warps = threads / 32;
   static constexpr u32 digit_bits = 8, digits = 1 << digit_bits;
@@ -55,8 +48,8 @@ struct Ordering {
     for (u32 first = 0; first < rows; first += threads) {
       const u32 row = first + thread_index();
       const u64 at = offsets + (u64)row * 8;
-      const u32 full = row < rows ? load_written(at) : 0,
-                partial = row < rows ? load_written(at + 4) : 0;
+      const u32 full = row < rows ? load_written<u32>(at) : 0,
+                partial = row < rows ? load_written<u32>(at + 4) : 0;
       u32 all;
       const u32 begin = total + sum_before(full + partial, all);
       if (row < rows) store_global(at, U2{begin, begin + full});
@@ -111,10 +104,11 @@ struct Ordering {
       const u32 index = i + lane_index();
       const bool present = index < end;
       u32 row = present ? index : first;
-      if (from != 0) row = load_written(from + (u64)(present ? index : first) * 4);
+      if (from != 0) row = load_written<u32>(from + (u64)(present ? index : first) * 4);
       // The longest rows have the smallest digits.
       const u64 at = offsets + (u64)row * 8;
-      const u32 digit = ~(load_written(at + 8) - load_written(at)) >> shift & (digits - 1);
+      const u32 digit =
+          ~(load_written<u32>(at + 8) - load_written<u32>(at)) >> shift & (digits - 1);
       u32 peers = ballot(present);
       LACUNA_NOUNROLL
       for (u32 bit = 0; bit < digit_bits; ++bit) {

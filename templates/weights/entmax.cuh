@@ -70,11 +70,6 @@ LACUNA_DEVICE EntmaxUnit entmax_unit(bool plain_score, float scale) {
   return {raw, raw ? scale : 1.0f};
 }
 
-LACUNA_DEVICE u64 statistic_of(const MatrixArg& m, const Place& at, bool packed, s32 row) {
-  const s64 b = packed ? 0 : at.b;
-  return m.data + (u64)((b * m.batch + at.h * m.head + (s64)(at.q_start + row) * m.row) * 4);
-}
-
 // The end of a row: O = factor * accumulated.
 struct EntmaxEnd {
   float factor, zmax, gap;
@@ -86,7 +81,6 @@ struct EntmaxRows {
   using Machine = typename Config::Machine;
   using Norm = Power<Config::power, Config::precise>;
   static constexpr int rows = Machine::rows, keys = Machine::keys, values = Machine::values;
-  static constexpr bool packed = Config::lengths == Lengths::packed;
   static constexpr int most_walks = 3;
   static constexpr float tolerance = 0x1p-20f;  // of u, in f32
   Norm norm;
@@ -103,6 +97,9 @@ struct EntmaxRows {
     return Config::precise ? divide(a, b) : a * rcp_approx(b);
   }
 
+  LACUNA_MEMBER static u64 statistic(const MatrixArg& m, const Place& at, s32 r) {
+    return row_address<F32, Config::lengths>(m, at, at.h, at.q_start + r);
+  }
   LACUNA_MEMBER static bool takes(float alpha) { return alpha != 1.0f; }
 
   // However the last bits of a great plain product are rounded, the greatest keeps a weight. Other
@@ -127,10 +124,10 @@ struct EntmaxRows {
       from[i] = -0x1p120f;  // of a row without keys, or an absent one: no weight
       gain[i] = 1.0f;
       if (r < at.q_len) {
-        const float zmax = load_global<float>(statistic_of(p.entmax.zmax, at, packed, r));
+        const float zmax = load_global<float>(statistic(p.entmax.zmax, at, r));
         if (zmax != -infinity()) {
           from[i] = -ratio(zmax, scale);
-          const float gap = load_plain(statistic_of(p.entmax.gap, at, packed, r));
+          const float gap = load_written<float>(statistic(p.entmax.gap, at, r));
           gain[i] = c * ratio(scale, gap);
           gain[i] = bounded(gain[i], from[i]);
         }
@@ -204,7 +201,7 @@ struct EntmaxRows {
                               F2 total) const {
     const EntmaxEnd none = {0.0f, -infinity(), 1.0f};
     if (!exists) return none;
-    const float zmax = load_global<float>(statistic_of(p.entmax.zmax, at, packed, r));
+    const float zmax = load_global<float>(statistic(p.entmax.zmax, at, r));
     if (zmax == -infinity()) return none;
     if (zmax != zmax) return {zmax, zmax, zmax};
     const float t = ratio(c * scale, gain[i]) * (1.0f - move(i, total.x, total.y));
@@ -213,8 +210,8 @@ struct EntmaxRows {
   template <class Params>
   LACUNA_MEMBER static void store(const EntmaxEnd& end, const Params& p, const Place& at, s32 r) {
     // A row that exists has its zmax already.
-    if (r >= at.q_len) store_global(statistic_of(p.entmax.zmax, at, packed, r), end.zmax);
-    store_global(statistic_of(p.entmax.gap, at, packed, r), end.gap);
+    if (r >= at.q_len) store_global(statistic(p.entmax.zmax, at, r), end.zmax);
+    store_global(statistic(p.entmax.gap, at, r), end.gap);
   }
 };
 

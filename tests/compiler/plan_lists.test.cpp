@@ -1,5 +1,6 @@
 #include "lacuna/error.hpp"
 
+#include "compiler/plan/entmax.h"
 #include "compiler/plan/explain.h"
 #include "compiler/plan/lists.h"
 #include "compiler/plan/route.h"
@@ -145,4 +146,30 @@ TEST_CASE(
   CHECK(plan::explain(plan, many).find("route plain; " + limit + "\n") != std::string::npos);
   CHECK(plan::explain(plan, few).find("route listed\n") != std::string::npos);
   CHECK_THROWS_AS(plan::list_bytes(plan, many), Error);  // what asks for lists by name
+}
+
+TEST_CASE(
+    "each pass of entmax stands once, and routes with and without lists share what they can") {
+  const Spec spec{.pattern = Pattern::parse("attention x { mask chunked(64)\n  weights sparsemax }"),
+                  .dtype = DType::bf16,
+                  .head_dim = 64,
+                  .value_dim = 64};
+  const plan::Plan plan = plan::plan(spec, {.arch = {90}});
+  const Shape shape{1, 8, 8, 8192, 8192};
+  const auto kinds = [&](const plan::Route& route) {
+    std::string names;
+    for (const std::size_t pass : plan::passes_of(plan, route))
+      names += std::string(name_of(plan.passes[pass].kind)) + " ";
+    return names;
+  };
+  CHECK(kinds({.listed = true}) == "tile_lists threshold live_tiles accumulate ");
+  CHECK(kinds({}) == "threshold live_tiles accumulate ");
+  CHECK(plan.passes.size() == 5);
+  CHECK(plan.passes[plan::accumulate_at].kind == plan::PassKind::accumulate);
+  const std::string text = plan::explain(plan, shape);
+  // 64 tiles of queries of 8 heads; two CTAs reside on each of 132 SMs.
+  CHECK(text.find("threshold over lists: 512 tiles of queries, by 264 CTAs\n") !=
+        std::string::npos);
+  CHECK(text.find("tiles are classified before threshold:") != std::string::npos);
+  CHECK(text.find("flash_forward") == std::string::npos);
 }

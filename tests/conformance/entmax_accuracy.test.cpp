@@ -10,6 +10,7 @@
 #include "bench/entmax/distributions.h"
 
 #include <cmath>
+#include <map>
 
 namespace {
 
@@ -42,24 +43,25 @@ struct Problem {
     return TensorView::contiguous(memory.data(), spec.dtype, {1, 1, rows, width});
   }
 
-  /// The largest of any row, as a multiple of what is promised. Where scores are great, z itself is
-  /// a few units in the last place off in f32, whatever entmax does: so much more is allowed.
-  double error(double promised, double alpha) const {
+  /// How many rows have ||O - O*|| / ||O*|| as promised. Where scores are great, a sum of D
+  /// products in f32 is off by √D roundings of it, and u by c/t times that, whatever entmax does:
+  /// so much more is allowed.
+  std::size_t kept(double promised, double alpha) const {
     const ir::Reference reference = ir::forward(spec, call.args);
-    double worst = 0;
+    std::size_t kept = 0;
     for (std::size_t row = 0; row < o.size() / Dv; ++row) {
       double off = 0, all = 0;
       for (std::size_t i = row * Dv; i < (row + 1) * Dv; ++i) {
         off += std::pow(o[i] - reference.o[i], 2);
         all += std::pow(reference.o[i], 2);
       }
-      const double z_off = 0x1p-21 * std::fabs(reference.zmax[row]);
+      const double z_off = std::sqrt(D) * 0x1p-24 * std::fabs(reference.zmax[row]);
       const double allowed = promised + 2 * (alpha - 1) / reference.gap[row] * z_off;
-      const double error = std::sqrt(off / all) / allowed;
-      if (!(error <= worst)) worst = error;
+      kept += std::sqrt(off / all) <= allowed ? 1 : 0;
     }
-    return worst;
+    return kept;
   }
+  std::size_t rows() const { return o.size() / Dv; }
 
   Spec spec;
   std::int64_t keys;
@@ -68,10 +70,8 @@ struct Problem {
   fuzz::OwnedCall call;
 };
 
-/// Weights of bf16 are rounded by 2^-9 at most, and rows of V of either sign may add to less than
-/// their weights do: the study's own worst row with them is at 3.2e-3.
 double promised(DType dtype) {
-  return dtype == DType::bf16 ? 0x1p-8 : dtype == DType::f16 ? 5e-4 : 1e-5;
+  return dtype == DType::bf16 ? 3e-3 : dtype == DType::f16 ? 5e-4 : 1e-5;
 }
 
 }  // namespace
@@ -81,6 +81,12 @@ TEST_CASE("entmax is as accurate as promised on every distribution of the study"
   INFO("LACUNA_SEED=" << seed);
   fuzz::Random random(seed);
   fuzz::Draw draw(random);
+  // Every element is within what the roundings of its operands account for. For weights of 16 bits
+  // that is more than is promised where values of either sign cancel: a row in a hundred may.
+  struct Rows {
+    std::size_t all = 0, kept = 0;
+  };
+  std::map<DType, Rows> rows;
   for (const bench::Scores scores : bench::all_scores)
     for (const float alpha : {1.25f, 1.5f, 2.0f})
       for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
@@ -97,8 +103,13 @@ TEST_CASE("entmax is as accurate as promised on every distribution of the study"
           Problem problem({scores, sigma, keys, D, random()}, queries, spec);
           INFO(engine.name << " " << bench::name_of(scores) << " sigma " << sigma << " alpha "
                            << alpha << " " << name_of(dtype) << " n " << keys);
-          tests::run(*engine.state, spec, problem.call);
-          CHECK(problem.error(promised(dtype), alpha) <= 1);
+          CHECK(tests::run_and_compare(*engine.state, spec, problem.call) == "");
+          rows[dtype].all += problem.rows();
+          rows[dtype].kept += problem.kept(promised(dtype), alpha);
         }
       }
+  for (const auto& [dtype, counted] : rows) {
+    INFO(name_of(dtype) << ": " << counted.kept << " of " << counted.all << " rows");
+    CHECK(100 * counted.kept >= (dtype == DType::f32 ? 100 : 99) * counted.all);
+  }
 }

@@ -63,9 +63,7 @@ TEST_CASE("entmax is three passes: thresholds, lists of what is live, and the su
   CHECK(fake.device->allocations == 0);  // lent, and given back
   const plan::Plan& plan = program.state().planned->plan;
   const auto& launches = fake.device->launches;
-  const plan::EntmaxLayout layout =
-      plan::entmax_layout(plan, plan.passes[0], plan.passes[2], shape, false, 0);
-  CHECK(launches[0].blocks == layout.ctas);
+  CHECK(launches[0].blocks == plan::threshold_ctas(plan, plan.passes[0], shape));
   CHECK(launches[3].blocks == plan::grid(plan.passes[2], plan.spec, shape).blocks);
 }
 

@@ -54,7 +54,8 @@ Json stages_json(const runtime::Stages& stages, const Times& times) {
 /// "tile_lists, flash_forward".
 std::string kernels_text(const plan::Plan& plan, const plan::Route& route) {
   std::string names;
-  for (const plan::Pass& pass : plan::passes_of(plan, route)) {
+  for (const std::size_t index : plan::passes_of(plan, route)) {
+    const plan::Pass& pass = plan.passes[index];
     names += fmt::format("{}{}", names.empty() ? "" : ", ", plan::name_of(pass.kind));
     if (pass.split) names += fmt::format(" over {} splits", route.splits);
   }
@@ -149,7 +150,7 @@ Report run(const RunFlags& flags, const Terminal& terminal) {
   runtime::Stages stages;
   DeviceCall call(flags.engine.options(), spec, inputs, &stages);
   if (dump) {
-    call.take({});  // a dump holds one kernel, and its replay runs that
+    call.take({});  // a dump holds the plain route, and its replay runs that
     progress.say("dumping the stages");
     dump->before(call, inputs, {flags.pattern.consts, flags.engine});
   }
@@ -216,7 +217,7 @@ void add_run(CLI::App& app, Invocation& invocation) {
                     "times the distance from it to the threshold");
   command->add_flag("--lse", flags->lse, "the same, of softmax alone");
   add_value(*command, "--dump", flags->dump, "DIR",
-            "keep every stage there, of a run by one kernel: no lists, no splits");
+            "keep every stage there, of the plain route: no lists of masks, no splits");
   command->add_flag("--check", flags->check,
                     "compare with the reference; write nothing where it differs");
 }
