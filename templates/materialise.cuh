@@ -186,13 +186,13 @@ struct Materialise : TileScores<Config, Params> {
     }
   }
 
-  // The scores of keys [first, first + count) are there. A warp has the rows that it computed.
+  // The scores of keys [first, first + count) are there. A warp has the rows that it computed; the
+  // next tile's barrier keeps them until all have been taken.
   LACUNA_MEMBER void end_round(s32 first, s32 count) {
     warp_sync();
     LACUNA_NOUNROLL
     for (s32 r = first_row(); r < first_row() + warp_rows; ++r)
       if (has(r)) take_row(r, first, count);
-    warp_sync();
   }
   LACUNA_MEMBER void take_row(s32 r, s32 first, s32 count) {
     const Place mine = place_of(row0 + r);

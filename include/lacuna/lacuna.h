@@ -218,6 +218,13 @@ LACUNA_API lacuna_status lacuna_program_explain(const lacuna_program* program,
 LACUNA_API lacuna_status lacuna_forward(const lacuna_program* program, const lacuna_args* args,
                                         void* stream);
 
+/* p = entmax(x) along the last axis, alpha 1 (softmax) or from 1.01 to 2: of each row
+ * [c x - tau]+^(1/c), c = alpha - 1, with the tau for which they sum to 1. Both f16, bf16 or f32, of
+ * one shape, the last axis contiguous; p is x itself, or shares no memory with it. A row of -inf alone gives zeros, one with
+ * a NaN or +inf NaN. */
+LACUNA_API lacuna_status lacuna_entmax(const lacuna_engine* engine, const lacuna_tensor* x,
+                                       const lacuna_tensor* p, float alpha, void* stream);
+
 /* Lists of tiles that outlive a call: made once from the masks, read by any number of calls
  * (lacuna_args.tiles) of this program or of others on the same device with the same masks, lengths,
  * shape and tile. Any difference of those, of the params that the masks read, of the offset, or in

@@ -42,7 +42,14 @@ struct EntmaxRow {
     for (int n = 0; n < steps; ++n) {
       Above above;
       LACUNA_NOUNROLL
-      for (s32 k = first; k < count; k += stride) above.add(norm, distance(score(k), top, gap));
+      for (s32 k = first; k < count;) {
+        Above part;  // long sums of numbers that are alike are rounded to one side
+        LACUNA_NOUNROLL
+        for (s32 left = 64; left > 0 && k < count; --left, k += stride)
+          part.add(norm, distance(score(k), top, gap));
+        above.f += part.f;
+        above.slopes += part.slopes;
+      }
       meet(above);
       const float d = norm.step(above.f, above.slopes, reach) / unit;
       gap -= d;

@@ -164,7 +164,8 @@ TEST_CASE(
   };
   CHECK(kinds({.listed = true}) == "tile_lists threshold live_tiles accumulate ");
   CHECK(kinds({}) == "threshold live_tiles accumulate ");
-  CHECK(plan.passes.size() == 5);
+  CHECK(kinds({.decode = true, .splits = 2}) == "materialise gather ");
+  CHECK(plan.passes.size() == 7);
   CHECK(plan.passes[plan::accumulate_at].kind == plan::PassKind::accumulate);
   const std::string text = plan::explain(plan, shape);
   // 64 tiles of queries of 8 heads; two CTAs reside on each of 132 SMs.

@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 
 namespace {
 
@@ -128,4 +129,91 @@ TEST_CASE("checks of memory find nothing in entmax of few queries, in a selectio
   std::shuffle(rows.begin(), rows.end(), random);
   rows.resize(std::min<std::size_t>(rows.size(), 16));
   for (const std::vector<int>& row : rows) run_row(row, engines, random);
+}
+
+TEST_CASE("entmax of few queries reads of V the keys that have a weight, and no others") {
+  const std::uint64_t seed = fuzz::fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  fuzz::Random random(seed);
+  fuzz::Draw draw(random);
+  constexpr std::int64_t keys = 2 * capacity + 77;
+  for (const DType dtype : dtypes)
+    for (const tests::TestEngine& engine : tests::engines()) {
+      // Keys score 9 less unless a tensor says otherwise: no threshold lies farther than
+      // 1 / (alpha - 1) below the greatest score.
+      const Spec spec{.pattern = Pattern::parse("attention a {\n  tensor low: f32[kv_head, key]\n"
+                                                "  score 0.01 * score - low[g, k]\n"
+                                                "  weights entmax(1.5)\n}"),
+                      .dtype = dtype,
+                      .head_dim = 16,
+                      .value_dim = 40,
+                      .output = DType::f32,
+                      .statistic = true};
+      fuzz::OwnedCall call = fuzz::random_call(
+          random, spec, {.batch = 1, .heads = 4, .kv_heads = 2, .queries = 2, .keys = keys});
+      std::vector<float> low(2 * keys);
+      for (float& value : low) value = draw.chance(0.05) ? 0.0f : 9.0f;
+      low[0] = low[keys] = 0;
+      call.tensors[0].view = TensorView::contiguous(low.data(), DType::f32, {2, keys});
+      call.args.tensors = call.tensors;
+      const auto o = [&] {
+        std::vector<double> values;
+        const TensorView& view = call.args.o;
+        for (std::int64_t i = 0; i < view.elements(); ++i)
+          values.push_back(
+              ir::load_real(view.dtype, view.data,
+                            i / 80 * view.strides[1] + i / 40 % 2 * view.strides[2] + i % 40));
+        return values;
+      };
+      std::vector<std::vector<double>> whole;
+      const std::vector<plan::Route> routes = {{true, 1}, {true, 2}, {true, 5}};
+      for (const plan::Route& route : routes) {
+        INFO(engine.name << " " << name_of(dtype) << " splits " << route.splits);
+        CHECK(outcome(*engine.state, spec, call, route) == "");
+        whole.push_back(o());
+      }
+      const TensorView& v = call.args.v;
+      for (std::int64_t g = 0; g < 2; ++g)
+        for (std::int64_t k = 0; k < keys; ++k)
+          for (std::int64_t d = 0; d < 40 && low[static_cast<std::size_t>(g * keys + k)] != 0; ++d)
+            ir::store_real(dtype, v.data, g * v.strides[1] + k * v.strides[2] + d,
+                           std::numeric_limits<double>::quiet_NaN());
+      for (std::size_t i = 0; i < routes.size(); ++i) {
+        INFO(engine.name << " " << name_of(dtype) << " splits " << routes[i].splits);
+        tests::run(*engine.state, spec, call, routes[i]);
+        CHECK(o() == whole[i]);
+      }
+    }
+}
+
+TEST_CASE("entmax of few queries is the same each time, and however keys are split all but so") {
+  const std::uint64_t seed = fuzz::fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  fuzz::Random random(seed);
+  fuzz::Draw draw(random);
+  for (const tests::TestEngine& engine : tests::engines()) {
+    const Spec spec{.pattern = Pattern::parse("attention a {\n  mask causal\n  mask window(900)\n"
+                                              "  weights entmax(1.7)\n}"),
+                    .dtype = draw.of(dtypes),
+                    .head_dim = 64,
+                    .value_dim = 72,
+                    .output = DType::f32};
+    const std::int64_t length = draw.between(600, 1500);
+    fuzz::OwnedCall call = fuzz::random_call(
+        random, spec, {.batch = 2, .heads = 6, .kv_heads = 2, .queries = 3, .keys = length});
+    const TensorView& o = call.args.o;
+    std::map<int, std::vector<double>> results;
+    for (const int count : {1, 2, 9, 40, 9, 1}) {
+      INFO(engine.name << " keys " << length << " splits " << count);
+      CHECK(outcome(*engine.state, spec, call, plan::Route{true, count}) == "");
+      std::vector<double> values;
+      for (std::int64_t i = 0; i < 2 * 6 * 3 * 72; ++i)
+        values.push_back(ir::load_real(DType::f32, o.data,
+                                       i / (6 * 3 * 72) * o.strides[0] +
+                                           i / (3 * 72) % 6 * o.strides[1] +
+                                           i / 72 % 3 * o.strides[2] + i % 72));
+      const auto [known, first] = results.emplace(count, values);
+      if (!first) CHECK(values == known->second);
+    }
+  }
 }

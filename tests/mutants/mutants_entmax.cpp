@@ -4,7 +4,9 @@ namespace lacuna::tests {
 namespace {
 
 constexpr std::string_view threshold = "threshold.cuh", gates = "gates.cuh",
-                           entmax = "weights/entmax.cuh", live = "tiles/live.cuh";
+                           entmax = "weights/entmax.cuh", live = "tiles/live.cuh",
+                           materialise = "materialise.cuh", row = "weights/entmax_row.cuh",
+                           gather = "gather.cuh";
 
 constexpr Mutant table[] = {
     // What orders memory.
@@ -101,6 +103,51 @@ constexpr Mutant table[] = {
     {"zmax is subtracted twice", entmax, "entmax", "if (!begins || !raw) {", "{", "value"},
     {"weights are not divided by their sum", entmax, "entmax",
      "return {ratio(1.0f, total.x), zmax,", "return {1.0f, zmax,", "value"},
+    // Few queries: scores in shared memory, and their candidates.
+    {"one copy too many may be pending, of few queries", materialise, "entmax few",
+     "Machine::template wait<ahead - 1>();", "Machine::template wait<ahead>();", "copy in flight"},
+    {"K of few queries is fetched into the slot in use", materialise, "entmax few",
+     "wrap(slot + ahead));", "slot);", "copy in flight"},
+    {"a round is taken before its scores are there", materialise, "entmax few",
+     "    warp_sync();\n    LACUNA_NOUNROLL\n    for (s32 r = first_row()",
+     "    LACUNA_NOUNROLL\n    for (s32 r = first_row()", "race"},
+    {"rounds before count as from the greatest score now", materialise, "entmax few",
+     "top - before.top + before.gap", "before.gap", "value"},
+    {"candidates of a round lie on those before", materialise, "entmax few",
+     "(u64)(before.count * 8)", "0", "value"},
+    {"keys are counted from their round", materialise, "entmax few", "(u32)(first + k)", "(u32)k",
+     "value"},
+    {"splits share a list", materialise, "entmax few",
+     "(row * p.call.splits + split) * p.materialised.room",
+     "(row * p.call.splits) * p.materialised.room", "value"},
+    {"a gap of half what steps leave", materialise, "entmax few", "1.0f + 0x1p-12f", "0.5f",
+     "value"},
+    {"the first round alone is taken", materialise, "entmax few",
+     "t + 1 - done == round_tiles || t + 1 == visit.count", "t + 1 - done == round_tiles", "value"},
+    {"scores are overwritten before all have read", row, "entmax few",
+     "warp_sync();  // all have read what is overwritten", "", "race"},
+    {"what stays is read while others write", row, "entmax few",
+     "    warp_sync();\n    return left;", "    return left;", "race"},
+    {"what a smaller gap excludes is not passed over", row, "entmax few",
+     "before += (s32)popcount(mask);", "before += (s32)popcount(live);", "value"},
+    {"gaps of splits count as from the greatest score of all", gather, "entmax few",
+     "top - part.x + part.y", "part.y", "value"},
+    {"lists are joined before all have read", gather, "entmax few",
+     "const u32 mask = ballot(above);\n        warp_sync();", "const u32 mask = ballot(above);",
+     "race"},
+    {"two warps take the same splits", gather, "entmax few", "last = (warp + 1) * splits / warps;",
+     "last = warp * splits / warps + 1;", "race"},
+    {"sums are read while warps add", gather, "entmax few", "cta_sync();\n    F2 all", "F2 all",
+     "uninitialised"},
+    {"sums lie on those that are read", gather, "entmax few", "turn ^= 1;", "", "race"},
+    {"columns are read while warps add", gather, "entmax few",
+     "cta_sync();\n    const float factor", "const float factor", "race"},
+    {"all lanes of a key count its weight", gather, "entmax few", "chunk == 0 ? f : 0.0f", "f",
+     "value"},
+    {"zmax of few queries is in the unit of products", gather, "entmax few", "top * scale", "top",
+     "value"},
+    {"the gap of few queries is in the unit of products", gather, "entmax few",
+     "row.refined(gap, all.x, all.y) / row.farthest", "row.refined(gap, all.x, all.y)", "value"},
 };
 
 }  // namespace
