@@ -4,7 +4,7 @@
 // from these keys alone; other keys only raise it. What is above the bound is a candidate, and
 // gather.cuh takes those of all parts. Keys are split over CTAs, and with packed heads a tile holds
 // the rows of all heads that share K. A part with more keys than there is room for is taken in
-// rounds. Nothing is atomic: the same candidates, in the order of the keys, every time.
+// rounds. Nothing is atomic: the same candidates in the same order, every time.
 #pragma once
 #include "parts.cuh"
 #include "scores.cuh"
@@ -51,8 +51,9 @@ struct Materialise : TileScores<Config, Params> {
   static constexpr int capacity = Config::capacity, warp_rows = Config::tile_q / Config::warps;
   static constexpr s32 round_tiles = capacity / Config::tile_k;
   static constexpr int pitch = capacity + 8;  // rows that lanes write together lie in other banks
-  static_assert(Config::split && capacity % Config::tile_k == 0 && capacity % 32 == 0,
-                "a round consists of tiles, and of words of bits");
+  static_assert(Config::split && capacity % Config::tile_k == 0, "a round consists of tiles");
+  static_assert(sizeof(typename Machine::Shared) % 16 == 0 && pitch % 4 == 0,
+                "four scores are read at once");
   static_assert(Config::tile_q <= 32, "a lane to a row");
   // A gap from Newton's steps is off by the rounding of its sums.
   static constexpr float margin = 1.0f + 0x1p-12f;
@@ -60,15 +61,16 @@ struct Materialise : TileScores<Config, Params> {
   struct Shared {
     typename Machine::Shared tiles;
     float scores[Config::tile_q][pitch];
-    u32 kept[Config::warps][capacity / 32];
+    s32 keys[Config::warps][capacity];
     float top[Config::tile_q], gap[Config::tile_q];  // a Found of each row
     s32 count[Config::tile_q];
-    u32 unused[Config::tile_q];
+    float most[Config::tile_q];  // of the round at hand
   };
 
   Shared& memory;
   s32 split;
-  float scale;  // of a score, to natural logits
+  float scale;       // of a score, to natural logits
+  float most[rows];  // of this lane's scores of the round at hand
   u64 next_k;
   int slot;
 
@@ -140,6 +142,7 @@ struct Materialise : TileScores<Config, Params> {
     LACUNA_NOUNROLL
     for (int n = 0; n < ahead; ++n) fetch<false>(n, n);
     s32 done = 0;  // tiles of the rounds before this one
+    begin_round();
     LACUNA_NOUNROLL
     for (s32 t = 0; t < visit.count; ++t) {
       const s32 first = visit.first_key(t);
@@ -148,12 +151,17 @@ struct Materialise : TileScores<Config, Params> {
       slot = wrap(slot + 1);
       if (t + 1 - done == round_tiles || t + 1 == visit.count) {
         end_round(visit.first_key(done), (t + 1 - done) * Config::tile_k);
+        begin_round();
         done = t + 1;
       }
     }
     Machine::template wait<0>();
   }
 
+  LACUNA_MEMBER void begin_round() {
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) most[i] = -infinity();
+  }
   // The scores of a tile, to shared memory from column `to` on.
   LACUNA_MEMBER void score(s32 first, s32 to, bool full) {
     u32 live[rows];  // bits of keys, of rolled masks
@@ -175,6 +183,8 @@ struct Materialise : TileScores<Config, Params> {
     }
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
+      LACUNA_UNROLL
+      for (int j = 0; j < keys; ++j) most[i] = max_or_nan(most[i], z[i][j]);
       float* const row = memory.scores[Machine::row(i)] + to;
       LACUNA_UNROLL
       for (int j = 0; j < keys; j += Machine::key_step == 1 ? 2 : 1) {
@@ -189,6 +199,13 @@ struct Materialise : TileScores<Config, Params> {
   // The scores of keys [first, first + count) are there. A warp has the rows that it computed; the
   // next tile's barrier keeps them until all have been taken.
   LACUNA_MEMBER void end_round(s32 first, s32 count) {
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      LACUNA_UNROLL
+      for (u32 lanes = 1; lanes < Machine::row_lanes; lanes *= 2)
+        most[i] = max_or_nan(most[i], shuffle_xor(most[i], lanes));
+      if ((int)lane_index() % Machine::row_lanes == 0) memory.most[Machine::row(i)] = most[i];
+    }
     warp_sync();
     LACUNA_NOUNROLL
     for (s32 r = first_row(); r < first_row() + warp_rows; ++r)
@@ -198,32 +215,25 @@ struct Materialise : TileScores<Config, Params> {
     const Place mine = place_of(row0 + r);
     const float alpha = Pattern::alpha(p, mine);
     if (!is_alpha(alpha)) return;
-    float* const scores = memory.scores[r];
-    u32* const kept = memory.kept[warp_index()];
+    const Sifted sifted = {memory.scores[r], memory.keys[warp_index()]};
     const Found before = {memory.top[r], memory.gap[r], memory.count[r]};
-    float top = before.top;
-    LACUNA_NOUNROLL
-    for (s32 k = (s32)lane_index(); k < count; k += 32) top = max_or_nan(top, scores[k]);
-    top = warp_max_or_nan(top);
+    const float top = max_or_nan(before.top, memory.most[r]);
     if (top == -infinity()) return;
     if (!(top < infinity())) return put(r, {float_of_bits(0x7fffffffu), 0.0f, 0});
     Row row;
     row.start(alpha - 1.0f, scale);
     // What is known from the rounds before, seen from the greatest score now.
     float gap = min_f32(row.farthest, top - before.top + before.gap);
-    const s32 left = Sifted::sift(scores, count, kept, top, gap);
-    const auto meet = [](Above& above) {
-      above.f = warp_sum(above.f);
-      above.slopes = warp_sum(above.slopes);
-    };
+    const s32 left = sifted.sift(first, count, top, gap);
     const float narrow = row.narrowed(
-        top, gap, 6, 0x1p-6f, (s32)lane_index(), 32, left, [&](s32 k) { return scores[k]; }, meet);
+        top, gap, 6, 0x1p-6f, (s32)lane_index(), 32, left, [&](s32 k) { return sifted.scores[k]; },
+        [](Above& above) {
+          above.f = warp_sum(above.f);
+          above.slopes = warp_sum(above.slopes);
+        });
     gap = min_f32(narrow * margin, gap);
     const CandidateLists<Config::lengths, Params> lists(p, mine, mine.h, tile_rows.query(row0 + r));
-    const u64 to = lists.list(split) + (u64)(before.count * 8);
-    const s32 more = Sifted::each(scores, count, kept, top, gap, [&](float score, s32 k, s32 rank) {
-      store_global(to + (u64)(rank * 8), U2{bits_of(score), (u32)(first + k)});
-    });
+    const s32 more = sifted.store(lists.list(split) + (u64)(before.count * 8), left, top, gap);
     put(r, {top, gap, before.count + more});
   }
   LACUNA_MEMBER void put(s32 r, const Found& found) {

@@ -34,9 +34,9 @@ std::int64_t rows_of(const Spec& spec, const Shape& shape) {
 
 // What templates/materialise.cuh keeps; generated code asserts that both agree.
 int materialise_shared_bytes(Machine machine, const Spec& spec, const Schedule& s) {
-  const int of_row = 4 * (materialise_capacity + 8) + 16;  // scores, and what is found of it
+  const int of_row = 4 * (materialise_capacity + 8) + 16;  // scores, and what is found of them
   const int bytes = needs(machine, keys_alone(spec), s).shared_bytes + s.tile_q * of_row +
-                    s.warps * materialise_capacity / 8;
+                    s.warps * materialise_capacity * 4;
   return machine == Machine::sm80 ? (bytes + 127) / 128 * 128 : bytes;
 }
 

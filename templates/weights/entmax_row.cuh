@@ -80,46 +80,53 @@ LACUNA_DEVICE u32 lanes_below() {
   return (1u << lane_index()) - 1;
 }
 
-// What a row has of scores: in the lanes of a warp, in order.
+// Scores of a row in shared memory, and the keys that they are of, as a warp sorts them out.
 struct Sifted {
-  // Scores [0, count) at `scores`, of which those stay, in their order, that a gap below top does
-  // not exclude; bit k of `kept` says that score k did. Returns how many did. For all lanes.
-  LACUNA_MEMBER static s32 sift(float* scores, s32 count, u32* kept, float top, float gap) {
-    const s32 lane = (s32)lane_index();
+  float* scores;
+  s32* keys;
+
+  // Of scores [0, count), of as many keys from `first` on, those stay that a gap below top does not
+  // exclude, behind one another in an order that is always the same. count is a multiple of 4.
+  // Returns how many. For all lanes.
+  LACUNA_MEMBER s32 sift(s32 first, s32 count, float top, float gap) const {
     s32 left = 0;
     LACUNA_NOUNROLL
-    for (s32 first = 0; first < count; first += 32) {
-      const s32 k = first + lane;
-      const float score = k < count ? scores[k] : -infinity();
-      const bool above = score - top + gap > 0.0f;
-      const u32 mask = ballot(above);
+    for (s32 k = 4 * (s32)lane_index(); any_lane(k < count); k += 128) {
+      F4 four = {-infinity(), -infinity(), -infinity(), -infinity()};
+      if (k < count) four = *(const F4*)(scores + k);
+      const float score[] = {four.x, four.y, four.z, four.w};
+      u32 above[4];
+      LACUNA_UNROLL
+      for (int e = 0; e < 4; ++e) above[e] = ballot(score[e] - top + gap > 0.0f);
+      if ((above[0] | above[1] | above[2] | above[3]) == 0) continue;
       warp_sync();  // all have read what is overwritten
-      if (above) scores[left + (s32)popcount(mask & lanes_below())] = score;
-      if (lane == 0) kept[first / 32] = mask;
-      left += (s32)popcount(mask);
+      LACUNA_UNROLL
+      for (int e = 0; e < 4; ++e) {
+        const s32 to = left + (s32)popcount(above[e] & lanes_below());
+        if ((above[e] >> lane_index() & 1) != 0) {
+          scores[to] = score[e];
+          keys[to] = first + k + e;
+        }
+        left += (s32)popcount(above[e]);
+      }
     }
     warp_sync();
     return left;
   }
-  // Calls take(score, k, rank) for those that a smaller gap does not exclude either; rank counts
-  // from 0. Returns how many.
-  template <class Take>
-  LACUNA_MEMBER static s32 each(const float* scores, s32 count, const u32* kept, float top,
-                                float gap, const Take& take) {
-    s32 before = 0, rank = 0;
+  // Stores {score, key} of those of the first `count` that a smaller gap does not exclude either.
+  // Returns how many.
+  LACUNA_MEMBER s32 store(u64 to, s32 count, float top, float gap) const {
+    s32 stored = 0;
     LACUNA_NOUNROLL
-    for (s32 first = 0; first < count; first += 32) {
-      const u32 mask = kept[first / 32];
-      if (mask == 0) continue;
-      const bool here = (mask >> lane_index() & 1) != 0;
-      const float score = here ? scores[before + (s32)popcount(mask & lanes_below())] : -infinity();
-      const u32 live = ballot(score - top + gap > 0.0f);
-      if ((live >> lane_index() & 1) != 0)
-        take(score, first + (s32)lane_index(), rank + (s32)popcount(live & lanes_below()));
-      before += (s32)popcount(mask);
-      rank += (s32)popcount(live);
+    for (s32 k = (s32)lane_index(); any_lane(k < count); k += 32) {
+      const float score = k < count ? scores[k] : -infinity();
+      const u32 above = ballot(score - top + gap > 0.0f);
+      if ((above >> lane_index() & 1) != 0)
+        store_global(to + (u64)((stored + (s32)popcount(above & lanes_below())) * 8),
+                     U2{bits_of(score), (u32)keys[k]});
+      stored += (s32)popcount(above);
     }
-    return rank;
+    return stored;
   }
 };
 

@@ -85,10 +85,10 @@ class Entmax(unittest.TestCase):
     def test_matrix(self):
         for dtype in np.float32, np.float16:
             for alpha in 1, 1.25, 1.5, 1.7, 2:
-                x = (3 * self.random.standard_normal((2, 3, 4, 1100))).astype(dtype)[:, :, ::2]
+                x = (3 * self.random.standard_normal((2, 3, 4, 260))).astype(dtype)[:, :, ::2]
                 x[0, 0, 0], x[0, 1, 1, 5] = -np.inf, np.nan
                 z = x.astype(np.float64)
-                v = np.broadcast_to(np.eye(1100), (2, 3, 1100, 1100))
+                v = np.broadcast_to(np.eye(260), (2, 3, 260, 260))
                 with np.errstate(invalid="ignore"):
                     expected = softmax(z, v)[0] if alpha == 1 else entmax(z, v, alpha)[0]
                 expected[0, 0, 0], expected[0, 1, 1] = 0, np.nan
