@@ -113,6 +113,7 @@ Spec spec_of(const lacuna_spec* spec, const Pattern& pattern) {
   result.value_dim = given.value_dim ? given.value_dim : given.head_dim;
   if (given.output) result.output = dtype_of(given.output, "spec.output");
   result.statistic = flag(given.statistic, "spec.statistic");
+  result.escort = flag(given.escort, "spec.escort");
   result.lengths = choice<Lengths>(given.lengths, 0, LACUNA_PACKED, "spec.lengths");
   for (const lacuna_storage& storage : list(given.storage, given.storage_count, "spec.storage")) {
     std::string name = required(storage.name, "a name in spec.storage");
@@ -178,6 +179,7 @@ BoundArgs::BoundArgs(const lacuna_args* given_args) {
   args_.lse = view_of(given.lse, "lse");
   args_.zmax = view_of(given.zmax, "zmax");
   args_.gap = view_of(given.gap, "gap");
+  args_.escort = view_of(given.escort, "escort");
   args_.offsets = view_of(given.offsets, "offsets");
   args_.q_lens = view_of(given.q_lens, "q_lens");
   args_.k_lens = view_of(given.k_lens, "k_lens");

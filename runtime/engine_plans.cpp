@@ -6,8 +6,8 @@ namespace {
 /// Equal patterns at different addresses are different keys, so no tree is compared.
 bool same_choices(const Spec& a, const Spec& b) {
   return a.dtype == b.dtype && a.head_dim == b.head_dim && a.value_dim == b.value_dim &&
-         a.output == b.output && a.statistic == b.statistic && a.lengths == b.lengths &&
-         a.storage == b.storage;
+         a.output == b.output && a.statistic == b.statistic && a.escort == b.escort &&
+         a.lengths == b.lengths && a.storage == b.storage;
 }
 
 }  // namespace

@@ -126,6 +126,10 @@ void forward_softmax(EngineState& engine, const Planned& planned, const Args& ar
   softmax.lse = args.zmax;
   softmax.zmax = softmax.gap = {};
   softmax.tiles = nullptr;  // those are of another tile
+  softmax.escort = {};
+  forward(engine, *planned.softmax, softmax, stream, stages);
+  if (!planned.plan.spec.escort) return;
+  softmax.o = args.escort;
   forward(engine, *planned.softmax, softmax, stream, stages);
 }
 

@@ -255,6 +255,10 @@ Packed pack(const Planned& planned, const Args& args, const ir::Call& call, cons
                  call, entmax);
   pack_statistic(packer, byte + offsetof(EntmaxArg, gap), "gap", args.gap, layout.gap, spec, call,
                  entmax);
+  if (spec.escort) {
+    packer.write(byte + offsetof(EntmaxArg, escort), matrix(args.escort));
+    packer.address(byte + offsetof(EntmaxArg, escort.data), "escort", args.escort, true);
+  }
   return packed;
 }
 
@@ -274,19 +278,21 @@ Packed pack(const Planned& planned, const Args& args, const ir::Call& call, cons
                  words(candidates.workspace, layout.candidates), true);
   packer.address(byte + offsetof(MaterialisedArg, found), "found",
                  words(candidates.workspace, layout.found), true);
-  if (!spec.statistic) return packed;
-  const auto statistic = [&](std::size_t field, std::string_view name, const TensorView& view) {
+  const auto output = [&](std::size_t field, std::string_view name, const TensorView& view) {
     packer.write(byte + field, matrix(view));
     packer.address(byte + field + offsetof(MatrixArg, data), name, view, true);
   };
-  statistic(offsetof(MaterialisedArg, entmax.zmax), "zmax", args.zmax);
-  statistic(offsetof(MaterialisedArg, entmax.gap), "gap", args.gap);
+  if (spec.statistic) {
+    output(offsetof(MaterialisedArg, entmax.zmax), "zmax", args.zmax);
+    output(offsetof(MaterialisedArg, entmax.gap), "gap", args.gap);
+  }
+  if (spec.escort) output(offsetof(MaterialisedArg, entmax.escort), "escort", args.escort);
   return packed;
 }
 
 plan::Variant variant_of(const Args& args) {
   return {.aligned = rows_aligned(args.q) && rows_aligned(args.k) && rows_aligned(args.v) &&
-                     rows_aligned(args.o)};
+                     rows_aligned(args.o) && rows_aligned(args.escort)};
 }
 
 }  // namespace lacuna::runtime

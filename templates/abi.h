@@ -46,7 +46,7 @@ struct CallArg {
   MatrixArg q, k, v, o;
   MatrixArg lse;              ///< f32 [B,H,Nq]; data 0: not wanted
   unsigned long long report;  ///< a Report; only read by code compiled with checks
-  unsigned long long parts;   ///< what the splits of a row leave, as templates/parts.cuh lays it out
+  unsigned long long parts;  ///< what the splits of a row leave, as templates/parts.cuh lays it out
   IndexArg offsets;  ///< one per sequence; data 0: `offset` where has_offset, else k_len - q_len
   IndexArg q_lens, k_lens;  ///< padded: i32[B]; packed: cu_seqlens i32[S+1]
   int batch, heads, kv_heads;
@@ -63,8 +63,8 @@ struct CallArg {
 /// There are list_batch * list_heads lists, of a row for each tile slot (templates/lengths.cuh):
 /// row r is slot r % slots of list r / slots.
 struct TileListArg {
-  unsigned long long offsets;  ///< i32[2 rows + 1]: where row r begins at 2 r, and its PARTIAL tiles
-                               ///< at 2 r + 1; last the total
+  unsigned long long offsets;  ///< i32[2 rows + 1]: where row r begins at 2 r, and its PARTIAL
+                               ///< tiles at 2 r + 1; last the total
   unsigned long long indices;  ///< i32: tiles of the sequence; FULL, then PARTIAL, each ascending
   unsigned long long order;    ///< i32[rows]: all rows, longest first; equals by row
   int list_batch, list_heads;  ///< 1: shared by all of them; kv_heads: by those that share K and V
@@ -79,19 +79,21 @@ struct TileReadArg {
   Divisor by_heads, by_copies, by_list_heads;
 };
 
-/// The rows of α-entmax: f32 [B,H,Nq], strides in elements (templates/weights/entmax.cuh).
+/// The rows of α-entmax: f32 [B,H,Nq], strides in elements (templates/weights/entmax.cuh); and the
+/// escort, of the type of O [B,H,Nq,Dv], where the configuration says so.
 struct EntmaxArg {
-  MatrixArg zmax, gap;
+  MatrixArg zmax, gap, escort;
 };
 
 /// What the threshold pass leaves besides, and works with. `states` and `counts` are those of
 /// TileBuildArg, for lists of one head and one sequence each.
 struct ThresholdArg {
   EntmaxArg entmax;
-  unsigned long long states;   ///< u32[rows][groups][2]: tiles with a live key, and FULL ones
-  unsigned long long counts;   ///< u32[rows][2]: FULL, PARTIAL
-  unsigned long long scratch;  ///< candidates of each CTA of the grid, as templates/gates.cuh lays them out
-  unsigned long long queue;    ///< u32, 0 at the launch: the next tile of queries
+  unsigned long long states;  ///< u32[rows][groups][2]: tiles with a live key, and FULL ones
+  unsigned long long counts;  ///< u32[rows][2]: FULL, PARTIAL
+  unsigned long long
+      scratch;  ///< candidates of each CTA of the grid, as templates/gates.cuh lays them out
+  unsigned long long queue;  ///< u32, 0 at the launch: the next tile of queries
   int groups;
   int blocks;  ///< tiles of queries: not the grid, whose CTAs take one after another
 };

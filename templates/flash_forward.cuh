@@ -51,11 +51,23 @@ struct FlashForward : TileScores<Config, Params> {
     do {
       clear();
       walk();
-    } while (Config::walks_again && weights.again());
-    if constexpr (Config::split)
+    } while (again());
+  }
+  // What is left to do after a walk; whether that is one more.
+  LACUNA_MEMBER bool again() {
+    if constexpr (Config::walks_again)
+      if (weights.again()) return true;
+    if constexpr (Config::split) {
       store_part();
-    else
-      store();
+    } else if constexpr (Config::escort) {
+      store(weights.escorts ? p.entmax.escort : p.call.o);
+      // Kept over the next walk, addresses that follow from these would take registers from it.
+      forget(row0, visit.count, at.h, at.g, at.q_start, at.k_start, at.q_len, at.k_len);
+      return weights.turn_to_escort();
+    } else {
+      store(p.call.o);
+    }
+    return false;
   }
 
   LACUNA_MEMBER void clear() {
@@ -180,12 +192,12 @@ struct FlashForward : TileScores<Config, Params> {
     }
   }
 
-  LACUNA_MEMBER void store() {
+  LACUNA_MEMBER void store(const MatrixArg& to) {
     const s32 limit = rows_of<Config::lengths>(p.call, at);
     constexpr int size = (int)sizeof(typename Config::Out::Raw);
     const s32 first_row = row0 + Machine::row(0);
     const u64 corner =
-        Base::template address_of<typename Config::Out>(p.call.o, at.h, at.q_start + first_row) +
+        Base::template address_of<typename Config::Out>(to, at.h, at.q_start + first_row) +
         Machine::column(0) * size;
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
@@ -193,7 +205,7 @@ struct FlashForward : TileScores<Config, Params> {
       const auto total = weights.total(i);
       if (r >= limit) continue;
       const auto end = weights.end(p, at, r, exists(i), i, total);
-      const u64 first = corner + (u64)(down * p.call.o.row * size);
+      const u64 first = corner + (u64)(down * to.row * size);
       LACUNA_UNROLL
       for (int c = 0; c < values; c += Machine::run) {
         float x[Machine::run];

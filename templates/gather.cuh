@@ -12,6 +12,7 @@ struct Gather {
   using Row = EntmaxRow<Config::power, Config::precise>;
   using In = typename Config::In;
   static constexpr int warps = Config::warps;
+  static constexpr int outputs = Config::escort ? 2 : 1;  // O, and values by u^(β-1)
   // Eight columns of V to a lane; the lanes that this leaves over take other keys.
   static constexpr int columns = 8, chunks = Config::value_dim / columns;
   static constexpr int row_lanes = chunks > 16  ? 32
@@ -25,7 +26,7 @@ struct Gather {
 
   struct Shared {
     F2 sums[2][warps];
-    float o[warps][Config::value_dim];
+    float o[outputs][warps][Config::value_dim];
   };
 
   const Params& p;
@@ -146,18 +147,21 @@ struct Gather {
     const u64 v = row_address<In, Config::lengths>(p.call.v, at, at.g, at.k_start) +
                   (u64)(chunk * columns * size);
     const float gain = divide(1.0f, gap);
-    float o[columns] = {}, f = 0, w = 0;
+    float o[outputs][columns] = {}, f = 0, w = 0;
     LACUNA_NOUNROLL
     for (s32 n = lane / row_lanes; n < count; n += side) {
       const F2 one = load_written<F2>(list + (u64)(n * 8));
       const float u = fma_saturated(one.x - top, gain, 1.0f);
       const float slope = row.norm.slope(u), weight = row.norm.value(u, slope);
-      if (weight > 0.0f && has_columns) {
+      if ((Config::escort ? slope : weight) > 0.0f && has_columns) {
         float x[columns];
         load_columns<In, Config::aligned>(
             x, v + (u64)((s64)(s32)bits_of(one.y) * p.call.v.row * size));
         LACUNA_UNROLL
-        for (int c = 0; c < columns; ++c) o[c] = fma_rn(weight, x[c], o[c]);
+        for (int c = 0; c < columns; ++c) {
+          o[0][c] = fma_rn(weight, x[c], o[0][c]);
+          if constexpr (Config::escort) o[1][c] = fma_rn(slope, x[c], o[1][c]);
+        }
       }
       f += weight;
       w += slope;
@@ -166,32 +170,41 @@ struct Gather {
     LACUNA_UNROLL
     for (u32 lanes = row_lanes; lanes < 32; lanes *= 2) {
       LACUNA_UNROLL
-      for (int c = 0; c < columns; ++c) o[c] += shuffle_xor(o[c], lanes);
+      for (int c = 0; c < columns * outputs; ++c)
+        o[c / columns][c % columns] += shuffle_xor(o[c / columns][c % columns], lanes);
     }
     const F2 all = meet(chunk == 0 ? f : 0.0f, chunk == 0 ? w : 0.0f);
     if (lane < chunks) {
       LACUNA_UNROLL
-      for (int c = 0; c < columns; ++c) memory.o[warp_index()][lane * columns + c] = o[c];
+      for (int c = 0; c < columns * outputs; ++c)
+        memory.o[c / columns][warp_index()][lane * columns + c % columns] =
+            o[c / columns][c % columns];
     }
     cta_sync();
-    const float factor = divide(1.0f, all.x);
-    store([&](s32 column) {
-      float sum = 0;
-      LACUNA_UNROLL
-      for (int n = 0; n < warps; ++n) sum += memory.o[n][column];
-      return sum * factor;
-    });
+    store_sums(p.call.o, memory.o[0], divide(1.0f, all.x));
+    if constexpr (Config::escort)
+      store_sums(p.materialised.entmax.escort, memory.o[1], divide(1.0f, all.y));
     store_statistic(top * scale, row.refined(gap, all.x, all.y) / row.farthest);
   }
 
+  LACUNA_MEMBER void store_sums(const MatrixArg& to, const float (&sums)[warps][Config::value_dim],
+                                float factor) const {
+    store(to, [&](s32 column) {
+      float sum = 0;
+      LACUNA_UNROLL
+      for (int n = 0; n < warps; ++n) sum += sums[n][column];
+      return sum * factor;
+    });
+  }
   LACUNA_MEMBER void store_same(float o, float zmax, float gap_of_row) const {
-    store([=](s32) { return o; });
+    store(p.call.o, [=](s32) { return o; });
+    if constexpr (Config::escort) store(p.materialised.entmax.escort, [=](s32) { return o; });
     store_statistic(zmax, gap_of_row);
   }
   template <class Value>
-  LACUNA_MEMBER void store(const Value& value) const {
+  LACUNA_MEMBER void store(const MatrixArg& m, const Value& value) const {
     using Out = typename Config::Out;
-    const u64 to = row_address<Out, Config::lengths>(p.call.o, at, at.h, (s64)at.q_start + query);
+    const u64 to = row_address<Out, Config::lengths>(m, at, at.h, (s64)at.q_start + query);
     LACUNA_NOUNROLL
     for (s32 c = (s32)thread_index(); c < Config::value_dim; c += warps * 32)
       store_global(to + (u64)c * sizeof(typename Out::Raw), Out::raw(value(c)));

@@ -318,6 +318,16 @@ LACUNA_DEVICE u32 bf16x2_of(float lo, float hi) {
   return r;
 }
 
+// What follows from these is computed anew behind this, and not kept from before.
+LACUNA_DEVICE void forget(s32& x) {
+  asm volatile("" : "+r"(x));
+}
+template <class... Integers>
+LACUNA_DEVICE void forget(s32& x, Integers&... more) {
+  forget(x);
+  forget(more...);
+}
+
 }  // namespace lacuna
 
 #endif

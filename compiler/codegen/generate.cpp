@@ -102,6 +102,8 @@ void write_products(Text& text, const plan::Plan& plan, const plan::Pass& pass,
     return;
   }
   if (pass.kind == plan::PassKind::accumulate) write_entmax(text, plan);
+  text.line("  static constexpr bool escort = {};",
+            pass.kind == plan::PassKind::accumulate && spec.escort);
   // Weights of 16 bits show nothing of what a gap from threshold is off.
   const ir::Pattern& pattern = spec.pattern.tree();
   text.line("  static constexpr bool walks_again = {}, by_alpha = {};",
@@ -120,7 +122,7 @@ void write_config(Text& text, const plan::Plan& plan, const plan::Pass& pass,
   } else if (pass.kind == plan::PassKind::gather) {
     text.line("  using In = {};", device_type(spec.dtype));
     text.line("  static constexpr int value_dim = {}, warps = {};", spec.value_dim, s.warps);
-    text.line("  static constexpr bool aligned = {};", variant.aligned);
+    text.line("  static constexpr bool aligned = {}, escort = {};", variant.aligned, spec.escort);
     write_entmax(text, plan);
   } else if (is_list_maker(pass)) {
     text.line("  static constexpr int tile_q = {}, tile_k = {};", s.tile_q, s.tile_k);

@@ -102,7 +102,7 @@ Shape bind_shape(const Spec& spec, const Args& args, bool with_data) {
   return shape;
 }
 
-/// Softmax has lse; entmax has zmax and gap.
+/// Softmax has lse; entmax has zmax and gap, and the escort.
 template <class Check>
 void check_statistic(const Spec& spec, const Args& args, const Check& check_output) {
   const bool entmax = is_entmax(spec.pattern.tree());
@@ -119,6 +119,13 @@ void check_statistic(const Spec& spec, const Args& args, const Check& check_outp
   check("lse", args.lse, false);
   check("zmax", args.zmax, true);
   check("gap", args.gap, true);
+  if (spec.escort && !entmax)
+    reject("the spec asks for escort, but {} weighs by softmax: there it is O",
+           spec.pattern.tree().name);
+  if (spec.escort)
+    check_output("escort", args.escort, spec.output.value_or(spec.dtype), 4);
+  else
+    check_absent("escort", args.escort, "the spec does not ask for it");
 }
 
 void check_values_and_outputs(const Spec& spec, const Args& args, const Shape& shape, Needs needs) {

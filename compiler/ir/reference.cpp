@@ -108,7 +108,16 @@ class Worker {
       live_ += scores_[k] != -infinity;
     }
     weigh(static_cast<std::size_t>(at));
-    double* o = result_.o.data() + at * problem_.spec.value_dim;
+    add_values(result_.o, at);
+    if (!problem_.spec.escort) return;
+    to_escort(evaluator_.value(problem_.pattern.weights.alpha).real);
+    add_values(result_.escort, at);
+  }
+
+ private:
+  /// The mean of V by the weights at hand, to a row of O or of the escort.
+  void add_values(std::vector<double>& to, std::int64_t at) {
+    double* o = to.data() + at * problem_.spec.value_dim;
     for (std::size_t k = 0; k < scores_.size(); ++k) {
       if (scores_[k] == 0) continue;
       const double* v = v_.row(static_cast<std::int64_t>(k));
@@ -116,7 +125,14 @@ class Worker {
     }
   }
 
- private:
+  void to_escort(double alpha) {
+    double sum = 0;
+    for (double& p : scores_)
+      if (p != 0) sum += p = std::isnan(p) ? p : std::pow(p, 2 - alpha);
+    for (double& p : scores_)
+      if (p != 0) p /= sum;
+  }
+
   /// -inf where the pair does not attend; its row of K is then not read.
   double score(std::int64_t row, std::int32_t key) {
     evaluator_.move_to_key(key);
@@ -225,6 +241,7 @@ Reference forward(const Spec& spec, const Args& args) {
   if (is_entmax(problem.pattern)) {
     result.zmax.assign(static_cast<std::size_t>(rows), -infinity);
     result.gap.assign(static_cast<std::size_t>(rows), 1.0);
+    if (spec.escort) result.escort = result.o;
   } else {
     result.lse.assign(static_cast<std::size_t>(rows), -infinity);
   }

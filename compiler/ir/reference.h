@@ -12,14 +12,16 @@ struct Reference {
   std::vector<double> o;
   std::vector<double> lse;        ///< softmax
   std::vector<double> zmax, gap;  ///< entmax
+  std::vector<double> escort;     ///< as O, where the spec has it
   std::int64_t live = 0;          ///< pairs (b,h,q,k) that attend with a score above -inf
 };
 
 /// The law (design §3): z = scale * dot, then score, then masks; softmax with sink, α-entmax by
 /// bisection; rows that nothing answers (a sink alone does not) give O = 0, lse or zmax = -inf and
-/// gap = 1. A row of K or V that no pair needs is never read. All pointers are host memory; O and
-/// the statistic of `args` are not looked at. Uses every core. Throws
-/// Error{argument} as bind and validate_lengths do, and for a read outside a tensor.
+/// gap = 1; the escort is the mean of V by p^(2 - alpha) where p > 0. A row of K or V that no pair
+/// needs is never read. All pointers are host memory; O and the statistic of `args` are not looked
+/// at. Uses every core. Throws Error{argument} as bind and validate_lengths do, and for a read
+/// outside a tensor.
 Reference forward(const Spec& spec, const Args& args);
 
 /// Which pairs the masks of one head let meet: row-major Nq x Nk bytes, 0 where a row is absent;

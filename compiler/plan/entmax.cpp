@@ -55,6 +55,7 @@ Spec softmax_of(const Spec& spec) {
   pattern->weights.kind = ir::WeightsKind::softmax;
   pattern->digest = Digest().add("softmax of", pattern->digest).hex();
   Spec softmax = spec;
+  softmax.escort = false;
   softmax.pattern = Pattern(std::move(pattern));
   return softmax;
 }

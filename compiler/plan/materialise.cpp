@@ -60,10 +60,11 @@ void add_materialise(Plan& plan) {
   pass.ctas_per_sm = ctas_per_sm(pass, plan);
   plan.passes.push_back(pass);
   constexpr int warps = 4;
-  plan.passes.push_back({.kind = PassKind::gather,
-                         .machine = pass.machine,
-                         .schedule = {.tile_q = 1, .tile_k = 1, .warps = warps, .stages = 1},
-                         .shared_bytes = warps * (16 + 4 * spec.value_dim)});
+  plan.passes.push_back(
+      {.kind = PassKind::gather,
+       .machine = pass.machine,
+       .schedule = {.tile_q = 1, .tile_k = 1, .warps = warps, .stages = 1},
+       .shared_bytes = warps * (16 + 4 * spec.value_dim * (spec.escort ? 2 : 1))});
 }
 
 const Pass& split_pass(const Plan& plan) {

@@ -32,6 +32,7 @@ struct Spec {
   int value_dim = 64;                        ///< Dv: a multiple of 8, 8..256
   std::optional<DType> output = {};          ///< of O; default: dtype
   bool statistic = false;                    ///< also write the row statistic: Args::lse, or Args::zmax and Args::gap
+  bool escort = false;                       ///< entmax: also write Args::escort, which its gradient needs
   Lengths lengths = Lengths::uniform;
   std::map<std::string, DType, std::less<>> storage = {};  ///< storage of a pattern's tensors; default: the declared type (bool: u8)
   bool operator==(const Spec&) const = default;
@@ -64,6 +65,10 @@ struct Args {
   /// the distance from zmax down to the threshold below which weights are 0, in (0,1]; where no key answers, -inf and 1. Where
   /// alpha is 1 when the call runs, rows are softmax's: zmax holds lse, and gap is 0. Other rows that are NaN have NaN in all.
   TensorView lse, zmax, gap;
+  /// Σ_j s_j v_j / Σ_j s_j with s = p^(2 - alpha) where p > 0, the mean of V under the escort distribution of the weights
+  /// (Blondel, Martins and Niculae 2020): shape and type of O, required where Spec::escort. The gradient of the scores is
+  /// s ∘ (dP - dO·escort). Where alpha is 1 when the call runs it is O; where no key answers, 0.
+  TensorView escort;
   std::span<const NamedValue> params = {};        ///< every param without default must be here
   std::span<const NamedTensor> tensors = {};      ///< every tensor of the pattern, by name
   std::optional<float> scale = {};                ///< default 1/sqrt(D)

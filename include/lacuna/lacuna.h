@@ -102,6 +102,7 @@ typedef struct lacuna_spec {
   int32_t lengths;   /* lacuna_lengths */
   const lacuna_storage* storage;
   size_t storage_count;
+  int32_t escort; /* 1: entmax also writes args.escort, which its gradient needs */
 } lacuna_spec;
 
 /* A borrowed, strided view. Shape and strides count elements; strides NULL: contiguous. All zero:
@@ -150,6 +151,8 @@ typedef struct lacuna_args {
   lacuna_tensor workspace;                  /* u8, on 16 bytes; without it the device lends some */
   const lacuna_tiles* tiles;                /* lists made before; NULL: a call makes its own */
   lacuna_tensor zmax, gap;                  /* entmax, where the spec has statistic */
+  lacuna_tensor escort; /* entmax, where the spec has escort: as O, the mean of V
+                         * under weights that go as p^(2 - alpha) where p > 0 */
 } lacuna_args;
 
 /* queries and keys are per sequence, or totals where lengths are packed (batch is then the number
@@ -165,7 +168,8 @@ typedef struct lacuna_shape {
 typedef struct lacuna_tile_rows {
   size_t size;                    /* of this struct, as the library knows it */
   int32_t tile_q, tile_k;         /* queries and keys of a tile */
-  int32_t list_batch, list_heads; /* 1: one list for all sequences, for all heads; kv_heads: for each group of heads */
+  int32_t list_batch, list_heads; /* 1: one list for all sequences, for all heads; kv_heads: for
+                                     each group of heads */
   int32_t q_tiles;                /* rows of a list */
   int32_t rows;                   /* of all lists */
   const int32_t* offsets;         /* [2 rows + 1] */

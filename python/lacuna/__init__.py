@@ -61,10 +61,13 @@ class Program(_abi.Handle):
     for softmax, the log of the sum of exponentials of a row's scores, -inf where no key answers; ("zmax", "gap") for
     entmax, the largest score and alpha - 1 times the distance from it down to the threshold below which weights are 0,
     -inf and 1 where no key answers. Where the alpha of entmax is a param or tensor that is 1, such a row is softmax:
-    zmax holds its lse, and gap 0. `lse=True` is the same for softmax, and an error for entmax."""
+    zmax holds its lse, and gap 0. `lse=True` is the same for softmax, and an error for entmax.
+
+    With `escort`, calls of entmax also give, in the shape and type of O, the mean of V under weights that go as
+    p ** (2 - alpha) where p > 0, which the gradient needs."""
 
     def __init__(self, engine, text, dtype, head_dim, value_dim=0, output=None, lse=False, lengths="uniform",
-                 storage={}, origin="<text>", attention=None, *, statistic=False):
+                 storage={}, origin="<text>", attention=None, *, statistic=False, escort=False):
         self.engine = engine
         code, output = dtype_code("dtype", dtype), output or dtype
         self.output = dtype_name("output", output)
@@ -76,7 +79,8 @@ class Program(_abi.Handle):
             _abi.Spec, dtype=code, head_dim=head_dim, value_dim=value_dim,
             output=dtype_code("output", output), statistic=int(bool(self.statistic)),
             lengths=choice("lengths", lengths, ("uniform", "padded", "packed")),
-            storage=stored, storage_count=count)
+            storage=stored, storage_count=count, escort=int(escort))
+        self.escort = escort
         super().__init__("program", engine, pattern, ctypes.byref(spec))
 
     def prepare(self):
@@ -104,7 +108,7 @@ class Program(_abi.Handle):
 
     def forward(self, q, k, v, *, params={}, tensors={}, scale=None, offset=None, q_lens=None, k_lens=None,
                 cu_seqlens_q=None, cu_seqlens_k=None, tiles=None, **named):
-        """O, or where the program has a statistic (O, lse), of entmax (O, zmax, gap). `named` is shorthand for params and, where a value is an array,
+        """O, or where the program has a statistic (O, lse), of entmax (O, zmax, gap), and the escort last. `named` is shorthand for params and, where a value is an array,
         tensors; a name that is a keyword here is bound through those."""
         with Call(self.engine, like=q) as call:
             args = _arguments(call, q, k, params, tensors, offset, named, q_lens=q_lens, k_lens=k_lens,
@@ -113,6 +117,8 @@ class Program(_abi.Handle):
             o = call.empty((*q.shape[:-1], *v.shape[-1:]), self.output)
             args.o = call.place("o", o, output=True)
             rows = {name: call.empty(q.shape[:-1], "float32") for name in self.statistic}
+            if self.escort:
+                rows["escort"] = call.empty(o.shape, self.output)
             for name, row in rows.items():
                 setattr(args, name, call.place(name, row, output=True))
             if scale is not None:

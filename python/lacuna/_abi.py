@@ -41,7 +41,7 @@ EngineOptions = _struct(
 Storage = _struct("Storage", name=c_char_p, dtype=c_int32)
 Spec = _struct(
     "Spec", size=c_size_t, dtype=c_int32, head_dim=c_int32, value_dim=c_int32, output=c_int32, statistic=c_int32,
-    lengths=c_int32, storage=POINTER(Storage), storage_count=c_size_t)
+    lengths=c_int32, storage=POINTER(Storage), storage_count=c_size_t, escort=c_int32)
 Tensor = _struct("Tensor", data=c_void_p, dtype=c_int32, rank=c_int32, shape=POINTER(c_int64), strides=POINTER(c_int64))
 Value = type("Value", (ctypes.Union,), {"_fields_": [("integer", c_int32), ("real", c_float)]})
 Param = _struct("Param", name=c_char_p, dtype=c_int32, value=Value)
@@ -50,7 +50,7 @@ Args = _struct(
     "Args", size=c_size_t, q=Tensor, k=Tensor, v=Tensor, o=Tensor, lse=Tensor, params=POINTER(Param),
     param_count=c_size_t, tensors=POINTER(NamedTensor), tensor_count=c_size_t, scale=POINTER(c_float),
     offset=POINTER(c_int32), offsets=Tensor, q_lens=Tensor, k_lens=Tensor, cu_seqlens_q=Tensor, cu_seqlens_k=Tensor,
-    workspace=Tensor, tiles=c_void_p, zmax=Tensor, gap=Tensor)
+    workspace=Tensor, tiles=c_void_p, zmax=Tensor, gap=Tensor, escort=Tensor)
 TileRows = _struct(
     "TileRows", size=c_size_t, tile_q=c_int32, tile_k=c_int32, list_batch=c_int32, list_heads=c_int32, q_tiles=c_int32,
     rows=c_int32, offsets=POINTER(c_int32), indices=POINTER(c_int32), order=POINTER(c_int32))

@@ -92,6 +92,7 @@ struct EntmaxRows {
   float from[rows], gain[rows];
   float f[rows], w[rows];  // Σ u^β, Σ u^(β-1): this lane's share
   int walks;
+  bool escorts;  // values are weighed by u^(β-1), which goes as p^(2-α)
 
   LACUNA_MEMBER static float ratio(float a, float b) {
     return Config::precise ? divide(a, b) : a * rcp_approx(b);
@@ -118,6 +119,7 @@ struct EntmaxRows {
     raw = unit.raw;
     scale = unit.scale;
     walks = 0;
+    escorts = false;
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
       const s32 r = row0 + Machine::row(i);
@@ -165,7 +167,7 @@ struct EntmaxRows {
         const float slope = norm.slope(u), weight = norm.value(u, slope);
         f[i] += weight;
         w[i] += slope;
-        z[i][j] = weight;
+        z[i][j] = Config::escort && escorts ? slope : weight;
       }
     }
   }
@@ -177,6 +179,7 @@ struct EntmaxRows {
   // Whether the walk is to be done again, with better gaps: where one is off by more than weights
   // of this type show. The same for all threads.
   LACUNA_MEMBER bool again() {
+    if (escorts) return false;
     float x[rows];
     bool far = false;
     LACUNA_UNROLL
@@ -185,13 +188,25 @@ struct EntmaxRows {
       far |= abs_f32(x[i]) > tolerance;
     }
     if (!cta_any(far) || ++walks == most_walks) return false;
+    refine(x);
+    return true;
+  }
+  LACUNA_MEMBER void refine(const float (&x)[rows]) {
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
       const float t = ratio(c * scale, gain[i]) * (1.0f - x[i]);
       gain[i] = bounded(ratio(c * scale, min_f32(t, 1.0f)), from[i]);
       f[i] = w[i] = 0;
     }
-    return true;
+  }
+  // Whether that is still to be done.
+  LACUNA_MEMBER bool turn_to_escort() {
+    if (escorts) return false;
+    float x[rows];
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) x[i] = move(i, Machine::row_sum(f[i]), Machine::row_sum(w[i]));
+    refine(x);
+    return escorts = true;
   }
 
   // Σ u^β and Σ u^(β-1) of a row, over its lanes.
@@ -205,7 +220,7 @@ struct EntmaxRows {
     if (zmax == -infinity()) return none;
     if (zmax != zmax) return {zmax, zmax, zmax};
     const float t = ratio(c * scale, gain[i]) * (1.0f - move(i, total.x, total.y));
-    return {ratio(1.0f, total.x), zmax, min_f32(t, 1.0f)};
+    return {ratio(1.0f, escorts ? total.y : total.x), zmax, min_f32(t, 1.0f)};
   }
   template <class Params>
   LACUNA_MEMBER static void store(const EntmaxEnd& end, const Params& p, const Place& at, s32 r) {

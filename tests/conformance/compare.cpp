@@ -94,8 +94,8 @@ void run_on_cuda(EngineState& engine, const runtime::Planned& planned, const fuz
   Mirror mirror(*engine.device);
   Args args = call.args;
   for (TensorView* view :
-       {&args.q, &args.k, &args.v, &args.o, &args.lse, &args.zmax, &args.gap, &args.offsets,
-        &args.q_lens, &args.k_lens, &args.cu_seqlens_q, &args.cu_seqlens_k})
+       {&args.q, &args.k, &args.v, &args.o, &args.lse, &args.zmax, &args.gap, &args.escort,
+        &args.offsets, &args.q_lens, &args.k_lens, &args.cu_seqlens_q, &args.cu_seqlens_k})
     *view = mirror.upload(*view);
   std::vector<NamedTensor> tensors(call.tensors);
   for (NamedTensor& tensor : tensors) tensor.view = mirror.upload(tensor.view);
@@ -121,6 +121,7 @@ std::string run_and_compare(EngineState& engine, const Spec& spec, fuzz::OwnedCa
   const ir::Reference reference = ir::forward(spec, call.args);
   const tool::Bounds bounds = tool::bounds(spec, call.args, reference);
   std::string wrong = compare("o", call.args.o, reference.o, bounds.o);
+  if (spec.escort) wrong += compare("escort", call.args.escort, reference.escort, bounds.escort);
   if (!spec.statistic) return wrong;
   if (!spec.pattern.is_entmax())
     return wrong + compare("lse", call.args.lse, reference.lse, bounds.lse);

@@ -41,6 +41,7 @@ Case case_of(const std::vector<int>& row, fuzz::Random& random) {
          .shape = {row[9] + 1, heads[row[8]].first, heads[row[8]].second, queries[row[6]],
                    keys[row[7]]}};
   if (row[10]) c.spec.output = DType::f32;
+  c.spec.escort = row[13] > 0 && c.spec.pattern.is_entmax();
   c.spec.storage = fuzz::random_storage(random, c.spec.pattern.tree());
   c.spec.storage.erase("alpha_");
   return c;
@@ -48,11 +49,11 @@ Case case_of(const std::vector<int>& row, fuzz::Random& random) {
 
 std::string describe(const Case& c, const fuzz::OwnedCall& call) {
   const Spec& s = c.spec;
-  std::string text =
-      fmt::format("{}\n{} D={} Dv={} -> {} statistic={} lengths={} B={} H={} G={} Nq={} Nk={}\n",
-                  s.pattern.text(), name_of(s.dtype), s.head_dim, s.value_dim,
-                  name_of(s.output.value_or(s.dtype)), s.statistic, static_cast<int>(s.lengths),
-                  c.shape.batch, c.shape.heads, c.shape.kv_heads, c.shape.queries, c.shape.keys);
+  std::string text = fmt::format(
+      "{}\n{} D={} Dv={} -> {} statistic={} escort={} lengths={} B={} H={} G={} Nq={} Nk={}\n",
+      s.pattern.text(), name_of(s.dtype), s.head_dim, s.value_dim,
+      name_of(s.output.value_or(s.dtype)), s.statistic, s.escort, static_cast<int>(s.lengths),
+      c.shape.batch, c.shape.heads, c.shape.kv_heads, c.shape.queries, c.shape.keys);
   for (const NamedValue& param : call.params)
     if (param.name == "alpha_") text += fmt::format("alpha {}\n", std::get<float>(param.value));
   for (const auto& [name, storage] : s.storage)
@@ -84,7 +85,7 @@ std::vector<std::vector<int>> cover(std::size_t engines, fuzz::Random& random) {
   const auto count = [](const auto& choices) { return static_cast<int>(choices.size()); };
   return tests::pairwise_cover(
       {static_cast<int>(engines), count(patterns), count(tests::weights), count(dtypes),
-       count(sizes), count(sizes), count(queries), count(keys), count(heads), 2, 2, 2, 3},
+       count(sizes), count(sizes), count(queries), count(keys), count(heads), 2, 2, 2, 3, 2},
       random);
 }
 

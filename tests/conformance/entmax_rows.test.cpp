@@ -70,12 +70,14 @@ struct Rows {
 std::string run(const tests::TestEngine& engine, const std::string& weights, DType dtype, int keys,
                 fuzz::Random& random) {
   const std::string tensors = "tensor z: f32[query, key]\ntensor see: bool[query, key]\n";
-  const Spec spec{.pattern = tests::weighed(tensors + "mask see[q, k]\nscore z[q, k]", weights),
-                  .dtype = dtype,
-                  .head_dim = 16,
-                  .value_dim = 24,
-                  .output = DType::f32,
-                  .statistic = true};
+  const Spec spec{
+      .pattern = tests::weighed(tensors + "mask see[q, k]\nscore z[q, k]", weights),
+      .dtype = dtype,
+      .head_dim = 16,
+      .value_dim = 24,
+      .output = DType::f32,
+      .statistic = true,
+      .escort = weights.find("entmax") != std::string::npos || weights == "weights sparsemax"};
   const auto rows = static_cast<std::int64_t>(shapes.size());
   const Shape shape{.batch = 1, .heads = 3, .kv_heads = 1, .queries = rows, .keys = keys};
   fuzz::Draw draw(random);

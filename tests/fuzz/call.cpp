@@ -151,8 +151,12 @@ class CallMaker {
     call_.args.k = matrix(shape.kv_heads, shape.keys, spec_.head_dim, k_lens_);
     call_.args.v = matrix(shape.kv_heads, shape.keys, spec_.value_dim, k_lens_);
     const std::int64_t batch = spec_.lengths == Lengths::packed ? 1 : shape.batch;
-    call_.args.o = lay_out(spec_.output.value_or(spec_.dtype),
-                           {batch, shape.heads, shape.queries, spec_.value_dim}, true);
+    const auto values = [&] {
+      return lay_out(spec_.output.value_or(spec_.dtype),
+                     {batch, shape.heads, shape.queries, spec_.value_dim}, true);
+    };
+    call_.args.o = values();
+    if (spec_.escort) call_.args.escort = values();
     if (!spec_.statistic) return;
     const auto statistic = [&] {
       return lay_out(DType::f32, {batch, shape.heads, shape.queries}, false);

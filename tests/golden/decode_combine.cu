@@ -22,6 +22,6 @@ struct Config {
 };
 static_assert(sizeof(Params) == 320, "host and device disagree about the parameters");
 }  // namespace lacuna
-LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_1dc1cda29d831588_combine(LACUNA_GRID_CONST lacuna::Params p) {
+LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_795a1ed340c38de5_combine(LACUNA_GRID_CONST lacuna::Params p) {
   lacuna::combine<lacuna::Config>(p);
 }

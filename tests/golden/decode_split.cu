@@ -43,6 +43,7 @@ struct Config {
   static constexpr int head_dim = 64, value_dim = 64;
   static constexpr int tile_q = 16, tile_k = 128, warps = 1, stages = 2;
   static constexpr bool aligned = true, split = true, packed_heads = true, lists = false;
+  static constexpr bool escort = false;
   static constexpr bool walks_again = false, by_alpha = false;
   using Out = F32;
   static constexpr bool statistic = false;
@@ -51,6 +52,6 @@ struct Config {
 static_assert(sizeof(Params) == 392, "host and device disagree about the parameters");
 static_assert(sizeof(FlashForward<Config, Params>::Shared) == 34816, "host and device disagree about shared memory");
 }  // namespace lacuna
-LACUNA_KERNEL void LACUNA_BOUNDS(32, 1) lacuna_2fc3024742e8d84c_split_aligned(LACUNA_GRID_CONST lacuna::Params p) {
+LACUNA_KERNEL void LACUNA_BOUNDS(32, 1) lacuna_9a216ad0e9c46349_split_aligned(LACUNA_GRID_CONST lacuna::Params p) {
   lacuna::flash_forward<lacuna::Config>(p);
 }

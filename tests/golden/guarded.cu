@@ -62,6 +62,7 @@ struct Config {
   static constexpr int head_dim = 64, value_dim = 64;
   static constexpr int tile_q = 128, tile_k = 64, warps = 4, stages = 4;
   static constexpr bool aligned = true, split = false, packed_heads = false, lists = false;
+  static constexpr bool escort = false;
   static constexpr bool walks_again = false, by_alpha = false;
   using Out = F32;
   static constexpr bool statistic = false;
@@ -70,6 +71,6 @@ struct Config {
 static_assert(sizeof(Params) == 400, "host and device disagree about the parameters");
 static_assert(sizeof(FlashForward<Config, Params>::Shared) == 49152, "host and device disagree about shared memory");
 }  // namespace lacuna
-LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_57de9eaac6686037_aligned(LACUNA_GRID_CONST lacuna::Params p) {
+LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_3e22c189c84b3327_aligned(LACUNA_GRID_CONST lacuna::Params p) {
   lacuna::flash_forward<lacuna::Config>(p);
 }

@@ -39,6 +39,7 @@ struct Config {
   static constexpr int head_dim = 64, value_dim = 64;
   static constexpr int tile_q = 128, tile_k = 64, warps = 4, stages = 4;
   static constexpr bool aligned = true, split = false, packed_heads = false, lists = true;
+  static constexpr bool escort = false;
   static constexpr bool walks_again = false, by_alpha = false;
   using Out = F32;
   static constexpr bool statistic = false;
@@ -47,6 +48,6 @@ struct Config {
 static_assert(sizeof(Params) == 456, "host and device disagree about the parameters");
 static_assert(sizeof(FlashForward<Config, Params>::Shared) == 49152, "host and device disagree about shared memory");
 }  // namespace lacuna
-LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_997c661d3d4dca97_listed_aligned(LACUNA_GRID_CONST lacuna::Params p) {
+LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_f14214cb4206582d_listed_aligned(LACUNA_GRID_CONST lacuna::Params p) {
   lacuna::flash_forward<lacuna::Config>(p);
 }

@@ -45,6 +45,6 @@ struct Config {
 };
 static_assert(sizeof(Params) == 504, "host and device disagree about the parameters");
 }  // namespace lacuna
-LACUNA_KERNEL void LACUNA_BOUNDS(512, 1) lacuna_24969f4514a5722a_tile_lists(LACUNA_GRID_CONST lacuna::Params p) {
+LACUNA_KERNEL void LACUNA_BOUNDS(512, 1) lacuna_b4654320938e9885_tile_lists(LACUNA_GRID_CONST lacuna::Params p) {
   lacuna::tile_lists<lacuna::Config>(p);
 }

@@ -43,6 +43,7 @@ struct Config {
   static constexpr int head_dim = 64, value_dim = 64;
   static constexpr int tile_q = 128, tile_k = 64, warps = 4, stages = 4;
   static constexpr bool aligned = true, split = false, packed_heads = false, lists = false;
+  static constexpr bool escort = false;
   static constexpr bool walks_again = false, by_alpha = false;
   using Out = F32;
   static constexpr bool statistic = false;
@@ -51,6 +52,6 @@ struct Config {
 static_assert(sizeof(Params) == 320, "host and device disagree about the parameters");
 static_assert(sizeof(FlashForward<Config, Params>::Shared) == 49152, "host and device disagree about shared memory");
 }  // namespace lacuna
-LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_a1ec2c0368b62554_aligned(LACUNA_GRID_CONST lacuna::Params p) {
+LACUNA_KERNEL void LACUNA_BOUNDS(128, 1) lacuna_d39592ff6a7590f5_aligned(LACUNA_GRID_CONST lacuna::Params p) {
   lacuna::flash_forward<lacuna::Config>(p);
 }

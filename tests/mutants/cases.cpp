@@ -132,6 +132,9 @@ class CallMaker {
       args.zmax = statistic(), args.gap = statistic();
     else
       args.lse = statistic();
+    if (spec.escort)
+      args.escort = poisoned(spec.output.value_or(spec.dtype),
+                             {batch, shape.heads, shape.queries, spec.value_dim});
     (packed ? args.cu_seqlens_q : args.q_lens) = integers(which_.q_lens);
     (packed ? args.cu_seqlens_k : args.k_lens) = integers(which_.k_lens);
     args.offsets = integers(which_.offsets);

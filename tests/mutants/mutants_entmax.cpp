@@ -6,7 +6,7 @@ namespace {
 constexpr std::string_view threshold = "threshold.cuh", gates = "gates.cuh",
                            entmax = "weights/entmax.cuh", live = "tiles/live.cuh",
                            materialise = "materialise.cuh", row = "weights/entmax_row.cuh",
-                           gather = "gather.cuh";
+                           gather = "gather.cuh", flash = "flash_forward.cuh";
 
 constexpr Mutant table[] = {
     // What orders memory.
@@ -102,7 +102,16 @@ constexpr Mutant table[] = {
      "value"},
     {"zmax is subtracted twice", entmax, "entmax", "if (!begins || !raw) {", "{", "value"},
     {"weights are not divided by their sum", entmax, "entmax",
-     "return {ratio(1.0f, total.x), zmax,", "return {1.0f, zmax,", "value"},
+     "return {ratio(1.0f, escorts ? total.y : total.x), zmax,", "return {1.0f, zmax,", "value"},
+    {"the escort is divided by the sum of weights", entmax, "entmax",
+     "ratio(1.0f, escorts ? total.y : total.x)", "ratio(1.0f, total.x)", "value"},
+    {"the escort weighs as O does", entmax, "entmax", "Config::escort && escorts ? slope : weight;",
+     "weight;", "value"},
+    {"the sums of O go into those of the escort", entmax, "entmax",
+     "gain[i] = bounded(ratio(c * scale, min_f32(t, 1.0f)), from[i]);\n      f[i] = w[i] = 0;",
+     "gain[i] = bounded(ratio(c * scale, min_f32(t, 1.0f)), from[i]);", "value"},
+    {"the escort is stored as O", flash, "entmax", "weights.escorts ? p.entmax.escort : p.call.o",
+     "p.call.o", "value"},
     // Few queries: scores in shared memory, and their candidates.
     {"one copy too many may be pending, of few queries", materialise, "entmax few",
      "Machine::template wait<ahead - 1>();", "Machine::template wait<ahead>();", "copy in flight"},

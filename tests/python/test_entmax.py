@@ -137,6 +137,28 @@ class Entmax(unittest.TestCase):
             with self.subTest(alpha=alpha):
                 self.check([x[:, one] for x in found], expected)
 
+    def test_escort(self):
+        """The mean of V by p ** (2 - alpha), last of what a call gives; where alpha is 1 it is O."""
+        q, k, v = self.tensors(b=1, h=2, g=2, dv=53)
+        k, v = k[:, :, :53], np.broadcast_to(np.eye(53, dtype=np.float32), (1, 2, 53, 53)).copy()  # O holds the weights
+        q *= 4
+        v = np.pad(v, ((0, 0), (0, 0), (0, 0), (0, 3)))
+        text = "attention a {{ {}\n mask causal\n weights entmax({}) }}"
+        for alpha in 1.25, 1.5, 1.8:
+            program = lacuna.Engine().program(text.format("", alpha), "float32", 16, 56, statistic=True, escort=True)
+            o, zmax, gap, escort = program.forward(q, k, v)
+            p = entmax(*scores(q, k, v, lambda q, k: k <= q), alpha)[0]
+            s = np.where(p > 0, p, 1) ** (2 - alpha) * (p > 0)
+            with self.subTest(alpha=alpha):
+                np.testing.assert_allclose(o, p, rtol=0, atol=1e-5)
+                # Near 0 the root of a weight is steep.
+                np.testing.assert_allclose(escort, s / np.maximum(s.sum(-1, keepdims=True), 1e-30), rtol=0, atol=2e-3)
+        program = lacuna.Engine().program(text.format("param alpha: f32", "alpha"), "float32", 16, 56, escort=True)
+        o, escort = program.forward(q, k, v, alpha=1.0)
+        np.testing.assert_array_equal(o, escort)
+        with self.assertRaisesRegex(lacuna.Error, "escort, but a weighs by softmax"):
+            lacuna.Engine().program("attention a { mask causal }", "float32", 16, 56, escort=True).forward(q, k, v)
+
     def test_refused(self):
         q, k, v = self.tensors()
         text = "attention a { param alpha: f32\n weights entmax(alpha) }"

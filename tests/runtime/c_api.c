@@ -236,7 +236,8 @@ static void check_rows(lacuna_engine* engine) {
 
 static void check_entmax(lacuna_engine* engine) {
   static float q[heads * rows * columns], k[heads * rows * columns], v[heads * rows * columns],
-      o[heads * rows * columns], zmax[heads * rows], gap[heads * rows];
+      o[heads * rows * columns], escort[heads * rows * columns], zmax[heads * rows],
+      gap[heads * rows];
   const int64_t shape[4] = {batch, heads, rows, columns};
   lacuna_pattern* pattern = NULL;
   lacuna_program* program = NULL;
@@ -250,6 +251,7 @@ static void check_entmax(lacuna_engine* engine) {
     v[i] = rand() / (float)RAND_MAX - 0.5f;
   }
   spec.statistic = 1;
+  spec.escort = 1;
   CHECK(lacuna_pattern_parse("attention a { mask causal\n weights sparsemax }", NULL, NULL,
                              &pattern) == LACUNA_OK);
   CHECK(lacuna_program_create(engine, pattern, &spec, &program) == LACUNA_OK);
@@ -267,10 +269,14 @@ static void check_entmax(lacuna_engine* engine) {
   memset(&args.lse, 0, sizeof args.lse);
   args.zmax = view(zmax, shape, 3);
   args.gap = view(gap, shape, 3);
+  CHECK(lacuna_forward(program, &args, NULL) == LACUNA_ERROR_ARGUMENT);
+  CHECK(strstr(lacuna_last_error(), "escort") != NULL);
+  args.escort = view(escort, shape, 4);
   CHECK(lacuna_forward(program, &args, NULL) == LACUNA_OK);
   for (int r = 0; r < heads * rows; ++r) {
     const int head = r / rows, row = r % rows;
-    double top = -INFINITY, sum = 0, expected[columns] = {0};
+    double top = -INFINITY, sum = 0, expected[columns] = {0}, mean[columns] = {0};
+    int live = 0;
     for (int key = 0; key <= row; ++key) {
       double z = 0;
       for (int d = 0; d < columns; ++d)
@@ -278,12 +284,16 @@ static void check_entmax(lacuna_engine* engine) {
       top = fmax(top, z);
       const double weight = fmax(z - zmax[r] + gap[r], 0);
       sum += weight;
-      for (int d = 0; d < columns; ++d)
+      live += weight > 0;
+      for (int d = 0; d < columns; ++d) {
         expected[d] += weight * v[(head * rows + key) * columns + d];
+        if (weight > 0) mean[d] += v[(head * rows + key) * columns + d];
+      }
     }
     CHECK(fabs(top - zmax[r]) < 1e-5 && fabs(sum - 1) < 1e-4);
     for (int d = 0; d < columns; ++d)
-      CHECK(fabs(expected[d] - o[r * columns + d]) < 1e-4); /* and not NaN */
+      CHECK(fabs(expected[d] - o[r * columns + d]) < 1e-4 && /* and not NaN */
+            fabs(mean[d] / live - escort[r * columns + d]) < 1e-4);
   }
   lacuna_program_destroy(program);
 }

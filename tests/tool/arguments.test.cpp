@@ -138,6 +138,8 @@ const Mistake mistakes[] = {
     {"run @/entmax.lac --q @/q.npy --k @/k.npy --v @/v.npy --out @/o --lse", 2,
      "--lse: a weighs by entmax, which has zmax and gap: pass --statistic"},
     {"compile @/entmax.lac --lse", 2, "--lse: a weighs by entmax"},
+    {"run @/causal.lac --q @/q.npy --k @/k.npy --v @/v.npy --out @/o --escort", 2,
+     "the spec asks for escort, but a weighs by softmax: there it is O"},
     {"compile @/causal.lac --emit asm", 2,
      "--emit 'asm' is not one of pattern, plan, source, ir, ptx, cubin"},
     {"compile @/causal.lac --emit cubin", 2, "--emit cubin is binary: name a file with --out"},
@@ -246,10 +248,11 @@ TEST_CASE("tool: --help of every command has an example and what comes next") {
 TEST_CASE("tool: every flag of run that the contract names is there") {
   Ran ran = lacuna::test::lacuna({"run", "--help"});
   for (const char* flag :
-       {"--attention",    "--q ",     "--k ",       "--v ",    "--tensor", "--param",
-        "--dtype",        "--device", "--compiler", "--scale", "--offset", "--cu-seqlens-q",
-        "--cu-seqlens-k", "--q-lens", "--k-lens",   "--do ",   "--grad",   "--out",
-        "--statistic",    "--lse",    "--dump",     "--check", "--json",   "--check-memory"}) {
+       {"--attention", "--q ",           "--k ",           "--v ",        "--tensor",
+        "--param",     "--dtype",        "--device",       "--compiler",  "--scale",
+        "--offset",    "--cu-seqlens-q", "--cu-seqlens-k", "--q-lens",    "--k-lens",
+        "--do ",       "--grad",         "--out",          "--statistic", "--lse",
+        "--escort",    "--dump",         "--check",        "--json",      "--check-memory"}) {
     INFO(flag);
     CHECK(ran.out.find(flag) != std::string::npos);
   }

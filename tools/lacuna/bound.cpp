@@ -99,13 +99,21 @@ class Worker {
 
   void entmax(std::int64_t at, double alpha) {
     const ir::Pattern& pattern = problem_.pattern;
-    const EntmaxRow row =
-        weigh_entmax(pairs_, {alpha, problem_.reference.zmax[at], problem_.reference.gap[at],
-                              pattern.graph.is_constant(pattern.weights.alpha), problem_.spec.dtype,
-                              g(problem_.spec.head_dim)});
+    const EntmaxFacts facts{alpha,
+                            problem_.reference.zmax[at],
+                            problem_.reference.gap[at],
+                            pattern.graph.is_constant(pattern.weights.alpha),
+                            problem_.spec.dtype,
+                            g(problem_.spec.head_dim)};
+    const EntmaxRow row = weigh_entmax(pairs_, facts);
     bounds_.zmax[at] = row.zmax;
     bounds_.gap[at] = row.gap;
-    bound_row(at, 2 * g(static_cast<double>(sequence_->k_len) + 8) + row.common, row.largest);
+    const double summing = 2 * g(static_cast<double>(sequence_->k_len) + 8);
+    bound_row(at, summing + row.common, row.largest, bounds_.o, problem_.reference.o);
+    if (!problem_.spec.escort) return;
+    const EntmaxRow escort = weigh_escort(pairs_, facts);
+    bound_row(at, summing + escort.common, escort.largest, bounds_.escort,
+              problem_.reference.escort);
   }
 
   /// Returns the bound of lse.
@@ -122,7 +130,10 @@ class Worker {
     }
     weighted = std::min(weighted, worst);
     double summing = g(static_cast<double>(sequence_->k_len) + 8);
-    bound_row(at, weighted + 2 * summing, std::exp(maximum - lse));
+    bound_row(at, weighted + 2 * summing, std::exp(maximum - lse), bounds_.o, problem_.reference.o);
+    if (problem_.spec.escort)  // where alpha is 1, as O
+      bound_row(at, weighted + 2 * summing, std::exp(maximum - lse), bounds_.escort,
+                problem_.reference.escort);
     return weighted + summing + 2 * u * std::fabs(lse);
   }
 
@@ -173,14 +184,15 @@ class Worker {
     return {std::exp(sink - lse), u * (3 * std::fabs(sink) + 3 * std::fabs(maximum) + 4)};
   }
 
-  /// O is a mean of rows of V, and of 0 where there is a sink: however far the weights are off, it
-  /// stays between them. `common` is the relative error of every weight, `largest` the weight that
-  /// is stored as 1.
-  void bound_row(std::int64_t at, double common, double largest_weight) {
+  /// O, or the escort, is a mean of rows of V, and of 0 where there is a sink: however far the
+  /// weights are off, it stays between them. `common` is the relative error of every weight,
+  /// `largest` the weight that is stored as 1.
+  void bound_row(std::int64_t at, double common, double largest_weight,
+                 std::vector<double>& of_values, const std::vector<double>& values) {
     const int width = problem_.spec.value_dim;
     const bool sink = problem_.pattern.weights.sink != ir::no_node;
-    double* bound = bounds_.o.data() + at * width;
-    const double* o = problem_.reference.o.data() + at * width;
+    double* bound = of_values.data() + at * width;
+    const double* o = values.data() + at * width;
     const Rounding& weight = problem_.weight;
     const double tiny = weight.tiny * largest_weight;
     const bool entmax = !bounds_.gap.empty();
@@ -241,7 +253,8 @@ Bounds bounds(const Spec& spec, const Args& args, const ir::Reference& reference
   Problem problem{spec, args, reference};
   Bounds bounds{std::vector<double>(reference.o.size()), std::vector<double>(reference.lse.size()),
                 std::vector<double>(reference.zmax.size()),
-                std::vector<double>(reference.gap.size())};
+                std::vector<double>(reference.gap.size()),
+                std::vector<double>(reference.escort.size())};
   std::int64_t heads = problem.call.shape.heads, all = problem.call.shape.batch * heads;
   std::atomic<std::int64_t> next = 0;
   auto work = [&] {

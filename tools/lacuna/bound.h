@@ -10,7 +10,7 @@ namespace lacuna::tool {
 /// How far a correct kernel may be from the reference, element by element, in the layout of
 /// ir::Reference.
 struct Bounds {
-  std::vector<double> o, lse, zmax, gap;
+  std::vector<double> o, lse, zmax, gap, escort;
 };
 
 /// First order rounding analysis of softmax(score(scale q.k)) v in f32, with unit roundoff u =
@@ -38,6 +38,8 @@ struct Bounds {
 ///
 ///   |O - O*| <= sum_k ((change + p_k (2 g(Nk + 8) + sum_j p_j ρ_j)) |v_k|
 ///                      + (p_k u_w + tiny_w t^β) max(|v_k|, |v_k - O*|)) + u_out |O*| + tiny_out
+///
+/// and the same of the escort, with the changes of its weights.
 ///
 /// Uses every core.
 Bounds bounds(const Spec& spec, const Args& args, const ir::Reference& reference);

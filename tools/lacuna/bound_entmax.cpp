@@ -33,8 +33,35 @@ class Weighing {
     return row;
   }
 
+  EntmaxRow run_escort() {
+    find_shift();
+    const double most = slope(t_);
+    double sum = 0, changes = 0;
+    for (Pair& pair : pairs_) {
+      const double r = r_of(pair), e = reach(pair);
+      pair.weight = slope(r);
+      pair.counts = r + e > 0;
+      pair.change = pair.counts ? std::max(std::min(slope(r + e), most) - pair.weight,
+                                           pair.weight - slope(r - e))
+                                : 0;
+      sum += pair.weight;
+      changes += pair.change;
+    }
+    const double astray = changes / sum, divided = astray < 1 ? astray / (1 - astray) : infinity;
+    double common = 0;
+    for (Pair& pair : pairs_) {
+      if (!pair.counts) continue;
+      const double raised = raising(std::min((r_of(pair) + reach(pair)) / t_, 1.0));
+      pair.change = (pair.change + (pair.weight + pair.change) * (divided + raised)) / sum;
+      pair.weight /= sum;
+      common += (pair.weight + pair.change) * raised;
+    }
+    return {.zmax = 0, .gap = 0, .common = common, .largest = most / sum};
+  }
+
  private:
   double power(double r) const { return r > 0 ? std::pow(r, beta_) : 0; }
+  double slope(double r) const { return r > 0 ? std::pow(r, beta_ - 1) : 0; }
   /// Whether the live pass runs again until the gap is the one of its own scores.
   bool repeats() const { return facts_.dtype != DType::bf16; }
   double r_of(const Pair& pair) const { return c_ * (pair.score - m_) + t_; }
@@ -113,6 +140,10 @@ class Weighing {
 
 EntmaxRow weigh_entmax(std::span<Pair> pairs, const EntmaxFacts& facts) {
   return Weighing(pairs, facts).run();
+}
+
+EntmaxRow weigh_escort(std::span<Pair> pairs, const EntmaxFacts& facts) {
+  return Weighing(pairs, facts).run_escort();
 }
 
 }  // namespace lacuna::tool

@@ -58,4 +58,9 @@ struct EntmaxFacts {
 ///   |t - t*|       <= c (that + D) + (tol + 4u) t*
 EntmaxRow weigh_entmax(std::span<Pair> pairs, const EntmaxFacts& facts);
 
+/// The same of the escort's weights s = [r]₊^(β-1) / Σ [r]₊^(β-1), from pairs that weigh_entmax has
+/// seen: [r]₊^(β-1) is what e allows, all of 0..1 times t^(β-1) at a threshold where β is 1; φ is
+/// the sum of those changes over that of all. Returns common and largest; zmax and gap are 0.
+EntmaxRow weigh_escort(std::span<Pair> pairs, const EntmaxFacts& facts);
+
 }  // namespace lacuna::tool

@@ -11,18 +11,21 @@
 namespace lacuna::tool {
 namespace {
 
-/// A statistic of a row, in every place that holds one.
+/// What a call may write besides O, in every place that holds it.
 struct Statistic {
   const char* name;
+  bool of_rows;  ///< and not of the values of a row
   Distance Comparison::*distance;
   Array Results::*array;
   std::vector<double> ir::Reference::*reference;
   std::vector<double> Bounds::*bounds;
 };
 constexpr Statistic statistics[] = {
-    {"lse", &Comparison::lse, &Results::lse, &ir::Reference::lse, &Bounds::lse},
-    {"zmax", &Comparison::zmax, &Results::zmax, &ir::Reference::zmax, &Bounds::zmax},
-    {"gap", &Comparison::gap, &Results::gap, &ir::Reference::gap, &Bounds::gap}};
+    {"lse", true, &Comparison::lse, &Results::lse, &ir::Reference::lse, &Bounds::lse},
+    {"zmax", true, &Comparison::zmax, &Results::zmax, &ir::Reference::zmax, &Bounds::zmax},
+    {"gap", true, &Comparison::gap, &Results::gap, &ir::Reference::gap, &Bounds::gap},
+    {"escort", false, &Comparison::escort, &Results::escort, &ir::Reference::escort,
+     &Bounds::escort}};
 
 std::string index_text(std::int64_t element, const std::vector<std::int64_t>& shape) {
   std::string text;
@@ -109,7 +112,7 @@ Comparison compare(const Spec& spec, const Inputs& inputs, const Results& result
   for (const Statistic& one : statistics)
     if ((results.*one.array).present())
       comparison.*one.distance =
-          measure(results.*one.array, reference.*one.reference, allowed.*one.bounds, true);
+          measure(results.*one.array, reference.*one.reference, allowed.*one.bounds, one.of_rows);
   return comparison;
 }
 
@@ -126,7 +129,7 @@ std::string to_text(const Comparison& comparison, DType output) {
   std::string text = line("o", name_of(output), comparison.o);
   for (const Statistic& one : statistics)
     if ((comparison.*one.distance).elements > 0)
-      text += line(one.name, "f32", comparison.*one.distance);
+      text += line(one.name, one.of_rows ? "f32" : name_of(output), comparison.*one.distance);
   return text;
 }
 

@@ -20,12 +20,14 @@ struct Distance {
 };
 
 struct Comparison {
-  Distance o, lse, zmax, gap;
+  Distance o, lse, zmax, gap, escort;
   std::int64_t live = 0;  ///< pairs that attend
-  bool within() const { return o.within() && lse.within() && zmax.within() && gap.within(); }
+  bool within() const {
+    return o.within() && lse.within() && zmax.within() && gap.within() && escort.within();
+  }
 };
 
-/// Compares with ir::forward under the bounds of bound.h; a statistic may be absent.
+/// Compares with ir::forward under the bounds of bound.h; all but O may be absent.
 Comparison compare(const Spec& spec, const Inputs& inputs, const Results& results);
 
 Json to_json(const Comparison& comparison);

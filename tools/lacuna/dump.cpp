@@ -38,6 +38,7 @@ Json call_json(const DeviceCall& call, const Inputs& inputs, const DumpOrigin& o
                {"arrays", arrays_json(inputs)},
                {"output", name_of(plan.spec.output.value_or(plan.spec.dtype))},
                {"statistic", plan.spec.statistic},
+               {"escort", plan.spec.escort},
                {"device", origin.engine.device},
                {"compiler", origin.engine.compiler},
                {"schedule", call.engine().options.schedule},

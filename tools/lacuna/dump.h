@@ -42,7 +42,7 @@ struct Recorded {
   DumpOrigin from;
   Inputs inputs;
   DType output = DType::f32;
-  bool statistic = false;
+  bool statistic = false, escort = false;
   Results results;     ///< absent arrays where the run did not finish
   std::string source;  ///< source.cu as it is now
 };

@@ -93,6 +93,7 @@ Recorded from_json(const fs::path& directory, const Json& json) {
     recorded.from.engine.schedule = field<std::string>(json, "schedule");
   recorded.output = dtype_named(field<std::string>(json, "output"));
   recorded.statistic = field<bool>(json, "statistic");
+  recorded.escort = json.contains("escort") && field<bool>(json, "escort");
   for (auto& [name, dtype] : field<std::map<std::string, std::string>>(json, "arrays")) {
     place_array(name, read_array(directory, name, dtype_named(dtype)), recorded.inputs);
   }

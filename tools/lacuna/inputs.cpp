@@ -116,6 +116,7 @@ Results results_for(const Inputs& inputs, const Spec& spec) {
   Results results;
   results.o = Array::zeros(spec.output.value_or(spec.dtype),
                            {rows.at(0), rows.at(1), rows.at(2), inputs.v.shape.at(3)});
+  if (spec.escort) results.escort = results.o;
   if (!spec.statistic) return results;
   const auto statistic = Array::zeros(DType::f32, {rows[0], rows[1], rows[2]});
   if (spec.pattern.is_entmax())

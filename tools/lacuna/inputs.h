@@ -25,20 +25,22 @@ struct Inputs {
   std::vector<std::pair<std::string, const Array*>> arrays() const;
 };
 
-/// O and the row statistic of one call: lse, or zmax and gap.
+/// O, the row statistic of one call (lse, or zmax and gap), and the escort.
 struct Results {
-  Array o, lse, zmax, gap;
+  Array o, lse, zmax, gap, escort;
 };
 /// What a call may write, by the name of its file.
 struct Output {
   const char* name;
   Array Results::*array;
   TensorView Args::*view;
+  bool of_rows = false;  ///< one number each: the statistic
 };
 inline constexpr Output all_outputs[] = {{"o", &Results::o, &Args::o},
-                                         {"lse", &Results::lse, &Args::lse},
-                                         {"zmax", &Results::zmax, &Args::zmax},
-                                         {"gap", &Results::gap, &Args::gap}};
+                                         {"lse", &Results::lse, &Args::lse, true},
+                                         {"zmax", &Results::zmax, &Args::zmax, true},
+                                         {"gap", &Results::gap, &Args::gap, true},
+                                         {"escort", &Results::escort, &Args::escort}};
 /// Zeros of the shapes that a spec's outputs have; checks only what it needs (rank 4). Throws
 /// Error{argument}.
 Results results_for(const Inputs& inputs, const Spec& spec);

@@ -75,6 +75,7 @@ Report run_replay(const ReplayFlags& flags, const Terminal& terminal) {
   Progress progress(terminal);
   progress.say("running");
   Spec spec = recorded.inputs.spec(pattern, recorded.output, recorded.statistic);
+  spec.escort = recorded.escort;
   runtime::Stages stages;
   DeviceCall call(options, spec, recorded.inputs, &stages);
   call.take({});

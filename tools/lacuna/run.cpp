@@ -21,7 +21,7 @@ struct RunFlags {
   InputFlags inputs;
   std::string out, dump, output_gradient;
   std::vector<std::string> gradients;
-  bool statistic = false, lse = false, check = false;
+  bool statistic = false, lse = false, escort = false, check = false;
 };
 
 void refuse_gradients(const RunFlags& flags) {
@@ -124,9 +124,10 @@ void publish(const RunFlags& flags, Outputs& outputs, const Results& results, Re
     report.text += fmt::format("  {:<8} {}\n", name, path);
   };
   add("o", results.o);
+  if (flags.escort) add("escort", results.escort);
   if (flags.statistic || flags.lse)
     for (const Output& output : all_outputs)
-      if ((results.*output.array).present() && output.array != &Results::o)
+      if ((results.*output.array).present() && output.of_rows)
         add(output.name, results.*output.array);
   outputs.commit();
 }
@@ -145,6 +146,7 @@ Report run(const RunFlags& flags, const Terminal& terminal) {
   times.read = read.milliseconds();
   // O leaves the kernel in f32: it is rounded once, by whoever reads it.
   Spec spec = inputs.spec(pattern, DType::f32, statistic || flags.check);
+  spec.escort = flags.escort;
   std::optional<Dump> dump;
   if (!flags.dump.empty()) dump.emplace(flags.dump);
   runtime::Stages stages;
@@ -216,6 +218,9 @@ void add_run(CLI::App& app, Invocation& invocation) {
                     "exponentials; entmax's zmax.npy, the largest score, and gap.npy, (alpha - 1) "
                     "times the distance from it to the threshold");
   command->add_flag("--lse", flags->lse, "the same, of softmax alone");
+  command->add_flag("--escort", flags->escort,
+                    "entmax: also write escort.npy, the mean of V by p^(2 - alpha) where p > 0, "
+                    "which the gradient needs");
   add_value(*command, "--dump", flags->dump, "DIR",
             "keep every stage there, of the plain route: no lists of masks, no splits");
   command->add_flag("--check", flags->check,
