@@ -190,6 +190,15 @@ lacuna_status lacuna_forward(const lacuna_program* program, const lacuna_args* a
   });
 }
 
+lacuna_status lacuna_entmax(const lacuna_engine* engine, const lacuna_tensor* x,
+                            const lacuna_tensor* p, float alpha, void* stream) {
+  return guarded([&] {
+    required(engine, "engine")
+        ->engine.entmax(view_of(*required(x, "x"), "x"), view_of(*required(p, "p"), "p"), alpha,
+                        Stream{stream});
+  });
+}
+
 lacuna_status lacuna_tiles_bytes(const lacuna_program* program, const lacuna_shape* shape,
                                  size_t* bytes) {
   return give(bytes, "bytes", [&] {

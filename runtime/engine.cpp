@@ -61,14 +61,11 @@ CompileOptions compile_options(const EngineState& engine) {
   return {.arch = engine.device->arch(), .format = cubins ? engine.device->format() : Format::ptx};
 }
 
-namespace {
+namespace {}  // namespace
 
-Artifact artifact_for(EngineState& engine, const plan::Plan& plan, const plan::Pass& pass,
-                      plan::Variant variant, Stages& spent) {
-  Clock generating;
-  codegen::Source source = codegen::generate(plan, pass, variant);
-  CompileOptions options = compile_options(engine);
-  spent.generate += generating.milliseconds();
+Artifact artifact_of(EngineState& engine, const codegen::Source& source, std::string_view label,
+                     Stages& spent) {
+  const CompileOptions options = compile_options(engine);
   Clock reading;
   bool compiled = false;
   CacheKey key =
@@ -83,10 +80,20 @@ Artifact artifact_for(EngineState& engine, const plan::Plan& plan, const plan::P
   if (!compiled) spent.disk += reading.milliseconds();
   const auto origin = compiled ? Stages::Origin::compiler : Stages::Origin::disk;
   spent.origin = std::max(spent.origin, origin);  // of several kernels, the costliest
-  log_line(engine, fmt::format("{} {}: {} {:.1f} ms", source.name, pass.schedule.name(),
+  log_line(engine, fmt::format("{} {}: {} {:.1f} ms", source.name, label,
                                compiled ? "compiled in" : "read from the disk cache in",
                                reading.milliseconds()));
   return artifact;
+}
+
+namespace {
+
+Artifact artifact_for(EngineState& engine, const plan::Plan& plan, const plan::Pass& pass,
+                      plan::Variant variant, Stages& spent) {
+  Clock generating;
+  const codegen::Source source = codegen::generate(plan, pass, variant);
+  spent.generate += generating.milliseconds();
+  return artifact_of(engine, source, pass.schedule.name(), spent);
 }
 
 /// A pass whose tile is that which another, `leader`, has in the end. That is nearly always the

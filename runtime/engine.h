@@ -104,6 +104,10 @@ Compiled compiled_for(EngineState& engine, const Planned& planned, std::size_t p
 std::shared_ptr<const Loaded> kernel_for(EngineState& engine, const Planned& planned,
                                          std::size_t pass, plan::Variant variant,
                                          Stream stream = {}, Stages* stages = nullptr);
+/// Compiled, or from the disk cache; `spent` grows by what that took, and the log names the source
+/// and the label.
+Artifact artifact_of(EngineState& engine, const codegen::Source& source, std::string_view label,
+                     Stages& spent);
 /// What the engine's compiler is asked for.
 CompileOptions compile_options(const EngineState& engine);
 

@@ -14,11 +14,24 @@ TensorView from(const TensorView& workspace, std::uint64_t at) {
                                 {workspace.shape[0] - static_cast<std::int64_t>(at / 4)});
 }
 
+/// Few queries: candidates of parts of the keys, then rows from those.
+void forward_decode(EngineState& engine, const Planned& planned, const Args& args,
+                    const ir::Call& call, plan::Route route, Stream stream, Stages* stages) {
+  const auto kernels = kernels_of(engine, planned, route, variant_of(args), stream, stages);
+  const plan::CandidateLayout layout =
+      plan::candidate_layout(planned.plan, call.shape, route.splits);
+  const Workspace workspace(*engine.device, args.workspace, layout.bytes, stream);
+  const Candidates candidates{layout, route.splits, workspace.view()};
+  for (const auto& kernel : kernels)
+    launch(engine, planned, *kernel, args, call, candidates, stream, stages);
+}
+
 }  // namespace
 
 void forward_entmax(EngineState& engine, const Planned& planned, const Args& args,
                     const ir::Call& call, plan::Route route, Stream stream, Stages* stages,
                     const Lists* given) {
+  if (route.decode) return forward_decode(engine, planned, args, call, route, stream, stages);
   const auto kernels = kernels_of(engine, planned, route, variant_of(args), stream, stages);
   const std::size_t first = kernels.size() - 3;
   const Loaded &threshold = *kernels[first], &live_tiles = *kernels[first + 1],

@@ -55,6 +55,15 @@ void launch(EngineState& engine, const Planned& planned, const Loaded& loaded, c
   });
 }
 
+void launch(EngineState& engine, const Planned& planned, const Loaded& loaded, const Args& args,
+            const ir::Call& call, const Candidates& candidates, Stream stream, Stages* stages) {
+  const std::uint64_t blocks =
+      plan::grid(loaded.pass, planned.plan.spec, call.shape, candidates.splits).blocks;
+  launch_packed(engine, planned, loaded, blocks, stream, stages, [&](void* report) {
+    return pack(planned, args, call, loaded.pass, report, candidates);
+  });
+}
+
 void make_lists(EngineState& engine, const Planned& planned, const Loaded& maker, const Args& args,
                 const ir::Call& call, const plan::TileLists& layout, const TensorView& workspace,
                 Stream stream, Stages* stages) {

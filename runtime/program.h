@@ -2,6 +2,7 @@
 #include "compiler/ir/call.h"
 #include "compiler/plan/entmax.h"
 #include "compiler/plan/lists.h"
+#include "compiler/plan/materialise.h"
 #include "compiler/plan/route.h"
 #include "runtime/engine.h"
 
@@ -36,6 +37,12 @@ struct Entmax {
   const plan::EntmaxLayout& layout;
   TensorView workspace;
 };
+/// What materialise leaves for gather, in their workspace.
+struct Candidates {
+  const plan::CandidateLayout& layout;
+  int splits;
+  TensorView workspace;
+};
 /// `report` is the address of a Report, or null where the plan has no checks; `lists` is null where
 /// the pass has nothing to do with any.
 Packed pack(const Planned& planned, const Args& args, const ir::Call& call, std::int32_t q_tiles,
@@ -43,6 +50,10 @@ Packed pack(const Planned& planned, const Args& args, const ir::Call& call, std:
 /// The same for a pass of entmax.
 Packed pack(const Planned& planned, const Args& args, const ir::Call& call, const plan::Pass& pass,
             void* report, const Lists* lists, const Entmax& entmax);
+
+/// The same for materialise or gather.
+Packed pack(const Planned& planned, const Args& args, const ir::Call& call, const plan::Pass& pass,
+            void* report, const Candidates& candidates);
 
 /// The kernel that this call may take: aligned where every row of Q, K, V and O starts on 16 bytes.
 plan::Variant variant_of(const Args& args);
@@ -57,6 +68,9 @@ void launch(EngineState& engine, const Planned& planned, const Loaded& loaded, c
 void launch(EngineState& engine, const Planned& planned, const Loaded& loaded, const Args& args,
             const ir::Call& call, const Entmax& entmax, Stream stream, Stages* stages,
             const Lists* lists);
+/// The same for materialise or gather.
+void launch(EngineState& engine, const Planned& planned, const Loaded& loaded, const Args& args,
+            const ir::Call& call, const Candidates& candidates, Stream stream, Stages* stages);
 /// The launches that make the lists of a call.
 void make_lists(EngineState& engine, const Planned& planned, const Loaded& maker, const Args& args,
                 const ir::Call& call, const plan::TileLists& layout, const TensorView& workspace,

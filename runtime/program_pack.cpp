@@ -284,6 +284,34 @@ Packed pack(const Planned& planned, const Args& args, const ir::Call& call, cons
   return packed;
 }
 
+Packed pack(const Planned& planned, const Args& args, const ir::Call& call, const plan::Pass& pass,
+            void* report, const Candidates& candidates) {
+  const Spec& spec = planned.plan.spec;
+  const plan::CandidateLayout& layout = candidates.layout;
+  Packed packed = room(planned, sizeof(MaterialisedArg));
+  Packer packer(packed);
+  const std::int32_t q_tiles = plan::grid(pass, spec, call.shape).q_tiles;
+  const std::size_t byte =
+      pack_call(packer, planned, args, call, q_tiles, report, candidates.splits);
+  MaterialisedArg arg{};
+  arg.room = layout.room;
+  packer.write(byte, arg);
+  packer.address(byte + offsetof(MaterialisedArg, candidates), "candidates",
+                 words(candidates.workspace, layout.candidates), true);
+  packer.address(byte + offsetof(MaterialisedArg, found), "found",
+                 words(candidates.workspace, layout.found), true);
+  const auto output = [&](std::size_t field, std::string_view name, const TensorView& view) {
+    packer.write(byte + field, matrix(view));
+    packer.address(byte + field + offsetof(MatrixArg, data), name, view, true);
+  };
+  if (spec.statistic) {
+    output(offsetof(MaterialisedArg, entmax.zmax), "zmax", args.zmax);
+    output(offsetof(MaterialisedArg, entmax.gap), "gap", args.gap);
+  }
+  if (spec.escort) output(offsetof(MaterialisedArg, entmax.escort), "escort", args.escort);
+  return packed;
+}
+
 plan::Variant variant_of(const Args& args) {
   return {.aligned = rows_aligned(args.q) && rows_aligned(args.k) && rows_aligned(args.v) &&
                      rows_aligned(args.o) && rows_aligned(args.escort)};

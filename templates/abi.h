@@ -112,6 +112,23 @@ struct SparsityRow {
   float residual;
 };
 
+/// What materialise leaves of each row and split for gather (templates/materialise.cuh).
+struct MaterialisedArg {
+  EntmaxArg entmax;               ///< written where the call wants them
+  unsigned long long candidates;  ///< {f32 score, i32 key}[rows][splits][room]
+  unsigned long long found;       ///< {f32 top, f32 gap, i32 candidates, unused}[rows][splits]
+  long long room;                 ///< keys of a split at most
+};
+
+/// Weights of rows by themselves (templates/entmax_rows.cuh). Of `x` and `p` the axes before the
+/// last one, which is contiguous.
+struct EntmaxRowsArg {
+  TensorArg x, p;
+  int rows, n;  ///< n: of a row
+  float alpha;
+  int unused;
+};
+
 /// Candidates of a lane: so many of each of its rows, {score, key}; and before they are sorted out,
 /// so many blocks of 2 rows and 2 keys, {4 distances to the gate, key, unused}.
 constexpr int candidate_slots = 64, candidate_blocks = 24;

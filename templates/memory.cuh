@@ -68,6 +68,9 @@ LACUNA_DEVICE void read_written(u64 from, u32& to) {
 LACUNA_DEVICE void read_written(u64 from, float& to) {
   asm volatile("ld.global.f32 %0, [%1];" : "=f"(to) : "l"(from) : "memory");
 }
+LACUNA_DEVICE void read_written(u64 from, F2& to) {
+  asm volatile("ld.global.v2.f32 {%0, %1}, [%2];" : "=f"(to.x), "=f"(to.y) : "l"(from) : "memory");
+}
 template <class T>
 LACUNA_DEVICE T load_written(u64 address) {
   T value;

@@ -2,8 +2,8 @@
 // that leaves its tensor.
 #pragma once
 #include "abi.h"
-#include "ops.cuh"
 #include "memory.cuh"
+#include "ops.cuh"
 
 namespace lacuna {
 
@@ -73,6 +73,33 @@ LACUNA_DEVICE void store_columns(u64 to, const float (&x)[n]) {
     LACUNA_UNROLL
     for (int e = 0; e < n; ++e) store_global(to + e * size, Storage::raw(x[e]));
   }
+}
+
+// Eight columns of a row; 16 bytes at once where rows start on as many.
+LACUNA_DEVICE void unpack(u16* to, U4 v) {
+  const u32 words[] = {v.x, v.y, v.z, v.w};
+  LACUNA_UNROLL
+  for (int i = 0; i < 8; ++i) to[i] = (u16)(words[i / 2] >> (i % 2 * 16));
+}
+LACUNA_DEVICE void unpack(float* to, U4 v) {
+  to[0] = float_of_bits(v.x), to[1] = float_of_bits(v.y), to[2] = float_of_bits(v.z),
+  to[3] = float_of_bits(v.w);
+}
+template <class Storage, bool aligned>
+LACUNA_DEVICE void load_columns(float (&x)[8], u64 from) {
+  using Raw = typename Storage::Raw;
+  Raw raw[8];
+  if (aligned) {
+    constexpr int per_load = 16 / (int)sizeof(Raw);
+    LACUNA_UNROLL
+    for (int i = 0; i < 8; i += per_load)
+      unpack(raw + i, load_global<U4>(from + (u64)(i * (int)sizeof(Raw))));
+  } else {
+    LACUNA_UNROLL
+    for (int i = 0; i < 8; ++i) raw[i] = load_global<Raw>(from + (u64)(i * (int)sizeof(Raw)));
+  }
+  LACUNA_UNROLL
+  for (int i = 0; i < 8; ++i) x[i] = Storage::value(raw[i]);
 }
 
 // No value in a tensor can fault a GPU: an index that is not proved to lie inside is clamped.

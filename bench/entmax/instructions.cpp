@@ -3,6 +3,8 @@
 // count, never a time.
 #include "compiler/codegen/source.h"
 #include "compiler/plan/entmax.h"
+#include "compiler/plan/materialise.h"
+#include "compiler/plan/route.h"
 #include "runtime/program.h"
 #include "tools/lacuna/array.h"
 
@@ -30,7 +32,8 @@ constexpr std::array counted_functions = {
     "take",    "turn",      "fetch", "distances",   "open_rows", "walk",       "collect",
     "append",  "rise",      "raise", "sweep",       "unload",    "solve",      "add",
     "improve", "note_live", "leave", "leave_group", "mark_keys", "store_rows", "work",
-    "start",   "weigh",     "step",  "store",       "again"};
+    "start",   "weigh",     "step",  "store",       "again",     "score",      "take_row",
+    "sift",    "each",      "find",  "narrowed",    "meet",      "found"};
 
 /// The function that holds a line of a template.
 std::string function_at(const std::string& file, int line) {
@@ -215,10 +218,59 @@ void run(EngineState& engine, const Case& c) {
   std::fflush(stdout);
 }
 
+/// Few queries: the last one, of heads that share K and V, by materialise and gather. A score is a
+/// row's of a key.
+void run_few(EngineState& engine, const Case& c, std::int64_t heads) {
+  const Operands drawn = draw({c.scores, c.sigma, c.keys, c.head_dim, 1});
+  const auto depth = static_cast<std::int64_t>(c.head_dim);
+  std::vector<std::uint16_t> q = bf16_of(drawn.q), k = bf16_of(drawn.k), v = k,
+                             o(static_cast<std::size_t>(heads * depth));
+  const Spec spec{.pattern = Pattern::parse(fmt::format(
+                      "attention a {{\n  mask causal\n  weights entmax({})\n}}\n", c.alpha)),
+                  .head_dim = c.head_dim,
+                  .value_dim = c.head_dim};
+  const auto planned = runtime::planned_for(engine, spec);
+  const auto view = [&](std::vector<std::uint16_t>& x, std::int64_t first, std::int64_t of,
+                        std::int64_t rows) {
+    return TensorView::contiguous(x.data() + first * depth, DType::bf16, {1, of, rows, depth});
+  };
+  const Args args{.q = view(q, c.keys - heads, heads, 1),
+                  .k = view(k, 0, 1, c.keys),
+                  .v = view(v, 0, 1, c.keys),
+                  .o = view(o, 0, heads, 1)};
+  const ir::Call call = ir::bind(spec, args);
+  const plan::Route route = plan::route(planned->plan, call.shape);
+  const plan::CandidateLayout layout =
+      plan::candidate_layout(planned->plan, call.shape, route.splits);
+  std::vector<std::uint64_t> memory(layout.bytes / 8 + 2);
+  const runtime::Candidates candidates{
+      layout, route.splits,
+      TensorView::contiguous(memory.data(), DType::i32,
+                             {static_cast<std::int64_t>(layout.bytes / 4)})};
+  Trace trace;
+  const auto watched = runtime::host::open_host({.threads = 1, .observe = trace.observer()});
+  const double scores = static_cast<double>(heads * c.keys);
+  std::map<std::string, Counted> passes;
+  double kept = 0;
+  for (const std::size_t pass : plan::passes_of(planned->plan, route)) {
+    const runtime::Compiled compiled = runtime::compiled_for(engine, *planned, pass, {});
+    const runtime::Loaded loaded{compiled.pass, watched->load(compiled.artifact)};
+    runtime::launch(engine, *planned, loaded, args, call, candidates, {}, nullptr);
+    passes[std::string(plan::name_of(compiled.pass.kind))] = counted(trace.take(), scores);
+  }
+  const auto* found = reinterpret_cast<const std::int32_t*>(memory.data());
+  for (std::int64_t i = 0; i < heads * route.splits; ++i) kept += found[4 * i + 2];
+  fmt::print("{:10} n {:6} D {:3} sigma {:4} alpha {:5}: {} heads, {} splits, {:.4f} candidates\n",
+             name_of(c.scores), c.keys, c.head_dim, c.sigma, c.alpha, heads, route.splits,
+             kept / scores);
+  for (const auto& [name, sums] : passes) print(name.c_str(), sums);
+  std::fflush(stdout);
+}
+
 }  // namespace
 }  // namespace lacuna::bench
 
-/// bench_entmax [quick|all|passes|"passes quick"]
+/// bench_entmax [quick|all|few|passes|"passes quick"]
 int main(int count, char** words) {
   using namespace lacuna;
   using bench::Scores;
@@ -235,6 +287,14 @@ int main(int count, char** words) {
   };
   if (which.starts_with("passes")) {
     bench::print_passes(*engine, which == "passes" ? "all" : "quick");
+    return 0;
+  }
+  if (which == "few") {
+    for (const int depth : {64, 128})
+      for (const double sigma : {1.0, 0.05})
+        for (const Scores scores : {Scores::iid, Scores::clustered})
+          for (const std::int64_t heads : {8, 16})
+            bench::run_few(*engine, {scores, 32768, 1, depth, sigma, 1.5}, heads);
     return 0;
   }
   if (which == "quick") {

@@ -6,6 +6,7 @@
 #include "compiler/codegen/pattern.h"
 #include "compiler/codegen/text.h"
 #include "compiler/plan/entmax.h"
+#include "compiler/plan/materialise.h"
 #include "templates/abi.h"
 
 #include <fmt/format.h>
@@ -35,6 +36,8 @@ std::vector<Tail> tails_of(const plan::Pass& pass, const Spec& spec) {
     tails.push_back({"EntmaxArg", "entmax", int{sizeof(EntmaxArg)}});
   if (spec.sparsity && is_weighed_by_entmax(pass))
     tails.push_back({"SparsityArg", "sparsity", int{sizeof(SparsityArg)}});
+  if (pass.kind == plan::PassKind::materialise || pass.kind == plan::PassKind::gather)
+    tails.push_back({"MaterialisedArg", "materialised", int{sizeof(MaterialisedArg)}});
   return tails;
 }
 int bytes_of(const std::vector<Tail>& tails) {
@@ -72,7 +75,7 @@ bool is_list_maker(const plan::Pass& pass) {
   return pass.kind == plan::PassKind::tile_lists || pass.kind == plan::PassKind::live_tiles;
 }
 
-/// What threshold and accumulate know of α.
+/// What the passes of entmax know of α.
 void write_entmax(Text& text, const plan::Plan& plan) {
   const int power = plan::entmax_power(plan.spec.pattern.tree());
   text.line("  static constexpr int power = {};", power);
@@ -85,19 +88,25 @@ void write_products(Text& text, const plan::Plan& plan, const plan::Pass& pass,
   const Spec& spec = plan.spec;
   const plan::Schedule& s = pass.schedule;
   const bool threshold = pass.kind == plan::PassKind::threshold;
+  const bool materialise = pass.kind == plan::PassKind::materialise;
   text.line("  using Machine = {}<Config>;", pass.machine == plan::Machine::sm80 ? "Sm80" : "Fma");
   if (pass.kind == plan::PassKind::flash_forward)
     text.line("  using Weights = SoftmaxRows<Config>;");
   if (pass.kind == plan::PassKind::accumulate) text.line("  using Weights = EntmaxRows<Config>;");
   text.line("  using In = {};", device_type(spec.dtype));
   text.line("  static constexpr int head_dim = {}, value_dim = {};", spec.head_dim,
-            threshold ? spec.head_dim : spec.value_dim);
+            threshold || materialise ? spec.head_dim : spec.value_dim);
   text.line("  static constexpr int tile_q = {}, tile_k = {}, warps = {}, stages = {};", s.tile_q,
             s.tile_k, s.warps, s.stages);
   text.line("  static constexpr bool aligned = {}, split = {}, packed_heads = {}, lists = {};",
             variant.aligned, pass.split, pass.packed_heads, pass.listed);
   if (threshold) {
     text.line("  static constexpr int granule_k = {};", pass.granule_k);
+    write_entmax(text, plan);
+    return;
+  }
+  if (materialise) {
+    text.line("  static constexpr int capacity = {};", plan::materialise_capacity);
     write_entmax(text, plan);
     return;
   }
@@ -119,6 +128,11 @@ void write_config(Text& text, const plan::Plan& plan, const plan::Pass& pass,
   text.line("  using Pattern = lacuna::Pattern;");
   if (pass.kind == plan::PassKind::combine) {
     text.line("  static constexpr int value_dim = {}, tile_q = {};", spec.value_dim, s.tile_q);
+  } else if (pass.kind == plan::PassKind::gather) {
+    text.line("  using In = {};", device_type(spec.dtype));
+    text.line("  static constexpr int value_dim = {}, warps = {};", spec.value_dim, s.warps);
+    text.line("  static constexpr bool aligned = {}, escort = {};", variant.aligned, spec.escort);
+    write_entmax(text, plan);
   } else if (is_list_maker(pass)) {
     text.line("  static constexpr int tile_q = {}, tile_k = {};", s.tile_q, s.tile_k);
     text.line("  static constexpr bool packed_heads = false, classifies = {};",
@@ -126,7 +140,8 @@ void write_config(Text& text, const plan::Plan& plan, const plan::Pass& pass,
   } else {
     write_products(text, plan, pass, variant);
   }
-  if (!is_list_maker(pass) && pass.kind != plan::PassKind::threshold)
+  if (!is_list_maker(pass) && pass.kind != plan::PassKind::threshold &&
+      pass.kind != plan::PassKind::materialise)
     write_results(text, spec, pass);
   text.line("  static constexpr Lengths lengths = Lengths::{};", lengths_name(spec.lengths));
   text.line("}};");
@@ -138,7 +153,8 @@ std::string entry_of(const plan::Plan& plan, const plan::Pass& pass, plan::Varia
   if (!pass.varies() || is_list_maker(pass)) return of_plan + std::string(plan::name_of(pass.kind));
   const std::string kind =
       pass.kind == plan::PassKind::flash_forward ? "" : std::string(plan::name_of(pass.kind)) + "_";
-  return fmt::format("{}{}{}{}{}", of_plan, kind, pass.split ? "split_" : "",
+  const bool split = pass.split && pass.kind == plan::PassKind::flash_forward;
+  return fmt::format("{}{}{}{}{}", of_plan, kind, split ? "split_" : "",
                      pass.listed ? "listed_" : "", variant.aligned ? "aligned" : "unaligned");
 }
 
@@ -159,8 +175,30 @@ std::vector<std::string> includes_of(const plan::Pass& pass) {
     case plan::PassKind::accumulate:
       return {"flash_forward.cuh", "weights/entmax.cuh",
               fmt::format("machine/{}.cuh", plan::name_of(pass.machine)), "ops.cuh"};
+    case plan::PassKind::materialise:
+      return {"materialise.cuh", fmt::format("machine/{}.cuh", plan::name_of(pass.machine)),
+              "ops.cuh"};
+    case plan::PassKind::gather:
+      return {"gather.cuh", "ops.cuh"};
   }
   return {};
+}
+
+/// The type of a template whose `Shared` is the shared memory of a pass; "": it has no such type.
+std::string_view shared_type_of(plan::PassKind kind) {
+  switch (kind) {
+    case plan::PassKind::flash_forward:
+    case plan::PassKind::accumulate:
+      return "FlashForward";
+    case plan::PassKind::threshold:
+      return "Threshold";
+    case plan::PassKind::materialise:
+      return "Materialise";
+    case plan::PassKind::gather:
+      return "Gather";
+    default:
+      return "";
+  }
 }
 
 /// The function of a template that is the whole pass.
@@ -202,11 +240,11 @@ Source generate(const plan::Plan& plan, const plan::Pass& pass, plan::Variant va
   text.line(
       "static_assert(sizeof(Params) == {}, \"host and device disagree about the parameters\");",
       source.param_bytes);
-  if (pass.kind != plan::PassKind::combine && !is_list_maker(pass))
+  if (const std::string_view type = shared_type_of(pass.kind); !type.empty())
     text.line(
         "static_assert(sizeof({}<Config, Params>::Shared) == {}, \"host and device disagree about "
         "shared memory\");",
-        pass.kind == plan::PassKind::threshold ? "Threshold" : "FlashForward", source.shared_bytes);
+        type, source.shared_bytes);
   text.line("}}  // namespace lacuna");
   text.line("LACUNA_KERNEL void LACUNA_BOUNDS({}, 1) {}(LACUNA_GRID_CONST lacuna::Params p) {{",
             source.threads, source.entry);

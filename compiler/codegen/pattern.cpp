@@ -81,6 +81,13 @@ class PatternWriter {
   void write_nothing() {
     text_.line("struct Pattern {{ static constexpr int query_values = 0, key_values = 0; }};");
   }
+  /// What gather asks of it.
+  void write_weights() {
+    text_.line("struct Pattern {{");
+    plain_score();
+    alpha();
+    text_.line("}};");
+  }
   /// What combine asks of it.
   void write_end() {
     text_.line("struct Pattern {{");
@@ -245,7 +252,10 @@ void write_pattern(Text& text, const plan::Plan& plan, const plan::Pass& pass) {
     case plan::PassKind::flash_forward:
     case plan::PassKind::threshold:
     case plan::PassKind::accumulate:
+    case plan::PassKind::materialise:
       return writer.write();
+    case plan::PassKind::gather:
+      return writer.write_weights();
     case plan::PassKind::live_tiles:
       return writer.write_nothing();
     case plan::PassKind::combine:

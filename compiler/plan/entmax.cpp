@@ -1,6 +1,7 @@
 #include "compiler/plan/entmax.h"
 
 #include "compiler/base/digest.h"
+#include "compiler/plan/materialise.h"
 #include "compiler/plan/route.h"
 
 #include <algorithm>
@@ -126,6 +127,7 @@ void add_entmax(Plan& plan) {
   if (accumulate.others.size() > most_tried) accumulate.others.resize(most_tried);
   plan.passes = {thresholds_for(plan, accumulate, false).front(), live_tiles_for(accumulate),
                  accumulate};
+  add_materialise(plan);
   if (!listed) return;
   const Pass threshold = thresholds_for(plan, accumulate, true).front();
   plan.passes.push_back(lists_for(threshold));

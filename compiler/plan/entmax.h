@@ -11,8 +11,8 @@ namespace lacuna::plan {
 
 /// The passes of α-entmax: *threshold* finds zmax and gap of every row, and which tiles of keys
 /// have a weight in a tile of queries; *live_tiles* makes lists of them; *accumulate* visits those.
-/// Where masks have lists of their own, tile_lists and a threshold that visits what they leave come
-/// behind.
+/// Behind them come the two for few queries (materialise.h), and where masks have lists of their
+/// own, tile_lists and a threshold that visits what they leave.
 void add_entmax(Plan& plan);
 /// Where the pass stands that visits live tiles.
 inline constexpr std::size_t accumulate_at = 2;

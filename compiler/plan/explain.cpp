@@ -4,6 +4,7 @@
 #include "compiler/plan/decided.h"
 #include "compiler/plan/entmax.h"
 #include "compiler/plan/lists.h"
+#include "compiler/plan/materialise.h"
 #include "compiler/plan/route.h"
 
 #include <fmt/format.h>
@@ -112,6 +113,10 @@ void explain_passes(std::string& out, const Plan& plan) {
       out += fmt::format("pass      combine, {} warps, each a row\n", s.warps);
       continue;
     }
+    if (pass.kind == PassKind::gather) {
+      out += fmt::format("pass      gather, {} warps a row\n", s.warps);
+      continue;
+    }
     if (pass.kind == PassKind::tile_lists || pass.kind == PassKind::live_tiles) {
       out += fmt::format("pass      {} of tiles {}x{}, {} warps, each a row of tiles\n",
                          name_of(pass.kind), s.tile_q, s.tile_k, s.warps);
@@ -127,9 +132,28 @@ void explain_passes(std::string& out, const Plan& plan) {
   }
 }
 
+std::string heads_of_tile(const Plan& plan) {
+  return plan.unpacked_by.empty()
+             ? "heads that share K and V share a tile"
+             : fmt::format("each head has tiles of its own, for '{}' reads the head",
+                           plan.unpacked_by);
+}
+
+/// The decode route of entmax.
+void explain_few(std::string& out, const Plan& plan) {
+  const int rows = split_pass(plan).schedule.tile_q;
+  out += fmt::format(
+      "  decode    materialise over splits of the keys, then gather; {}\n"
+      "            taken where at most {} rows share K and V, or {} where the plain grid has fewer "
+      "CTAs than the {} SMs,\n"
+      "            unless lists of candidates would outgrow K and V\n",
+      heads_of_tile(plan), rows, most_row_tiles * rows, multiprocessors(plan.facts));
+}
+
 void explain_routes(std::string& out, const Plan& plan) {
   if (weighs_by_entmax(plan)) {
     out += "routes\n  plain     threshold, live_tiles, accumulate\n";
+    explain_few(out, plan);
     if (is_listed(plan))
       out +=
           "  listed    tile_lists first, and threshold over lists; taken where reads are proved "
@@ -137,11 +161,6 @@ void explain_routes(std::string& out, const Plan& plan) {
     return;
   }
   const Schedule& s = plan.passes[1].schedule;
-  const std::string tile =
-      plan.unpacked_by.empty()
-          ? "heads that share K and V share a tile"
-          : fmt::format("each head has tiles of its own, for '{}' reads the head",
-                        plan.unpacked_by);
   out += fmt::format(
       "routes\n"
       "  plain     flash_forward{}\n"
@@ -152,7 +171,8 @@ void explain_routes(std::string& out, const Plan& plan) {
       is_listed(plan) ? "; taken where reads are checked and one may lie outside its tensor, or "
                         "lists would have too many tiles"
                       : "",
-      tile, most_row_tiles * s.tile_q, multiprocessors(plan.facts), least_key_tiles * s.tile_k);
+      heads_of_tile(plan), most_row_tiles * s.tile_q, multiprocessors(plan.facts),
+      least_key_tiles * s.tile_k);
   if (is_listed(plan))
     out += "  listed    tile_lists, then flash_forward over lists; taken where decode is not\n";
 }

@@ -5,6 +5,7 @@
 #include "compiler/plan/conjunct.h"
 #include "compiler/plan/entmax.h"
 #include "compiler/plan/lists.h"
+#include "compiler/plan/materialise.h"
 
 #include <fmt/format.h>
 
@@ -132,15 +133,15 @@ std::string_view name_of(Strategy strategy) {
 }
 
 std::string_view name_of(PassKind kind) {
-  constexpr std::string_view names[] = {"flash_forward", "combine",    "tile_lists",
-                                        "threshold",     "live_tiles", "accumulate"};
+  constexpr std::string_view names[] = {"flash_forward", "combine",    "tile_lists",  "threshold",
+                                        "live_tiles",    "accumulate", "materialise", "gather"};
   return names[static_cast<int>(kind)];
 }
 
 std::string name_of(const Pass& pass) {
   const bool one_of_several =
       pass.kind == PassKind::flash_forward || pass.kind == PassKind::threshold;
-  return fmt::format("{}{}{}", name_of(pass.kind), pass.split ? "_split" : "",
+  return fmt::format("{}{}{}", name_of(pass.kind), pass.split && one_of_several ? "_split" : "",
                      pass.listed && one_of_several ? "_listed" : "");
 }
 
@@ -175,7 +176,9 @@ const Pass* list_reader(const Plan& plan) {
 Pass with_schedule(const Plan& plan, const Pass& pass, const Schedule& schedule) {
   Pass changed = pass;
   changed.schedule = schedule;
-  changed.shared_bytes = needs(pass.machine, plan.spec, schedule).shared_bytes;
+  changed.shared_bytes = pass.kind == PassKind::materialise
+                             ? materialise_shared_bytes(pass.machine, plan.spec, schedule)
+                             : needs(pass.machine, plan.spec, schedule).shared_bytes;
   return changed;
 }
 

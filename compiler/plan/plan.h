@@ -46,6 +46,8 @@ enum class PassKind : std::uint8_t {
   threshold,   ///< of entmax (entmax.h)
   live_tiles,  ///< lists of what threshold leaves
   accumulate,
+  materialise,  ///< of entmax, for few queries (materialise.h)
+  gather,       ///< of what materialise leaves
 };
 std::string_view name_of(PassKind kind);
 

@@ -2,6 +2,7 @@
 
 #include "compiler/plan/entmax.h"
 #include "compiler/plan/lists.h"
+#include "compiler/plan/materialise.h"
 
 #include <algorithm>
 
@@ -12,10 +13,6 @@ namespace {
 bool is_empty(const Shape& shape) {
   return shape.batch <= 0 || shape.heads <= 0 || shape.kv_heads <= 0 || shape.queries <= 0 ||
          shape.keys <= 0 || shape.heads % shape.kv_heads != 0;
-}
-
-const Pass& split_pass(const Plan& plan) {
-  return plan.passes.at(1);
 }
 
 }  // namespace
@@ -34,26 +31,31 @@ Route decode(const Plan& plan, const Shape& shape) {
   const std::int64_t queries = (shape.queries + sequences - 1) / sequences;
   const std::int64_t keys = shape.keys / sequences;
   const std::int64_t group = split.packed_heads ? shape.heads / shape.kv_heads : 1;
-  const std::int64_t most_rows = std::int64_t{most_row_tiles} * split.schedule.tile_q;
   const std::int64_t sms = multiprocessors(plan.facts);
-  if (queries > most_rows / group) return {};
-  if (grid(plan.passes.front(), plan.spec, shape).blocks >= static_cast<std::uint64_t>(sms))
-    return {};
+  const bool idle =
+      grid(plan.passes.front(), plan.spec, shape).blocks < static_cast<std::uint64_t>(sms);
+  const bool entmax = weighs_by_entmax(plan);
+  const int row_tiles = idle ? most_row_tiles : entmax ? 1 : 0;
+  if (queries > std::int64_t{row_tiles} * split.schedule.tile_q / group) return {};
   const auto tiles = static_cast<std::int64_t>(grid(split, plan.spec, shape).blocks);
   const std::int64_t filling = sms * split.ctas_per_sm;
   const std::int64_t wanted = (filling + tiles - 1) / tiles;
   const std::int64_t fitting = keys / (std::int64_t{least_key_tiles} * split.schedule.tile_k);
-  const std::int64_t splits = std::min({wanted, fitting, std::int64_t{most_splits}});
+  const auto splits = static_cast<int>(std::min({wanted, fitting, std::int64_t{most_splits}}));
+  if (entmax) {
+    const Route taken{true, std::max(splits, 1)};
+    return outgrows_keys(plan, shape, taken.splits) ? Route{} : taken;
+  }
   if (splits < 2) return {};
-  return {true, static_cast<int>(splits)};
+  return {true, splits};
 }
 
 }  // namespace
 
 Route route(const Plan& plan, const Shape& shape) {
   if (is_empty(shape)) return {};
-  // combine knows no heads apart.
-  const bool splits = !weighs_by_entmax(plan) && !ir::is_softmax_by_alpha(plan.spec.pattern.tree());
+  // combine knows no heads apart, and decode of entmax finds no sparsity.
+  const bool splits = !ir::is_softmax_by_alpha(plan.spec.pattern.tree()) && !plan.spec.sparsity;
   Route taken = splits ? decode(plan, shape) : Route{};
   taken.listed = !taken.decode && list_reader(plan) && list_limit(plan, shape).empty();
   return taken;
@@ -61,11 +63,16 @@ Route route(const Plan& plan, const Shape& shape) {
 
 std::vector<std::size_t> passes_of(const Plan& plan, Route route) {
   using Passes = std::vector<std::size_t>;
-  if (weighs_by_entmax(plan)) return route.listed ? Passes{3, 4, 1, 2} : Passes{0, 1, 2};
+  if (weighs_by_entmax(plan))
+    return route.decode   ? Passes{materialise_at, materialise_at + 1}
+           : route.listed ? Passes{5, 6, 1, 2}
+                          : Passes{0, 1, 2};
   return route.decode ? Passes{1, 2} : route.listed ? Passes{3, 4} : Passes{0};
 }
 
 std::uint64_t workspace_bytes(const Plan& plan, const Shape& shape, Route route) {
+  if (weighs_by_entmax(plan) && route.decode)
+    return candidate_layout(plan, shape, route.splits).bytes;
   // Rows without keys have zmax and gap, too.
   if (weighs_by_entmax(plan))
     return grid(plan.passes.front(), plan.spec, shape).blocks == 0

@@ -233,6 +233,12 @@ class Engine {
   /// Plans the spec; kernels are compiled on first use or by Program::prepare.
   /// Throws Error{unsupported} where this device cannot, naming the limit.
   Program program(const Spec& spec) const;
+  /// p = entmax(x) along the last axis, with alpha 1 (softmax) or from 1.01 to 2 (sparsemax): of each row
+  /// p = [c x - tau]+^(1/c), c = alpha - 1, with the tau for which they sum to 1 (Peters, Niculae and Martins 2019).
+  /// x: f16, bf16 or f32 of one axis or more, the last contiguous, the others with any strides; p: the same shape, one of
+  /// these types; it is x itself, or shares no memory with it. Between them all is f32. A row of -inf alone gives zeros;
+  /// one with a NaN or +inf gives NaN. Throws Error{argument} before anything is written.
+  void entmax(const TensorView& x, const TensorView& p, float alpha = 1.5f, Stream stream = {}) const;
   /// "host: 2 threads, llvm 19.1.7" or "cuda:0 NVIDIA H200 sm_90, nvrtc 13.0".
   std::string description() const;
 

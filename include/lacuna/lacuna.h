@@ -62,8 +62,8 @@ typedef struct lacuna_engine
     lacuna_engine; /* one device, one compiler, and the caches between them */
 typedef struct lacuna_pattern
     lacuna_pattern; /* one `attention` of a .lac text, resolved and typed */
-typedef struct lacuna_program lacuna_program; /* a compiled pattern */
-typedef struct lacuna_tiles lacuna_tiles;     /* lists of tiles that outlive a call */
+typedef struct lacuna_program lacuna_program;   /* a compiled pattern */
+typedef struct lacuna_tiles lacuna_tiles;       /* lists of tiles that outlive a call */
 typedef struct lacuna_sparsity lacuna_sparsity; /* what a call of entmax found, and took */
 
 /* A field that is 0 or NULL is as the environment says (LACUNA_DEVICE, ...), else its default. */
@@ -103,7 +103,7 @@ typedef struct lacuna_spec {
   int32_t lengths;   /* lacuna_lengths */
   const lacuna_storage* storage;
   size_t storage_count;
-  int32_t escort; /* 1: entmax also writes args.escort, which its gradient needs */
+  int32_t escort;   /* 1: entmax also writes args.escort, which its gradient needs */
   int32_t sparsity; /* 1: entmax also writes args.sparsity */
 } lacuna_spec;
 
@@ -153,9 +153,9 @@ typedef struct lacuna_args {
   lacuna_tensor workspace;                  /* u8, on 16 bytes; without it the device lends some */
   const lacuna_tiles* tiles;                /* lists made before; NULL: a call makes its own */
   lacuna_tensor zmax, gap;                  /* entmax, where the spec has statistic */
-  lacuna_tensor escort; /* entmax, where the spec has escort: as O, the mean of V
-                         * under weights that go as p^(2 - alpha) where p > 0 */
-  const lacuna_sparsity* sparsity;          /* written, where the spec has sparsity */
+  lacuna_tensor escort;            /* entmax, where the spec has escort: as O, the mean of V
+                                    * under weights that go as p^(2 - alpha) where p > 0 */
+  const lacuna_sparsity* sparsity; /* written, where the spec has sparsity */
 } lacuna_args;
 
 /* queries and keys are per sequence, or totals where lengths are packed (batch is then the number
@@ -243,6 +243,13 @@ LACUNA_API lacuna_status lacuna_program_explain(const lacuna_program* program,
  * returns. */
 LACUNA_API lacuna_status lacuna_forward(const lacuna_program* program, const lacuna_args* args,
                                         void* stream);
+
+/* p = entmax(x) along the last axis, alpha 1 (softmax) or from 1.01 to 2: of each row
+ * [c x - tau]+^(1/c), c = alpha - 1, with the tau for which they sum to 1. Both f16, bf16 or f32,
+ * of one shape, the last axis contiguous; p is x itself, or shares no memory with it. A row of -inf
+ * alone gives zeros, one with a NaN or +inf NaN. */
+LACUNA_API lacuna_status lacuna_entmax(const lacuna_engine* engine, const lacuna_tensor* x,
+                                       const lacuna_tensor* p, float alpha, void* stream);
 
 /* Lists of tiles that outlive a call: made once from the masks, read by any number of calls
  * (lacuna_args.tiles) of this program or of others on the same device with the same masks, lengths,

@@ -12,7 +12,7 @@ from . import _abi
 from ._abi import Error, chars, choice
 from ._tensors import Call, check_array, dtype_code, dtype_name, is_array
 
-__all__ = ["Engine", "Error", "Program", "Tiles", "attention", "devices", "version"]
+__all__ = ["Engine", "Error", "Program", "Tiles", "attention", "devices", "entmax", "version"]
 
 
 def version():
@@ -37,6 +37,18 @@ class Engine(_abi.Handle):
 
     def __str__(self):
         return _abi.text(_abi.lib.lacuna_engine_description, self)
+
+    def entmax(self, x, alpha=1.5, *, output=None):
+        """p = [c x - tau]+^(1/c), c = alpha - 1, along the last axis, with the tau of each row for which they sum to 1
+        (Peters, Niculae and Martins 2019). alpha: 1 (softmax) or from 1.01 to 2 (sparsemax). x: float32, float16 or
+        bfloat16 of one axis or more, the last contiguous; p has its shape, and its dtype unless `output` names another. A row
+        of -inf alone gives zeros; one with a NaN or +inf gives NaN."""
+        with Call(self, like=x) as call:
+            placed = call.place("x", x)
+            p = call.empty(tuple(x.shape), dtype_name("output", output or x.dtype))
+            _abi.check(_abi.lib.lacuna_entmax(self, ctypes.byref(placed), ctypes.byref(call.place("p", p, output=True)),
+                                              alpha, call.stream))
+        return p
 
     def program(self, text, dtype, head_dim, value_dim=0, **spec):
         return Program(self, text, dtype, head_dim, value_dim, **spec)
@@ -266,6 +278,11 @@ def _bindings(params, tensors, named):
 @functools.lru_cache(maxsize=None)
 def _default_engine():
     return Engine()
+
+
+def entmax(x, alpha=1.5, *, output=None):
+    """Engine.entmax on the default engine."""
+    return _default_engine().entmax(x, alpha, output=output)
 
 
 @functools.lru_cache(maxsize=64)

@@ -79,6 +79,7 @@ _declare(
     engine_description=[c_void_p, POINTER(c_void_p)], engine_device=[c_void_p, POINTER(c_int32)],
     pattern_parse=[c_char_p, c_char_p, c_char_p, POINTER(c_void_p)],
     pattern_is_entmax=[c_void_p, POINTER(c_int32)],
+    entmax=[c_void_p, POINTER(Tensor), POINTER(Tensor), c_float, c_void_p],
     program_create=[c_void_p, c_void_p, POINTER(Spec), POINTER(c_void_p)], program_prepare=[c_void_p],
     program_workspace=[c_void_p, POINTER(Shape), POINTER(c_size_t)],
     program_explain=[c_void_p, POINTER(Shape), POINTER(c_void_p)], forward=[c_void_p, POINTER(Args), c_void_p],

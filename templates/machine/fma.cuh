@@ -71,37 +71,12 @@ struct Fma {
     for (int i = (int)thread_index(); i < total; i += threads) {
       const int r = i / pieces, d = i % pieces * 8;
       float x[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-      if (present(r)) load8<In>(x, address(r) + (u64)(d * (int)sizeof(typename In::Raw)));
+      if (present(r))
+        load_columns<In, Config::aligned>(x, address(r) + (u64)(d * (int)sizeof(typename In::Raw)));
       F4* out = (F4*)(to + r * stride + d);
       out[0] = {x[0], x[1], x[2], x[3]};
       out[1] = {x[4], x[5], x[6], x[7]};
     }
-  }
-
-  template <class In>
-  LACUNA_MEMBER static void load8(float (&x)[8], u64 address) {
-    typename In::Raw raw[8];
-    if (Config::aligned) {
-      constexpr int per_load = 16 / (int)sizeof(raw[0]);
-      LACUNA_UNROLL
-      for (int i = 0; i < 8; i += per_load)
-        unpack(raw + i, load_global<U4>(address + i * sizeof(raw[0])));
-    } else {
-      LACUNA_UNROLL
-      for (int i = 0; i < 8; ++i)
-        raw[i] = load_global<typename In::Raw>(address + i * sizeof(raw[0]));
-    }
-    LACUNA_UNROLL
-    for (int i = 0; i < 8; ++i) x[i] = In::value(raw[i]);
-  }
-  LACUNA_MEMBER static void unpack(u16* to, U4 v) {
-    const u32 words[] = {v.x, v.y, v.z, v.w};
-    LACUNA_UNROLL
-    for (int i = 0; i < 8; ++i) to[i] = (u16)(words[i / 2] >> (i % 2 * 16));
-  }
-  LACUNA_MEMBER static void unpack(float* to, U4 v) {
-    to[0] = float_of_bits(v.x), to[1] = float_of_bits(v.y), to[2] = float_of_bits(v.z),
-    to[3] = float_of_bits(v.w);
   }
 
   // dot[i][j] = q_row(i) . k_key(j)

@@ -150,10 +150,11 @@ TEST_CASE(
 
 TEST_CASE(
     "each pass of entmax stands once, and routes with and without lists share what they can") {
-  const Spec spec{.pattern = Pattern::parse("attention x { mask chunked(64)\n  weights sparsemax }"),
-                  .dtype = DType::bf16,
-                  .head_dim = 64,
-                  .value_dim = 64};
+  const Spec spec{
+      .pattern = Pattern::parse("attention x { mask chunked(64)\n  weights sparsemax }"),
+      .dtype = DType::bf16,
+      .head_dim = 64,
+      .value_dim = 64};
   const plan::Plan plan = plan::plan(spec, {.arch = {90}});
   const Shape shape{1, 8, 8, 8192, 8192};
   const auto kinds = [&](const plan::Route& route) {
@@ -164,7 +165,8 @@ TEST_CASE(
   };
   CHECK(kinds({.listed = true}) == "tile_lists threshold live_tiles accumulate ");
   CHECK(kinds({}) == "threshold live_tiles accumulate ");
-  CHECK(plan.passes.size() == 5);
+  CHECK(kinds({.decode = true, .splits = 2}) == "materialise gather ");
+  CHECK(plan.passes.size() == 7);
   CHECK(plan.passes[plan::accumulate_at].kind == plan::PassKind::accumulate);
   const std::string text = plan::explain(plan, shape);
   // 64 tiles of queries of 8 heads; two CTAs reside on each of 132 SMs.

@@ -1,8 +1,10 @@
 #pragma once
+#include "compiler/plan/route.h"
 #include "tests/fuzz/program.h"
 #include "tests/fuzz/random.h"
 
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,6 +35,13 @@ inline bool runs_all() {
 inline Pattern weighed(const std::string& statements, const std::string& weights) {
   const std::string kept = statements.substr(0, statements.find("weights "));
   return Pattern::parse("attention weighed {\n" + kept + "\n" + weights + "\n}\n", "weighed.lac");
+}
+
+/// For calls of entmax whose shape decides nothing: threshold and accumulate, or few queries with
+/// more splits than one round of keys needs, or fewer.
+inline std::optional<plan::Route> any_route(fuzz::Draw& draw) {
+  if (draw.chance(0.5)) return plan::Route{};
+  return plan::Route{true, draw.of({1, 2, 7})};
 }
 
 /// Gives the call an alpha where it needs one: for a tensor some heads have 1 and others not, and

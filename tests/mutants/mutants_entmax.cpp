@@ -5,7 +5,9 @@ namespace {
 
 constexpr std::string_view threshold = "threshold.cuh", gates = "gates.cuh",
                            entmax = "weights/entmax.cuh", live = "tiles/live.cuh",
-                           sparsity = "sparsity.cuh", flash = "flash_forward.cuh";
+                           materialise = "materialise.cuh", row = "weights/entmax_row.cuh",
+                           gather = "gather.cuh", sparsity = "sparsity.cuh",
+                           flash = "flash_forward.cuh";
 
 constexpr Mutant table[] = {
     // What orders memory.
@@ -138,6 +140,54 @@ constexpr Mutant table[] = {
     // Walks of accumulate that follow the first.
     {"sums of weights add up over walks", entmax, "entmax sparsity f32",
      "f[i] = w[i] = support[i] = 0;\n    }\n  }", "support[i] = 0;\n    }\n  }", "value"},
+    // Few queries: scores in shared memory, and their candidates.
+    {"one copy too many may be pending, of few queries", materialise, "entmax few",
+     "Machine::template wait<ahead - 1>();", "Machine::template wait<ahead>();", "copy in flight"},
+    {"K of few queries is fetched into the slot in use", materialise, "entmax few",
+     "wrap(slot + ahead));", "slot);", "copy in flight"},
+    {"a round is taken before its scores are there", materialise, "entmax few",
+     "    warp_sync();\n    LACUNA_NOUNROLL\n    for (s32 r = first_row()",
+     "    LACUNA_NOUNROLL\n    for (s32 r = first_row()", "race"},
+    {"rounds before count as from the greatest score now", materialise, "entmax few",
+     "top - before.top + before.gap", "before.gap", "value"},
+    {"candidates of a round lie on those before", materialise, "entmax few",
+     "(u64)(before.count * 8)", "0", "value"},
+    {"keys are counted from their round", row, "entmax few", "first + k + e", "k + e", "value"},
+    {"splits share a list", materialise, "entmax few",
+     "(row * p.call.splits + split) * p.materialised.room",
+     "(row * p.call.splits) * p.materialised.room", "value"},
+    {"a gap of half what steps leave", materialise, "entmax few", "1.0f + 0x1p-12f", "0.5f",
+     "value"},
+    {"the first round alone is taken", materialise, "entmax few",
+     "t + 1 - done == round_tiles || t + 1 == visit.count", "t + 1 - done == round_tiles", "value"},
+    {"scores are overwritten before all have read", row, "entmax few",
+     "warp_sync();  // all have read what is overwritten", "", "race"},
+    {"what stays is read while others write", row, "entmax few",
+     "    warp_sync();\n    return left;", "    return left;", "race"},
+    {"candidates of one lane lie on those of another", row, "entmax few",
+     "left += (s32)popcount(above[e]);", "left += above[e] != 0;", "value"},
+    {"the greatest score is that of one lane", materialise, "entmax few",
+     "lanes < Machine::row_lanes; lanes *= 2", "lanes < 1; lanes *= 2", "value"},
+    {"the greatest score is that of the first tile", materialise, "entmax few",
+     "memory.most[Machine::row(i)] = most[i];", "memory.most[Machine::row(i)] = -1.0f;", "value"},
+    {"gaps of splits count as from the greatest score of all", gather, "entmax few",
+     "top - part.x + part.y", "part.y", "value"},
+    {"lists are joined before all have read", gather, "entmax few",
+     "const u32 mask = ballot(above);\n        warp_sync();", "const u32 mask = ballot(above);",
+     "race"},
+    {"two warps take the same splits", gather, "entmax few", "last = (warp + 1) * splits / warps;",
+     "last = warp * splits / warps + 1;", "race"},
+    {"the last warp's sums are left out", gather, "entmax few", "w < warps; ++w",
+     "w + 1 < warps; ++w", "value"},
+    {"sums lie on those that are read", gather, "entmax few", "turn ^= 1;", "", "race"},
+    {"columns are read while warps add", gather, "entmax few",
+     "cta_sync();\n    const float factor", "const float factor", "race"},
+    {"all lanes of a key count its weight", gather, "entmax few", "chunk == 0 ? f : 0.0f", "f",
+     "value"},
+    {"zmax of few queries is in the unit of products", gather, "entmax few", "top * scale", "top",
+     "value"},
+    {"the gap of few queries is in the unit of products", gather, "entmax few",
+     "row.refined(gap, all.x, all.y) / row.farthest", "row.refined(gap, all.x, all.y)", "value"},
 };
 
 }  // namespace

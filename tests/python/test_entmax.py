@@ -75,6 +75,36 @@ class Entmax(unittest.TestCase):
                     self.assertTrue((found[0][:, :, :7] == 0).all() and (found[1][:, :, :7] == -np.inf).all())
                     np.testing.assert_array_equal(lacuna.attention(text, q, k, v), found[0])
 
+    def test_few_queries(self):
+        """Whose keys are split."""
+        q, k, v = self.tensors(h=6, nq=3, nk=1300)
+        q *= 6
+        found = lacuna.attention("attention a { mask causal\n weights entmax(1.5) }", q, k, v, statistic=True)
+        self.check(found, entmax(*scores(q, k, v, lambda q, k: k <= q), 1.5))
+
+    def test_matrix(self):
+        for dtype in np.float32, np.float16:
+            for alpha in 1, 1.25, 1.5, 1.7, 2:
+                x = (3 * self.random.standard_normal((2, 3, 4, 260))).astype(dtype)[:, :, ::2]
+                x[0, 0, 0], x[0, 1, 1, 5] = -np.inf, np.nan
+                z = x.astype(np.float64)
+                v = np.broadcast_to(np.eye(260), (2, 3, 260, 260))
+                with np.errstate(invalid="ignore"):
+                    expected = softmax(z, v)[0] if alpha == 1 else entmax(z, v, alpha)[0]
+                expected[0, 0, 0], expected[0, 1, 1] = 0, np.nan
+                with self.subTest(alpha=alpha, dtype=dtype):
+                    p = lacuna.entmax(x, alpha)
+                    self.assertEqual(p.dtype, dtype)
+                    np.testing.assert_allclose(p, expected, rtol=0, atol=2.0**-11 if dtype == np.float16 else 1e-5)
+                    wide = lacuna.entmax(x, alpha, output="float32")
+                    np.testing.assert_allclose(wide, expected, rtol=0, atol=1e-5)
+        np.testing.assert_array_equal(lacuna.entmax(np.zeros(4, np.float32)), np.full(4, 0.25, np.float32))
+        self.assertEqual(lacuna.entmax(np.zeros((3, 0), np.float32)).shape, (3, 0))
+        for x, alpha, expected in [(np.zeros(3, np.float32), 3, "alpha is 3"), (np.zeros(3, np.int32), 1.5, "dtype is i32"),
+                                   (np.zeros((), np.float32), 1.5, "no axis"), (np.zeros((4, 4), np.float32).T, 1.5, "stride 4")]:
+            with self.assertRaisesRegex(lacuna.Error, expected):
+                lacuna.entmax(x, alpha, output="float32")
+
     def test_lists(self):
         """Of the tiles of any mask, then of what is live in them."""
         q, k, v = self.tensors(nq=200, nk=200)

@@ -211,6 +211,34 @@ static void check_forward(lacuna_engine* engine) {
 }
 
 /* Sparsemax and its statistic: weights from the threshold that zmax and gap say. */
+/* Weights of rows by themselves: sparsemax, by sums over the greatest of a row, written out. */
+static void check_rows(lacuna_engine* engine) {
+  enum { count = 3, width = 5 };
+  float x[count * width], p[count * width];
+  const int64_t shape[2] = {count, width};
+  lacuna_tensor from = view(x, shape, 2), to = view(p, shape, 2);
+  for (int i = 0; i < count * width; ++i) x[i] = 4 * (rand() / (float)RAND_MAX - 0.5f);
+  CHECK(lacuna_entmax(engine, &from, &to, 2.0f, NULL) == LACUNA_OK);
+  for (int r = 0; r < count; ++r) {
+    double tau = -INFINITY; /* the greatest of (sum of some - 1) / how many */
+    for (unsigned some = 1; some < 1u << width; ++some) {
+      double sum = -1;
+      int many = 0;
+      for (int k = 0; k < width; ++k)
+        if (some >> k & 1) sum += x[r * width + k], ++many;
+      if (sum / many > tau) tau = sum / many;
+    }
+    for (int k = 0; k < width; ++k) {
+      const double above = x[r * width + k] - tau;
+      CHECK(fabs(p[r * width + k] - (above > 0 ? above : 0)) < 1e-6);
+    }
+  }
+  CHECK(lacuna_entmax(engine, &from, &to, 0.5f, NULL) == LACUNA_ERROR_ARGUMENT);
+  CHECK(strstr(lacuna_last_error(), "alpha is 0.5, expected 1 or from 1.01 to 2") != NULL);
+  CHECK(lacuna_entmax(engine, &from, NULL, 1.5f, NULL) == LACUNA_ERROR_ARGUMENT);
+  CHECK(lacuna_entmax(NULL, &from, &to, 1.5f, NULL) == LACUNA_ERROR_ARGUMENT);
+}
+
 static void check_entmax(lacuna_engine* engine) {
   static float q[heads * rows * columns], k[heads * rows * columns], v[heads * rows * columns],
       o[heads * rows * columns], escort[heads * rows * columns], zmax[heads * rows],
@@ -455,6 +483,7 @@ int main(void) {
   check_tiles(engine);
   check_sparsity(engine);
   check_entmax(engine);
+  check_rows(engine);
   check_forward(engine);
   return failures != 0;
 }

@@ -44,7 +44,8 @@ std::vector<std::string> passes(const test::FakeDevice& device) {
   for (std::size_t i = 0; i < device.launches.size(); ++i) {
     clears(i);
     std::string name = "flash_forward";  // has no name of its own
-    for (const char* pass : {"tile_lists", "live_tiles", "threshold", "accumulate"})
+    for (const char* pass :
+         {"tile_lists", "live_tiles", "threshold", "accumulate", "materialise", "gather"})
       if (device.launches[i].entry.find(pass) != std::string::npos) name = pass;
     names.push_back(name);
   }
@@ -110,6 +111,60 @@ TEST_CASE("a param decides between softmax and entmax when the call runs") {
   Names both = own;
   both.emplace_back("flash_forward");
   CHECK(passes(*fake.device) == both);
+}
+
+TEST_CASE("few queries are two passes, over as many splits as their route says") {
+  const Spec spec = spec_of("param al: f32\nmask causal\nweights entmax(al)");
+  FakeEngine fake;
+  const Program program = fake.engine.program(spec);
+  const plan::Plan& plan = program.state().planned->plan;
+  Call call;
+  const auto rows = [&](TensorView& view, std::int64_t count) { view.shape[2] = count; };
+  const NamedValue value{"al", 1.5f};
+  call.args.params = {&value, 1};
+  // 8 rows share K and V, 16, and 17 of them.
+  for (const std::int64_t queries : {4, 8, 9, 32, 33}) {
+    INFO(queries << " queries");
+    rows(call.args.q, queries);
+    rows(call.args.o, queries);
+    Shape extents = shape;
+    extents.queries = queries;
+    const plan::Route route = plan::route(plan, extents);
+    CHECK(route.decode == (queries <= 32));
+    fake.device->launches.clear();
+    fake.device->cleared.clear();
+    program.forward(call.args);
+    const auto& launches = fake.device->launches;
+    if (!route.decode) {
+      CHECK(passes(*fake.device) == own);
+      continue;
+    }
+    REQUIRE(passes(*fake.device) == Names{"materialise", "gather"});
+    CHECK(launches[0].blocks ==
+          static_cast<std::uint64_t>(2 * 2 * ((2 * queries + 15) / 16) * route.splits));
+    CHECK(launches[1].blocks == static_cast<std::uint64_t>(2 * 4 * queries));
+    // Lists have room for every key, and the workspace is theirs alone.
+    std::uint64_t bytes = 0;
+    for (const char* name : {"candidates", "found"})
+      bytes += static_cast<std::uint64_t>(launches[0].region(name)->view.elements()) * 4;
+    CHECK(bytes == plan::workspace_bytes(plan, extents, route));
+    CHECK(launches[0].region("candidates")->view.elements() >= 2 * 4 * queries * shape.keys * 2);
+  }
+}
+
+TEST_CASE("lists of candidates do not outgrow K and V") {
+  FakeEngine fake;
+  Spec spec = spec_of("weights entmax(1.5)");
+  const auto decodes = [&](std::int64_t sequences, std::int64_t keys) {
+    const Shape one{sequences, 32, 8, sequences, keys};
+    return plan::route(fake.engine.program(spec).state().planned->plan, one).decode;
+  };
+  spec.lengths = Lengths::packed;
+  CHECK(decodes(4, 8192));
+  CHECK(!decodes(512, 512 * 4096));  // room of each row for all keys
+  spec.lengths = Lengths::uniform;
+  const Shape many{512, 32, 8, 1, 4096};
+  CHECK(plan::route(fake.engine.program(spec).state().planned->plan, many).decode);
 }
 
 TEST_CASE("once prepared, entmax compiles and loads nothing, and a graph records it") {

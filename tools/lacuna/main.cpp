@@ -81,6 +81,7 @@ void describe(CLI::App& app, Invocation& invocation) {
   add_show(app, invocation);
   add_compile(app, invocation);
   add_replay(app, invocation);
+  add_entmax(app, invocation);
   add_cache(app, invocation);
   add_doctor(app, invocation);
   add_version(app, invocation);
