@@ -59,6 +59,10 @@ struct Gates {
     LACUNA_UNROLL
     for (int a = 0; a < pairs; ++a) staged_end[a] = staged + (u32)a * stage_bytes;
   }
+  // Of this lane, of a row.
+  LACUNA_MEMBER u32 candidates(int i) const {
+    return (end[i] - lists - (u32)i * list_bytes) / list_pitch;
+  }
   LACUNA_MEMBER float margin(float gate) const { return fma_rn(abs_f32(gate), of_gate, least); }
 
   LACUNA_MEMBER float to_distance(float difference) const {

@@ -9,7 +9,7 @@
 #pragma once
 #include "gates.cuh"
 #include "scores.cuh"
-#include "tiles/live.cuh"
+#include "sparsity.cuh"
 
 namespace lacuna {
 
@@ -46,6 +46,7 @@ struct Threshold : TileScores<Config, Params> {
   float top[rows], width[rows];  // in the end: the greatest score, and the gap, in its unit
   u64 next_k;
   int slot;
+  Tally<Config, Machine> tally;
 
   LACUNA_MEMBER Threshold(const Params& params, Shared& shared)
       : Base(params, shared.tiles), memory(shared) {}
@@ -75,6 +76,7 @@ struct Threshold : TileScores<Config, Params> {
     const u32 block = visit.take(p, memory.block);
     Live live = {(u32*)&memory.tiles, p.threshold.states + (u64)block * (u32)p.threshold.groups * 8,
                  p.threshold.groups};
+    tally.begin(p, block);
     bool found = false, dense = false;
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) top[i] = -infinity(), width[i] = 0;
@@ -89,11 +91,12 @@ struct Threshold : TileScores<Config, Params> {
         dense = find(live);
         if (!dense) gates.solve(top, width);
       }
-      store_rows();
+      store_rows(dense);
     }
     leave(live, found, dense);
     if (thread_index() == 0)
       store_global(p.threshold.counts + (u64)block * 8, U2{memory.counts[0], memory.counts[1]});
+    tally.store_tiles(p, block, memory.counts);
   }
 
   // False: no row here has a threshold.
@@ -198,11 +201,6 @@ struct Threshold : TileScores<Config, Params> {
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) from[i] = gated ? gates.minus[i] : 0.0f;
   }
-  // What all scores of a row say, in place of its candidates.
-  struct Sums {
-    Above above;
-    float most = 0;
-  };
   LACUNA_MEMBER void add(Sums (&sums)[rows], const float (&c)[rows][keys]) const {
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
@@ -227,6 +225,7 @@ struct Threshold : TileScores<Config, Params> {
       if (distances(c, first, visit.is_full(t, first))) {
         if (dense) {
           note_live(live, c, first / granule);
+          tally.note(c, first);
           add(sums, c);
         } else {
           due |= gates.collect(c, first, j + 1 >= next);
@@ -249,6 +248,7 @@ struct Threshold : TileScores<Config, Params> {
     LACUNA_NOUNROLL
     for (int n = 0;; ++n) {
       if (dense) live.clear_states();
+      tally.begin_walk(dense);
       Sums sums[rows];
       const bool well = walk(live, dense, sums);
       if (!dense && well) break;
@@ -311,9 +311,10 @@ struct Threshold : TileScores<Config, Params> {
           (int)lane_index() % Machine::row_lanes == 0)
         store_global(statistic(p.threshold.entmax.gap, i), exists(i) ? 0.0f : 1.0f);
   }
-  LACUNA_MEMBER void store_rows() const {
+  LACUNA_MEMBER void store_rows(bool dense) const {
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
+      tally.store_row(p, at, row(i), exists(i), dense ? 0 : gates.candidates(i));
       if (!exists(i) || (int)lane_index() % Machine::row_lanes != 0) continue;
       const float nan = float_of_bits(0x7fffffffu);
       const bool bad = (lost >> i & 1) != 0, none = top[i] == -infinity();
@@ -347,6 +348,7 @@ struct Threshold : TileScores<Config, Params> {
     const u64 state = live.states + (u64)group * 8;
     u32 visited = 0, full = 0;
     if (found) {
+      if (!dense) tally.leave(live.keys_of(group), group);
       visited = ballot(live.has_key(group));
       full = fulls(live, group);
     }

@@ -50,9 +50,11 @@ struct LiveTiles {
     if (bit < (u32)most * 32) set_bits(bits[most * granule + (s32)(bit / 32)], 1u << bit % 32);
   }
 
+  // Bits of the keys of a group, `granule` words.
+  LACUNA_MEMBER const u32* keys_of(s32 group) const { return bits + (group - first) * granule; }
   // Whether a key of this lane's granule of a group is set.
   LACUNA_MEMBER bool has_key(s32 group) const {
-    const u32* const of_group = bits + (group - first) * granule;
+    const u32* const of_group = keys_of(group);
     const s32 lane = (s32)lane_index();
     if constexpr (granule < 32) {
       const s32 bit = lane * granule;

@@ -6,7 +6,8 @@ namespace {
 constexpr std::string_view threshold = "threshold.cuh", gates = "gates.cuh",
                            entmax = "weights/entmax.cuh", live = "tiles/live.cuh",
                            materialise = "materialise.cuh", row = "weights/entmax_row.cuh",
-                           gather = "gather.cuh", flash = "flash_forward.cuh";
+                           gather = "gather.cuh", flash = "flash_forward.cuh",
+                           sparsity = "sparsity.cuh";
 
 constexpr Mutant table[] = {
     // What orders memory.
@@ -102,16 +103,43 @@ constexpr Mutant table[] = {
      "value"},
     {"zmax is subtracted twice", entmax, "entmax", "if (!begins || !raw) {", "{", "value"},
     {"weights are not divided by their sum", entmax, "entmax",
-     "return {ratio(1.0f, escorts ? total.y : total.x), zmax,", "return {1.0f, zmax,", "value"},
+     "return {ratio(1.0f, escorts ? total.w : total.f), zmax,", "return {1.0f, zmax,", "value"},
     {"the escort is divided by the sum of weights", entmax, "entmax",
-     "ratio(1.0f, escorts ? total.y : total.x)", "ratio(1.0f, total.x)", "value"},
+     "ratio(1.0f, escorts ? total.w : total.f)", "ratio(1.0f, total.f)", "value"},
     {"the escort weighs as O does", entmax, "entmax", "Config::escort && escorts ? slope : weight;",
      "weight;", "value"},
     {"the sums of O go into those of the escort", entmax, "entmax",
-     "gain[i] = bounded(ratio(c * scale, min_f32(t, 1.0f)), from[i]);\n      f[i] = w[i] = 0;",
+     "gain[i] = bounded(ratio(c * scale, min_f32(t, 1.0f)), from[i]);\n      f[i] = w[i] = "
+     "support[i] = 0;",
      "gain[i] = bounded(ratio(c * scale, min_f32(t, 1.0f)), from[i]);", "value"},
+    {"the walk of the escort begins without a barrier", flash, "entmax ascending",
+     "      cta_sync();  // every warp has read the last operands\n", "", "race"},
     {"the escort is stored as O", flash, "entmax", "weights.escorts ? p.entmax.escort : p.call.o",
      "p.call.o", "value"},
+    // What calls say they found.
+    {"keys on and below the threshold are support", entmax, "entmax sparsity",
+     "u > 0.0f ? 1.0f : 0.0f", "u >= 0.0f ? 1.0f : 0.0f", "value"},
+    {"the residual is of t, not of its power", entmax, "entmax sparsity",
+     "total.f * norm.value(t, norm.slope(t)) - 1.0f", "total.f * t - 1.0f", "value"},
+    {"walks of accumulate are no passes", entmax, "entmax sparsity",
+     "before + (u32)min_of(walks + 1, most_walks)", "before", "value"},
+    {"a lane's candidates are all", sparsity, "entmax sparsity",
+     "(s32)Machine::row_sum((float)candidates)", "(s32)candidates", "value"},
+    {"dense walks are not counted", sparsity, "entmax sparsity", "++walks;", "walks = 1;", "value"},
+    {"keys of the walk before stay live", sparsity, "entmax sparsity flat",
+     "if (dense) keys.clear_states();", "if (dense && walks == 2) keys.clear_states();", "value"},
+    {"live keys of flat rows are one on", sparsity, "entmax sparsity",
+     "keys.set_tile(first + Machine::key(k));", "keys.set_tile(first + Machine::key(k) + 1);",
+     "value"},
+    {"live keys are those of the next word", sparsity, "entmax sparsity", "U2{bits[w], 0}",
+     "U2{bits[w ^ 1], 0}", "value"},
+    {"PARTIAL live tiles are not counted", sparsity, "entmax sparsity", "U2{counts[0], counts[1]}",
+     "U2{counts[0], 0}", "value"},
+    {"support adds up over walks", entmax, "entmax sparsity f32",
+     "f[i] = w[i] = support[i] = 0;\n    }\n  }", "f[i] = w[i] = 0;\n    }\n  }", "value"},
+    // Walks of accumulate that follow the first.
+    {"sums of weights add up over walks", entmax, "entmax sparsity f32",
+     "f[i] = w[i] = support[i] = 0;\n    }\n  }", "support[i] = 0;\n    }\n  }", "value"},
     // Few queries: scores in shared memory, and their candidates.
     {"one copy too many may be pending, of few queries", materialise, "entmax few",
      "Machine::template wait<ahead - 1>();", "Machine::template wait<ahead>();", "copy in flight"},
