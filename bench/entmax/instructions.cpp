@@ -285,16 +285,16 @@ int main(int count, char** words) {
     for (const Scores scores : kinds)
       bench::run(*engine, {scores, keys, queries, depth, sigma, alpha});
   };
-  if (which.starts_with("passes")) {
-    bench::print_passes(*engine, which == "passes" ? "all" : "quick");
-    return 0;
-  }
   if (which == "few") {
     for (const int depth : {64, 128})
       for (const double sigma : {1.0, 0.05})
         for (const Scores scores : {Scores::iid, Scores::clustered})
           for (const std::int64_t heads : {8, 16})
             bench::run_few(*engine, {scores, 32768, 1, depth, sigma, 1.5}, heads);
+    return 0;
+  }
+  if (which.starts_with("passes")) {
+    bench::print_passes(*engine, which == "passes" ? "all" : "quick");
     return 0;
   }
   if (which == "quick") {

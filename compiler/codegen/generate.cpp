@@ -34,10 +34,10 @@ std::vector<Tail> tails_of(const plan::Pass& pass, const Spec& spec) {
     tails.push_back({"ThresholdArg", "threshold", int{sizeof(ThresholdArg)}});
   if (pass.kind == plan::PassKind::accumulate)
     tails.push_back({"EntmaxArg", "entmax", int{sizeof(EntmaxArg)}});
-  if (spec.sparsity && is_weighed_by_entmax(pass))
-    tails.push_back({"SparsityArg", "sparsity", int{sizeof(SparsityArg)}});
   if (pass.kind == plan::PassKind::materialise || pass.kind == plan::PassKind::gather)
     tails.push_back({"MaterialisedArg", "materialised", int{sizeof(MaterialisedArg)}});
+  if (spec.sparsity && is_weighed_by_entmax(pass))
+    tails.push_back({"SparsityArg", "sparsity", int{sizeof(SparsityArg)}});
   return tails;
 }
 int bytes_of(const std::vector<Tail>& tails) {

@@ -141,6 +141,7 @@ std::string heads_of_tile(const Plan& plan) {
 
 /// The decode route of entmax.
 void explain_few(std::string& out, const Plan& plan) {
+  if (plan.spec.sparsity) return;
   const int rows = split_pass(plan).schedule.tile_q;
   out += fmt::format(
       "  decode    materialise over splits of the keys, then gather; {}\n"

@@ -54,7 +54,8 @@ Route decode(const Plan& plan, const Shape& shape) {
 
 Route route(const Plan& plan, const Shape& shape) {
   if (is_empty(shape)) return {};
-  // combine knows no heads apart, and decode of entmax finds no sparsity.
+  // combine knows no heads apart.
+  // Sparsity is what threshold and accumulate find.
   const bool splits = !ir::is_softmax_by_alpha(plan.spec.pattern.tree()) && !plan.spec.sparsity;
   Route taken = splits ? decode(plan, shape) : Route{};
   taken.listed = !taken.decode && list_reader(plan) && list_limit(plan, shape).empty();

@@ -51,6 +51,7 @@ Case case_of(const std::vector<int>& row, fuzz::Random& random) {
   c.spec.storage = fuzz::random_storage(random, c.spec.pattern.tree());
   c.spec.storage.erase("alpha_");
   const bool entmax = ir::is_entmax(c.spec.pattern.tree());
+  c.spec.escort = row[14] > 0 && entmax;
   if (const int count = splits[row[13]]; count && entmax) c.route = plan::Route{true, count};
   return c;
 }
@@ -58,10 +59,11 @@ Case case_of(const std::vector<int>& row, fuzz::Random& random) {
 std::string describe(const Case& c, const fuzz::OwnedCall& call) {
   const Spec& s = c.spec;
   std::string text = fmt::format(
-      "{}\n{} D={} Dv={} -> {} statistic={} lengths={} B={} H={} G={} Nq={} Nk={} splits={}\n",
+      "{}\n{} D={} Dv={} -> {} statistic={} escort={} lengths={} B={} H={} G={} Nq={} Nk={} "
+      "splits={}\n",
       s.pattern.text(), name_of(s.dtype), s.head_dim, s.value_dim,
-      name_of(s.output.value_or(s.dtype)), s.statistic, static_cast<int>(s.lengths), c.shape.batch,
-      c.shape.heads, c.shape.kv_heads, c.shape.queries, c.shape.keys,
+      name_of(s.output.value_or(s.dtype)), s.statistic, s.escort, static_cast<int>(s.lengths),
+      c.shape.batch, c.shape.heads, c.shape.kv_heads, c.shape.queries, c.shape.keys,
       c.route ? c.route->splits : 0);
   for (const NamedValue& param : call.params)
     if (param.name == "alpha_") text += fmt::format("alpha {}\n", std::get<float>(param.value));
@@ -99,7 +101,7 @@ std::vector<std::vector<int>> cover(std::size_t engines, fuzz::Random& random) {
   const auto count = [](const auto& choices) { return static_cast<int>(choices.size()); };
   return tests::pairwise_cover({static_cast<int>(engines), count(patterns), count(tests::weights),
                                 count(dtypes), count(sizes), count(sizes), count(queries),
-                                count(keys), count(heads), 2, 2, 2, 3, count(splits)},
+                                count(keys), count(heads), 2, 2, 2, 3, count(splits), 2},
                                random);
 }
 

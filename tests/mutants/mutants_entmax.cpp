@@ -6,8 +6,8 @@ namespace {
 constexpr std::string_view threshold = "threshold.cuh", gates = "gates.cuh",
                            entmax = "weights/entmax.cuh", live = "tiles/live.cuh",
                            materialise = "materialise.cuh", row = "weights/entmax_row.cuh",
-                           gather = "gather.cuh", sparsity = "sparsity.cuh",
-                           flash = "flash_forward.cuh";
+                           gather = "gather.cuh", flash = "flash_forward.cuh",
+                           sparsity = "sparsity.cuh";
 
 constexpr Mutant table[] = {
     // What orders memory.
