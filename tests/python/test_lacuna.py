@@ -208,8 +208,8 @@ class Attention(unittest.TestCase):
                 self.assertEqual(len(function.argtypes), len(types))
                 for given, declared in zip(function.argtypes, types):
                     pointee = declared[:-1]
-                    if declared == "size_t":
-                        expected = ctypes.c_size_t
+                    if declared in ("size_t", "float"):
+                        expected = {"size_t": ctypes.c_size_t, "float": ctypes.c_float}[declared]
                     elif declared == "char*":
                         expected = ctypes.c_void_p if name == "lacuna_string_free" else ctypes.c_char_p
                     elif pointee in pointees:
