@@ -228,6 +228,37 @@ void lacuna_tile_rows_free(lacuna_tile_rows* rows) {
   delete static_cast<FlatTileRows*>(rows);
 }
 
+lacuna_status lacuna_sparsity_bytes(const lacuna_program* program, const lacuna_shape* shape,
+                                    size_t* bytes) {
+  return give(bytes, "bytes", [&] {
+    return required(program, "program")
+        ->program.sparsity_bytes(shape_of(*required(shape, "shape")));
+  });
+}
+
+lacuna_status lacuna_sparsity_create(const lacuna_program* program, const lacuna_shape* shape,
+                                     lacuna_sparsity** sparsity) {
+  return give(sparsity, "sparsity", [&] {
+    return new lacuna_sparsity{
+        required(program, "program")->program.sparsity(shape_of(*required(shape, "shape")))};
+  });
+}
+
+void lacuna_sparsity_destroy(lacuna_sparsity* sparsity) {
+  delete sparsity;
+}
+
+lacuna_status lacuna_sparsity_read(const lacuna_sparsity* sparsity, void* stream,
+                                   lacuna_sparsity_rows** rows) {
+  return give(rows, "rows", [&] {
+    return new FlatSparsityRows(required(sparsity, "sparsity")->sparsity.read(Stream{stream}));
+  });
+}
+
+void lacuna_sparsity_rows_free(lacuna_sparsity_rows* rows) {
+  delete static_cast<FlatSparsityRows*>(rows);
+}
+
 lacuna_status lacuna_memory_allocate(const lacuna_engine* engine, size_t bytes, void** memory) {
   return give(memory, "memory", [&] { return device_of(engine).allocate(bytes); });
 }

@@ -114,6 +114,7 @@ Spec spec_of(const lacuna_spec* spec, const Pattern& pattern) {
   if (given.output) result.output = dtype_of(given.output, "spec.output");
   result.statistic = flag(given.statistic, "spec.statistic");
   result.escort = flag(given.escort, "spec.escort");
+  result.sparsity = flag(given.sparsity, "spec.sparsity");
   result.lengths = choice<Lengths>(given.lengths, 0, LACUNA_PACKED, "spec.lengths");
   for (const lacuna_storage& storage : list(given.storage, given.storage_count, "spec.storage")) {
     std::string name = required(storage.name, "a name in spec.storage");
@@ -170,6 +171,24 @@ FlatTileRows::FlatTileRows(const TileRows& rows) : lacuna_tile_rows{}, order_(ro
                                            .order = order_.data()};
 }
 
+FlatSparsityRows::FlatSparsityRows(SparsityRows rows)
+    : lacuna_sparsity_rows{}, own_(std::move(rows)) {
+  static_cast<lacuna_sparsity_rows&>(*this) = {
+      .size = sizeof(lacuna_sparsity_rows),
+      .rows = static_cast<std::int64_t>(own_.passes.size()),
+      .passes = own_.passes.data(),
+      .candidates = own_.candidates.data(),
+      .support = own_.support.data(),
+      .residual = own_.residual.data(),
+      .tile_q = own_.tile_q,
+      .tile_k = own_.tile_k,
+      .q_tiles = own_.q_tiles,
+      .tiles = static_cast<std::int64_t>(own_.live_tiles.size()),
+      .live_tiles = own_.live_tiles.data(),
+      .offsets = own_.offsets.data(),
+      .keys = own_.keys.data()};
+}
+
 BoundArgs::BoundArgs(const lacuna_args* given_args) {
   lacuna_args given = sized(given_args, "args");
   args_.q = view_of(given.q, "q");
@@ -187,6 +206,7 @@ BoundArgs::BoundArgs(const lacuna_args* given_args) {
   args_.cu_seqlens_k = view_of(given.cu_seqlens_k, "cu_seqlens_k");
   args_.workspace = view_of(given.workspace, "workspace");
   if (given.tiles) args_.tiles = &given.tiles->tiles;
+  if (given.sparsity) args_.sparsity = &given.sparsity->sparsity;
   if (given.scale) args_.scale = *given.scale;
   if (given.offset) args_.offset = *given.offset;
   bind_names(given);

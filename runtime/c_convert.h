@@ -10,6 +10,10 @@ struct lacuna_tiles {
   lacuna::Tiles tiles;
 };
 
+struct lacuna_sparsity {
+  lacuna::Sparsity sparsity;
+};
+
 namespace lacuna::runtime {
 
 [[noreturn]] void refuse_null(const char* name);
@@ -38,6 +42,17 @@ class FlatTileRows : public lacuna_tile_rows {
 
  private:
   std::vector<std::int32_t> offsets_, indices_, order_;
+};
+
+/// The arrays of `rows`, as a C caller sees them.
+class FlatSparsityRows : public lacuna_sparsity_rows {
+ public:
+  explicit FlatSparsityRows(SparsityRows rows);
+  FlatSparsityRows(const FlatSparsityRows&) = delete;
+  FlatSparsityRows& operator=(const FlatSparsityRows&) = delete;
+
+ private:
+  SparsityRows own_;
 };
 
 /// Args and the arrays that its spans point into.

@@ -1,5 +1,5 @@
 lacuna_layer(engine
-  SOURCES engine.cpp engine_open.cpp engine_plans.cpp environment.cpp program.cpp program_check.cpp program_pack.cpp entmax.cpp
+  SOURCES engine.cpp engine_open.cpp engine_plans.cpp environment.cpp program.cpp program_check.cpp program_pack.cpp entmax.cpp sparsity.cpp
           tiles.cpp tiles_match.cpp workspace.cpp
   LINKS lacuna_cache lacuna_nvrtc lacuna_llvm_loader lacuna_cuda lacuna_host lacuna_lang lacuna_codegen lacuna_plan
         lacuna_ir lacuna_base fmt::fmt Threads::Threads)

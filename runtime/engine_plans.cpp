@@ -7,7 +7,7 @@ namespace {
 bool same_choices(const Spec& a, const Spec& b) {
   return a.dtype == b.dtype && a.head_dim == b.head_dim && a.value_dim == b.value_dim &&
          a.output == b.output && a.statistic == b.statistic && a.escort == b.escort &&
-         a.lengths == b.lengths && a.storage == b.storage;
+         a.lengths == b.lengths && a.storage == b.storage && a.sparsity == b.sparsity;
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "compiler/plan/entmax.h"
 
 #include "runtime/program.h"
+#include "runtime/sparsity.h"
 #include "runtime/tiles.h"
 #include "runtime/workspace.h"
 
@@ -30,6 +31,9 @@ void forward_entmax(EngineState& engine, const Planned& planned, const Args& arg
                           planned.plan.spec.statistic, masks.bytes);
   const Workspace workspace(*engine.device, args.workspace, layout.bytes, stream);
   const Entmax entmax{layout, workspace.view()};
+  if (args.sparsity)
+    args.sparsity->state().layout =
+        plan::sparsity_layout(planned.plan.spec, accumulate.pass, call.shape);
   const TensorView mask_memory = from(workspace.view(), layout.masks_at);
   const Lists own{masks, mask_memory};
   if (makes_masks)

@@ -4,6 +4,7 @@
 #include "compiler/plan/inside.h"
 #include "runtime/clock.h"
 #include "runtime/program_check.h"
+#include "runtime/sparsity.h"
 #include "runtime/tiles.h"
 #include "runtime/workspace.h"
 
@@ -117,6 +118,7 @@ void forward_softmax(EngineState& engine, const Planned& planned, const Args& ar
   softmax.lse = args.zmax;
   softmax.zmax = softmax.gap = {};
   softmax.tiles = nullptr;  // those are of another tile
+  softmax.sparsity = nullptr;
   softmax.escort = {};
   forward(engine, *planned.softmax, softmax, stream, stages);
   if (!planned.plan.spec.escort) return;
@@ -156,6 +158,7 @@ void forward(EngineState& engine, const Planned& planned, const Args& args, Stre
     engine.device->require_no_capture(stream);
     sequences = check_values(*engine.device, plan.spec, args, call, stream);
   }
+  begin_sparsity(engine, planned, args, call, stream);
   const std::optional<float> alpha = planned.softmax ? alpha_of(plan, call) : std::nullopt;
   // Rows of softmax have a gap too, which entmax's passes write.
   if (alpha != 1.0f || plan.spec.statistic)

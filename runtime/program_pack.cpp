@@ -1,5 +1,6 @@
 #include "compiler/plan/divisor.h"
 #include "runtime/program.h"
+#include "runtime/sparsity.h"
 #include "templates/abi.h"
 
 #include <cstring>
@@ -205,6 +206,25 @@ void pack_statistic(Packer& packer, std::size_t byte, std::string_view name, con
   packer.address(byte + offsetof(MatrixArg, data), name, view, true);
 }
 
+void pack_sparsity(Packer& packer, std::size_t byte, const SparsityState& sparsity,
+                   const Spec& spec, const ir::Call& call) {
+  const plan::SparsityLayout& layout = sparsity.layout;
+  const TensorView all = TensorView::contiguous(sparsity.lent->memory(), DType::i32,
+                                                {static_cast<std::int64_t>(layout.bytes / 4)});
+  const std::int64_t batch = spec.lengths == Lengths::packed ? 1 : call.shape.batch;
+  const TensorView rows =
+      part(all, layout.rows.at, DType::i32, {batch, call.shape.heads, call.shape.queries, 4});
+  SparsityArg arg{};
+  arg.rows = matrix(rows);
+  arg.key_words = layout.key_words;
+  packer.write(byte, arg);
+  packer.address(byte + offsetof(SparsityArg, rows.data), "sparsity of rows", rows, true);
+  packer.address(byte + offsetof(SparsityArg, tiles), "live tiles", words(all, layout.live_tiles),
+                 true);
+  packer.address(byte + offsetof(SparsityArg, keys), "live keys", words(all, layout.live_keys),
+                 true);
+}
+
 }  // namespace
 
 Packed pack(const Planned& planned, const Args& args, const ir::Call& call, std::int32_t q_tiles,
@@ -223,8 +243,9 @@ Packed pack(const Planned& planned, const Args& args, const ir::Call& call, cons
   const Spec& spec = planned.plan.spec;
   const bool threshold = pass.kind == plan::PassKind::threshold;
   const plan::Grid grid = plan::grid(pass, spec, call.shape);
-  Packed packed = room(planned, (lists ? sizeof(TileReadArg) : 0) +
-                                    (threshold ? sizeof(ThresholdArg) : sizeof(EntmaxArg)));
+  const std::size_t own = threshold ? sizeof(ThresholdArg) : sizeof(EntmaxArg);
+  Packed packed = room(
+      planned, (lists ? sizeof(TileReadArg) : 0) + own + (spec.sparsity ? sizeof(SparsityArg) : 0));
   Packer packer(packed);
   std::size_t byte = pack_call(packer, planned, args, call, grid.q_tiles, report, 1);
   if (lists) {
@@ -259,6 +280,7 @@ Packed pack(const Planned& planned, const Args& args, const ir::Call& call, cons
     packer.write(byte + offsetof(EntmaxArg, escort), matrix(args.escort));
     packer.address(byte + offsetof(EntmaxArg, escort.data), "escort", args.escort, true);
   }
+  if (spec.sparsity) pack_sparsity(packer, byte + own, args.sparsity->state(), spec, call);
   return packed;
 }
 

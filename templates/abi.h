@@ -98,6 +98,20 @@ struct ThresholdArg {
   int blocks;  ///< tiles of queries: not the grid, whose CTAs take one after another
 };
 
+/// What a call of α-entmax leaves for Sparsity (include/lacuna/engine.hpp), all of it 0 before.
+struct SparsityArg {
+  MatrixArg rows;            ///< a SparsityRow of each row of Q; strides in words
+  unsigned long long tiles;  ///< u32[tiles of queries][2]: live tiles of keys, FULL and PARTIAL
+  unsigned long long keys;   ///< u32[tiles of queries][key_words][2]: live keys, as states of tiles
+                             ///< of one key, none of them FULL
+  int key_words;             ///< of 32 keys
+  int unused;
+};
+struct SparsityRow {
+  int passes, candidates, support;
+  float residual;
+};
+
 /// Candidates of a lane: so many of each of its rows, {score, key}; and before they are sorted out,
 /// so many blocks of 2 rows and 2 keys, {4 distances to the gate, key, unused}.
 constexpr int candidate_slots = 64, candidate_blocks = 24;

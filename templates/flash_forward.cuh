@@ -63,7 +63,9 @@ struct FlashForward : TileScores<Config, Params> {
       store(weights.escorts ? p.entmax.escort : p.call.o);
       // Kept over the next walk, addresses that follow from these would take registers from it.
       forget(row0, visit.count, at.h, at.g, at.q_start, at.k_start, at.q_len, at.k_len);
-      return weights.turn_to_escort();
+      if (!weights.turn_to_escort()) return false;
+      cta_sync();  // every warp has read the last operands
+      return true;
     } else {
       store(p.call.o);
     }

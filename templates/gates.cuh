@@ -74,6 +74,10 @@ struct Gates {
     LACUNA_UNROLL
     for (int a = 0; a < pairs; ++a) staged_end[a] = staged + (u32)a * stage_bytes;
   }
+  // Of this lane, of a row.
+  LACUNA_MEMBER u32 candidates(int i) const {
+    return (end[i] - lists - (u32)i * list_bytes) / list_pitch;
+  }
   LACUNA_MEMBER float margin(float gate) const {
     return fma_rn(abs_f32(gate), of_candidates, least);
   }
@@ -207,6 +211,16 @@ struct Gates {
         append_candidate(scratch, end[h], begin + (u32)(h + 1) * list_bytes, x[e], x[e] - minus[h],
                          key + e % 2 * Machine::key_step);
       }
+    }
+  }
+
+  // Gates for a list of keys: those from which sums are taken lie too low.
+  LACUNA_MEMBER void come_near(const float (&top)[rows], const float (&width)[rows]) {
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      if (top[i] == -infinity()) continue;
+      const float gate = top[i] - width[i], less = min_f32(least, width[i] * 0x1p-9f);
+      minus[i] = fma_rn(abs_f32(gate), of_walk, less - gate);
     }
   }
 

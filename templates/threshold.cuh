@@ -10,8 +10,8 @@
 #pragma once
 #include "gates.cuh"
 #include "scores.cuh"
+#include "sparsity.cuh"
 #include "sums.cuh"
-#include "tiles/live.cuh"
 
 namespace lacuna {
 
@@ -44,8 +44,9 @@ struct Threshold : TileScores<Config, Params> {
   Rising gates;
   Sums<Rising> sums;
   // What the warp makes of scores: candidates; where those find no room, sums that follow the
-  // threshold, then exact ones; or nothing, since it knows its thresholds.
-  enum class Goal : int { candidates, estimate, sums, nothing } goal;
+  // threshold, then exact ones, then, for calls that ask, a list of keys; or nothing, since it
+  // knows what it shall.
+  enum class Goal : int { candidates, estimate, sums, keys, nothing } goal;
   bool dense;                    // they found no room
   bool gated;                    // sums begin with the gate
   float from[rows];              // what they begin with
@@ -55,6 +56,8 @@ struct Threshold : TileScores<Config, Params> {
   float top[rows], width[rows];  // in the end: the greatest score, and the gap, in its unit
   u64 next_k;
   int slot;
+  using Statistic = Tally<Config, Machine>;
+  Statistic tally;
 
   LACUNA_MEMBER Threshold(const Params& params, Shared& shared)
       : Base(params, shared.tiles), memory(shared) {}
@@ -84,6 +87,7 @@ struct Threshold : TileScores<Config, Params> {
     const u32 block = visit.take(p, memory.block);
     Live live = {(u32*)&memory.tiles, p.threshold.states + (u64)block * (u32)p.threshold.groups * 8,
                  p.threshold.groups};
+    tally.begin(p, block);
     bool found = false, flat = false;
     dense = false;
     LACUNA_UNROLL
@@ -104,6 +108,7 @@ struct Threshold : TileScores<Config, Params> {
     leave(live, found, flat);
     if (thread_index() == 0)
       store_global(p.threshold.counts + (u64)block * 8, U2{memory.counts[0], memory.counts[1]});
+    tally.store_tiles(p, block, memory.counts);
   }
 
   // False: no row here has a threshold.
@@ -223,11 +228,13 @@ struct Threshold : TileScores<Config, Params> {
       } else if (distances(c, first, visit.is_full(t, first))) {
         if (goal == Goal::candidates) {
           moves |= gates.collect(c, first, j + 1 >= next);
+        } else if (Statistic::wanted && goal == Goal::keys) {
+          tally.note(c, first);
         } else {
           sums.add(gates, c);
           if (goal == Goal::sums) {
             sums.add_curve(gates, c);
-            note_live(live, c, first / granule);
+            live.template note<Config::tile_k / granule>(c, first / granule);
           }
         }
       }
@@ -249,18 +256,27 @@ struct Threshold : TileScores<Config, Params> {
   // those.
   LACUNA_MEMBER bool find(const Live& live) {
     goal = Goal::candidates;
+    bool listed = false;
     LACUNA_NOUNROLL
-    for (int n = 0; n < most_walks; ++n) {
+    for (int n = 0;; ++n) {
+      if (!listed) tally.begin_walk();
       walk(live, n == 0 ? visit.count : 0);
       dense |= goal == Goal::estimate;
-      if (goal == Goal::candidates || (goal == Goal::sums && !improve())) goal = Goal::nothing;
-      if (goal == Goal::estimate) goal = Goal::sums;
-      if (!cta_any(goal != Goal::nothing)) return n > 0;
+      if (goal == Goal::sums && improve() && n + 1 < most_walks) {
+        // Once more.
+      } else {
+        goal = goal == Goal::estimate ? Goal::sums : Goal::nothing;
+      }
+      if (!cta_any(goal != Goal::nothing)) {
+        if (n == 0 || !Statistic::wanted || listed) return n > 0;
+        if (dense) goal = Goal::keys, gates.come_near(top, width);
+        listed = true;
+        tally.clear();
+      }
       if (n == 0) live.clear_states();
       begin_sums();
       sums.clear();
     }
-    return true;
   }
   // Takes what exact sums say. Whether that leaves a row too far from its threshold.
   LACUNA_MEMBER bool improve() {
@@ -281,21 +297,6 @@ struct Threshold : TileScores<Config, Params> {
     }
     return any_lane(more);
   }
-  LACUNA_MEMBER void note_live(const Live& live, const float (&c)[rows][keys], s32 tile) const {
-    constexpr int parts = Config::tile_k / granule, each = keys / parts;
-    LACUNA_UNROLL
-    for (int part = 0; part < parts; ++part) {
-      u32 all = ~0u;
-      LACUNA_UNROLL
-      for (int i = 0; i < rows; ++i) {
-        LACUNA_UNROLL
-        for (int k = part * each; k < (part + 1) * each; k += 2)
-          all = and_of(all, bits_of(c[i][k]), bits_of(c[i][k + 1]));
-      }
-      if (any_lane((s32)all >= 0) && lane_index() == 0) live.set_tile(tile + part);
-    }
-  }
-
   LACUNA_MEMBER u64 statistic(const MatrixArg& m, int i) const {
     return row_address<F32, Config::lengths>(m, at, at.h, at.q_start + row(i));
   }
@@ -310,6 +311,7 @@ struct Threshold : TileScores<Config, Params> {
   LACUNA_MEMBER void store_rows() const {
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
+      tally.store_row(p, at, row(i), exists(i), dense ? 0 : gates.candidates(i));
       if (!exists(i) || (int)lane_index() % Machine::row_lanes != 0) continue;
       const float nan = float_of_bits(0x7fffffffu);
       const bool bad = (lost >> i & 1) != 0, none = top[i] == -infinity();
@@ -343,6 +345,7 @@ struct Threshold : TileScores<Config, Params> {
     const u64 state = live.states + (u64)group * 8;
     u32 visited = 0, full = 0;
     if (found) {
+      tally.leave(live.keys_of(group), group, flat);
       visited = ballot(live.has_key(group));
       full = fulls(live, group);
     }

@@ -15,12 +15,16 @@
 namespace lacuna::codegen {
 namespace {
 
+bool is_weighed_by_entmax(const plan::Pass& pass) {
+  return pass.kind == plan::PassKind::threshold || pass.kind == plan::PassKind::accumulate;
+}
+
 /// What a pass takes besides the call and the pattern's values.
 struct Tail {
   std::string_view type, name;
   int bytes = 0;
 };
-std::vector<Tail> tails_of(const plan::Pass& pass) {
+std::vector<Tail> tails_of(const plan::Pass& pass, const Spec& spec) {
   std::vector<Tail> tails;
   if (pass.kind == plan::PassKind::tile_lists || pass.kind == plan::PassKind::live_tiles)
     tails.push_back({"TileBuildArg", "tiles", int{sizeof(TileBuildArg)}});
@@ -29,6 +33,8 @@ std::vector<Tail> tails_of(const plan::Pass& pass) {
     tails.push_back({"ThresholdArg", "threshold", int{sizeof(ThresholdArg)}});
   if (pass.kind == plan::PassKind::accumulate)
     tails.push_back({"EntmaxArg", "entmax", int{sizeof(EntmaxArg)}});
+  if (spec.sparsity && is_weighed_by_entmax(pass))
+    tails.push_back({"SparsityArg", "sparsity", int{sizeof(SparsityArg)}});
   return tails;
 }
 int bytes_of(const std::vector<Tail>& tails) {
@@ -55,9 +61,11 @@ std::string_view lengths_name(Lengths lengths) {
   return names[static_cast<int>(lengths)];
 }
 
-void write_results(Text& text, const Spec& spec) {
+void write_results(Text& text, const Spec& spec, const plan::Pass& pass) {
   text.line("  using Out = {};", device_type(spec.output.value_or(spec.dtype)));
-  text.line("  static constexpr bool statistic = {};", spec.statistic);
+  // Sparsity is written where the statistic is.
+  text.line("  static constexpr bool statistic = {};",
+            spec.statistic || (spec.sparsity && is_weighed_by_entmax(pass)));
 }
 
 bool is_list_maker(const plan::Pass& pass) {
@@ -68,7 +76,8 @@ bool is_list_maker(const plan::Pass& pass) {
 void write_entmax(Text& text, const plan::Plan& plan) {
   const int power = plan::entmax_power(plan.spec.pattern.tree());
   text.line("  static constexpr int power = {};", power);
-  text.line("  static constexpr bool precise = {};", plan.spec.dtype == DType::f32);
+  text.line("  static constexpr bool precise = {}, sparsity = {};", plan.spec.dtype == DType::f32,
+            plan.spec.sparsity);
 }
 
 void write_products(Text& text, const plan::Plan& plan, const plan::Pass& pass,
@@ -117,7 +126,8 @@ void write_config(Text& text, const plan::Plan& plan, const plan::Pass& pass,
   } else {
     write_products(text, plan, pass, variant);
   }
-  if (!is_list_maker(pass) && pass.kind != plan::PassKind::threshold) write_results(text, spec);
+  if (!is_list_maker(pass) && pass.kind != plan::PassKind::threshold)
+    write_results(text, spec, pass);
   text.line("  static constexpr Lengths lengths = Lengths::{};", lengths_name(spec.lengths));
   text.line("}};");
 }
@@ -178,7 +188,7 @@ Source generate(const plan::Plan& plan, const plan::Pass& pass, plan::Variant va
   source.entry = entry_of(plan, pass, variant);
   source.threads = pass.threads();
   source.shared_bytes = pass.shared_bytes;
-  const std::vector<Tail> tails = tails_of(pass);
+  const std::vector<Tail> tails = tails_of(pass, spec);
   source.param_bytes = param_layout(pattern).bytes + bytes_of(tails);
 
   Text text(source.name);

@@ -75,6 +75,12 @@ void check_spec(const Spec& spec) {
   if (spec.output) check_matrix_type("dtype of O", *spec.output);
   for (const auto& [name, dtype] : spec.storage) check_storage(pattern, name, dtype);
   check_alpha(pattern);
+  if (spec.sparsity && !is_entmax(pattern))
+    reject(
+        "sparsity is asked of attention '{}', which weighs by softmax: every key that answers has a "
+        "weight, and rows have lse (Spec::statistic); entmax with an alpha above 1 has passes, "
+        "candidates, support, residual, live tiles and live keys",
+        pattern.name);
 }
 
 }  // namespace lacuna::ir

@@ -56,6 +56,7 @@ Spec softmax_of(const Spec& spec) {
   Spec softmax = spec;
   softmax.escort = false;
   softmax.pattern = Pattern(std::move(pattern));
+  softmax.sparsity = false;
   return softmax;
 }
 

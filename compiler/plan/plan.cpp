@@ -100,6 +100,7 @@ std::string digest_of(const Plan& plan) {
   digest.add("head_dim", spec.head_dim).add("value_dim", spec.value_dim);
   digest.add("statistic", spec.statistic).add("escort", spec.escort);
   digest.add("lengths", static_cast<int>(spec.lengths));
+  if (spec.sparsity) digest.add("sparsity", true);
   for (const auto& [name, dtype] : spec.storage)
     digest.add("tensor", name).add("storage", static_cast<int>(dtype));
   digest.add("arch", plan.facts.arch.name()).add("checked", plan.facts.checked);

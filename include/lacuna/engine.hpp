@@ -35,6 +35,7 @@ struct Spec {
   bool escort = false;                       ///< entmax: also write Args::escort, which its gradient needs
   Lengths lengths = Lengths::uniform;
   std::map<std::string, DType, std::less<>> storage = {};  ///< storage of a pattern's tensors; default: the declared type (bool: u8)
+  bool sparsity = false;                     ///< entmax: also write what it found and took into Args::sparsity; its kernels then count
   bool operator==(const Spec&) const = default;
 };
 
@@ -55,6 +56,7 @@ struct NamedTensor {
 };
 
 class Tiles;
+class Sparsity;
 
 /// One call. Q [B,H,Nq,D], K [B,G,Nk,D], V [B,G,Nk,Dv], O [B,H,Nq,Dv], statistic f32 [B,H,Nq];
 /// any strides with the last axis of Q, K, V, O contiguous. Nothing is owned.
@@ -81,6 +83,8 @@ struct Args {
   TensorView workspace;
   /// Lists of tiles that were made before (Program::tiles), instead of making them anew; the call then needs no workspace.
   const Tiles* tiles = nullptr;
+  /// What entmax found and took (Program::sparsity), required where Spec::sparsity. Every call writes it anew.
+  const Sparsity* sparsity = nullptr;
 };
 
 /// A CUstream; null is the legacy default stream. The host device runs before it returns.
@@ -130,6 +134,37 @@ class Tiles {
   std::shared_ptr<struct TilesState> state_;
 };
 
+/// What one call of entmax found, and took, copied to the host. Rows are those of Q: row i of head h of sequence b is
+/// (b * heads + h) * queries + i; packed: h * queries + i of all sequences. Of absent rows, and where alpha
+/// is 1, all is 0.
+struct SparsityRows {
+  std::vector<std::int32_t> passes;      ///< times K was walked for the row's tile of queries, threshold and accumulate together
+  std::vector<std::int32_t> candidates;  ///< keys that the threshold was solved among in the end; 0 where they were too many, and all scores were
+  std::vector<std::int32_t> support;     ///< keys above the threshold: those with a weight
+  std::vector<float> residual;           ///< |F t^beta - 1| of the gap t before accumulate's last step, F = sum u^beta; of a NaN row NaN
+  std::int32_t tile_q = 0, tile_k = 0;   ///< queries and keys of a tile, of accumulate
+  std::int32_t q_tiles = 0;              ///< tiles of queries of a head: tile i is (b * heads + h) * q_tiles + i; packed: sequence s owns those from cu_seqlens_q[s] / tile_q + s on, of h * q_tiles
+  std::vector<std::int32_t> live_tiles;  ///< of each tile of queries: tiles of keys that accumulate visits
+  /// Keys that may have a weight in a row of a tile of queries: those of tile i are keys[offsets[i]] to keys[offsets[i + 1] - 1],
+  /// ascending positions in its sequence. All that have one are there.
+  std::vector<std::int64_t> offsets;
+  std::vector<std::int32_t> keys;
+};
+
+/// Memory of a device for what entmax finds and takes; made once for a shape and filled by each call whose Args name it, in the
+/// order of its stream, which a CUDA graph may record. One call at a time; copies share the memory.
+class Sparsity {
+ public:
+  /// Waits for `stream`, the one of the last call, and copies what that left. Throws Error{argument} before any call.
+  SparsityRows read(Stream stream = {}) const;
+
+  explicit Sparsity(std::shared_ptr<struct SparsityState> state) : state_(std::move(state)) {}
+  struct SparsityState& state() const { return *state_; }
+
+ private:
+  std::shared_ptr<struct SparsityState> state_;
+};
+
 enum class DeviceKind : std::uint8_t { automatic, host, cuda };
 enum class CompilerKind : std::uint8_t { automatic, nvrtc, llvm };
 
@@ -176,6 +211,10 @@ class Program {
   /// the lists; without any the device lends some, which no stream may do while it records a graph. Throws Error{argument} as
   /// tiles_bytes does, and in checked mode where a read of the masks is not proved inside its tensor: such calls test each read where it is made.
   Tiles tiles(const Args& args, const TensorView& memory = {}, Stream stream = {}) const;
+  /// Bytes of sparsity(shape): 16 for each row of Q, and 8 for each 32 keys of each tile of queries.
+  std::size_t sparsity_bytes(const Shape& shape) const;
+  /// Room for Args::sparsity in calls of this shape, of this program. Throws Error{argument} where the spec does not ask for it.
+  Sparsity sparsity(const Shape& shape) const;
   /// The plan, as a database prints one: conjuncts with strategy and reason, passes, variants; with a shape also tiles.
   std::string explain(std::optional<Shape> shape = {}) const;
   const Spec& spec() const;

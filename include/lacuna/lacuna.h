@@ -64,6 +64,7 @@ typedef struct lacuna_pattern
     lacuna_pattern; /* one `attention` of a .lac text, resolved and typed */
 typedef struct lacuna_program lacuna_program; /* a compiled pattern */
 typedef struct lacuna_tiles lacuna_tiles;     /* lists of tiles that outlive a call */
+typedef struct lacuna_sparsity lacuna_sparsity; /* what a call of entmax found, and took */
 
 /* A field that is 0 or NULL is as the environment says (LACUNA_DEVICE, ...), else its default. */
 typedef struct lacuna_engine_options {
@@ -103,6 +104,7 @@ typedef struct lacuna_spec {
   const lacuna_storage* storage;
   size_t storage_count;
   int32_t escort; /* 1: entmax also writes args.escort, which its gradient needs */
+  int32_t sparsity; /* 1: entmax also writes args.sparsity */
 } lacuna_spec;
 
 /* A borrowed, strided view. Shape and strides count elements; strides NULL: contiguous. All zero:
@@ -153,6 +155,7 @@ typedef struct lacuna_args {
   lacuna_tensor zmax, gap;                  /* entmax, where the spec has statistic */
   lacuna_tensor escort; /* entmax, where the spec has escort: as O, the mean of V
                          * under weights that go as p^(2 - alpha) where p > 0 */
+  const lacuna_sparsity* sparsity;          /* written, where the spec has sparsity */
 } lacuna_args;
 
 /* queries and keys are per sequence, or totals where lengths are packed (batch is then the number
@@ -176,6 +179,25 @@ typedef struct lacuna_tile_rows {
   const int32_t* indices;         /* [offsets[2 rows]] */
   const int32_t* order;           /* [rows]: as they are worked on, longest first */
 } lacuna_tile_rows;
+
+/* What a call of entmax found, and took, copied to the host. Row i of head h of sequence b is
+ * (b heads + h) queries + i, as in Q (packed: h queries + i). All 0 where alpha is 1, and of
+ * absent rows. Tile i of queries of head h of sequence b is (b heads + h) q_tiles +
+ * i; packed: sequence s owns those from cu_seqlens_q[s] / tile_q + s on, of h q_tiles. */
+typedef struct lacuna_sparsity_rows {
+  size_t size; /* of this struct, as the library knows it */
+  int64_t rows;
+  const int32_t* passes;     /* [rows]: times K was walked for the row's tile of queries */
+  const int32_t* candidates; /* [rows]: keys that the threshold was solved among; 0: all scores */
+  const int32_t* support;    /* [rows]: keys above the threshold, those with a weight */
+  const float* residual;     /* [rows]: |F t^beta - 1| before the last step; NaN of a NaN row */
+  int32_t tile_q, tile_k;    /* queries and keys of a tile */
+  int32_t q_tiles;           /* tiles of queries of a head */
+  int64_t tiles;
+  const int32_t* live_tiles; /* [tiles]: tiles of keys that accumulate visits */
+  const int64_t* offsets;    /* [tiles + 1] */
+  const int32_t* keys; /* [offsets[tiles]]: of each tile, ascending: all that have a weight in it */
+} lacuna_sparsity_rows;
 
 /* "0.1.0"; never fails. */
 LACUNA_API const char* lacuna_version(void);
@@ -250,6 +272,20 @@ LACUNA_API lacuna_status lacuna_tiles_refresh(lacuna_tiles* tiles, const lacuna_
 LACUNA_API lacuna_status lacuna_tiles_read(const lacuna_tiles* tiles, void* stream,
                                            lacuna_tile_rows** rows);
 LACUNA_API void lacuna_tile_rows_free(lacuna_tile_rows* rows);
+
+/* Room for args.sparsity in calls of this program and shape; every call writes it anew, and one
+ * runs at a time. An error where the spec does not ask for it. */
+LACUNA_API lacuna_status lacuna_sparsity_bytes(const lacuna_program* program,
+                                               const lacuna_shape* shape, size_t* bytes);
+LACUNA_API lacuna_status lacuna_sparsity_create(const lacuna_program* program,
+                                                const lacuna_shape* shape,
+                                                lacuna_sparsity** sparsity);
+LACUNA_API void lacuna_sparsity_destroy(lacuna_sparsity* sparsity);
+/* Waits for the stream of the last call and copies what it left; an error before any. Free them
+ * with lacuna_sparsity_rows_free. */
+LACUNA_API lacuna_status lacuna_sparsity_read(const lacuna_sparsity* sparsity, void* stream,
+                                              lacuna_sparsity_rows** rows);
+LACUNA_API void lacuna_sparsity_rows_free(lacuna_sparsity_rows* rows);
 
 /* Memory that the engine's device can reach, for callers that bring no allocator. On the host
  * device any memory will do. Writes and reads wait for the device. */

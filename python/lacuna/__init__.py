@@ -52,10 +52,11 @@ class Program(_abi.Handle):
     zmax holds its lse, and gap 0. `lse=True` is the same for softmax, and an error for entmax.
 
     With `escort`, calls of entmax also give, in the shape and type of O, the mean of V under weights that go as
-    p ** (2 - alpha) where p > 0, which the gradient needs."""
+    p ** (2 - alpha) where p > 0, which the gradient needs. With `sparsity` every call of entmax fills a Sparsity: what
+    it found of each row, and what finding it took."""
 
     def __init__(self, engine, text, dtype, head_dim, value_dim=0, output=None, lse=False, lengths="uniform",
-                 storage={}, origin="<text>", attention=None, *, statistic=False, escort=False):
+                 storage={}, origin="<text>", attention=None, *, statistic=False, escort=False, sparsity=False):
         self.engine = engine
         code, output = dtype_code("dtype", dtype), output or dtype
         self.output = dtype_name("output", output)
@@ -67,7 +68,7 @@ class Program(_abi.Handle):
             _abi.Spec, dtype=code, head_dim=head_dim, value_dim=value_dim,
             output=dtype_code("output", output), statistic=int(bool(self.statistic)),
             lengths=choice("lengths", lengths, ("uniform", "padded", "packed")),
-            storage=stored, storage_count=count, escort=int(escort))
+            storage=stored, storage_count=count, escort=int(escort), sparsity=int(sparsity))
         self.escort = escort
         super().__init__("program", engine, pattern, ctypes.byref(spec))
 
@@ -94,10 +95,14 @@ class Program(_abi.Handle):
         `masks` is what forward takes beside arrays it computes with. `memory`: uint8 on the device, kept by the lists."""
         return Tiles(self, q, k, memory, masks)
 
+    def sparsity(self, batch, heads, kv_heads, queries, keys):
+        """Room for forward(..., sparsity=), of calls of this shape."""
+        return Sparsity(self, (batch, heads, kv_heads, queries, keys))
+
     def forward(self, q, k, v, *, params={}, tensors={}, scale=None, offset=None, q_lens=None, k_lens=None,
-                cu_seqlens_q=None, cu_seqlens_k=None, tiles=None, **named):
+                cu_seqlens_q=None, cu_seqlens_k=None, tiles=None, sparsity=None, **named):
         """O, or where the program has a statistic (O, lse), of entmax (O, zmax, gap), and the escort last. `named` is shorthand for params and, where a value is an array,
-        tensors; a name that is a keyword here is bound through those."""
+        tensors; a name that is a keyword here is bound through those. `sparsity`: what Program.sparsity makes, to be written."""
         with Call(self.engine, like=q) as call:
             args = _arguments(call, q, k, params, tensors, offset, named, q_lens=q_lens, k_lens=k_lens,
                               cu_seqlens_q=cu_seqlens_q, cu_seqlens_k=cu_seqlens_k)
@@ -112,7 +117,10 @@ class Program(_abi.Handle):
             if scale is not None:
                 args.scale = ctypes.pointer(ctypes.c_float(scale))
             if tiles is not None:
-                args.tiles = _pointer(tiles)
+                args.tiles = _pointer("tiles", tiles, Tiles)
+            if sparsity is not None:
+                args.sparsity = _pointer("sparsity", sparsity, Sparsity)
+                sparsity._wrote(call.stream, q.shape)
             _abi.check(_abi.lib.lacuna_forward(self, ctypes.byref(args), call.stream))
         return (o, *rows.values()) if rows else o
 
@@ -154,6 +162,39 @@ class Tiles(_abi.Handle):
             _abi.lib.lacuna_tile_rows_free(out)
 
 
+class Sparsity(_abi.Handle):
+    """What a call of entmax found, and took: written by forward(..., sparsity=), anew by each, one at a time."""
+
+    def __init__(self, program, shape):
+        self.engine, self._stream, self._rows = program.engine, None, ()
+        super().__init__("sparsity", program, ctypes.byref(_abi.Shape(*shape)))
+
+    def _wrote(self, stream, q_shape):
+        self._stream, self._rows = stream, tuple(q_shape[:-1])
+
+    def read(self):
+        """A dict of arrays, once the stream of the last call is done. Of each row [B, H, Nq]: passes, the times K was walked
+        for its tile of queries; candidates, the keys that its threshold was solved among in the end, 0 where all scores
+        were; support, the keys with a weight; residual, |F t^beta - 1| of the gap before the last step. Of each tile of
+        tile_q queries [B, H, tiles]: live_tiles, the tiles of tile_k keys that had to be visited; and lists of live keys,
+        ascending: those of tile i of all are keys[offsets[i]:offsets[i + 1]]. Zeros of absent rows, and where alpha is 1.
+        Packed: include/lacuna/lacuna.h says which tile is which."""
+        out = ctypes.c_void_p()
+        _abi.check(_abi.lib.lacuna_sparsity_read(self, self._stream, ctypes.byref(out)))
+        try:
+            seen = ctypes.cast(out, ctypes.POINTER(_abi.SparsityRows)).contents
+            copy = lambda name, count, dtype: np.ctypeslib.as_array(getattr(seen, name), (count,)).copy() if count else np.zeros(0, dtype)
+            found = {name: copy(name, seen.rows, np.int32).reshape(self._rows)
+                     for name in ("passes", "candidates", "support")}
+            found["residual"] = copy("residual", seen.rows, np.float32).reshape(self._rows)
+            found["live_tiles"] = copy("live_tiles", seen.tiles, np.int32).reshape(*self._rows[:2], seen.q_tiles)
+            found["offsets"] = copy("offsets", seen.tiles + 1, np.int64)
+            found["keys"] = copy("keys", int(found["offsets"][-1]), np.int32)
+            return {**found, "tile_q": seen.tile_q, "tile_k": seen.tile_k}
+        finally:
+            _abi.lib.lacuna_sparsity_rows_free(out)
+
+
 def _statistic(pattern, lse):
     """The names of the statistic of a pattern's rows."""
     is_entmax = ctypes.c_int32()
@@ -165,19 +206,19 @@ def _statistic(pattern, lse):
     return ("zmax", "gap")
 
 
-def _pointer(tiles):
-    if not isinstance(tiles, Tiles):
-        raise Error("argument", f"tiles: a {type(tiles).__name__} is not what Program.tiles makes")
-    if not tiles._as_parameter_.value:
-        raise Error("argument", "tiles: they are closed")
-    return tiles._as_parameter_
+def _pointer(name, handle, kind):
+    if not isinstance(handle, kind):
+        raise Error("argument", f"{name}: a {type(handle).__name__} is not what Program.{name} makes")
+    if not handle._as_parameter_.value:
+        raise Error("argument", f"{name}: {'they are' if kind is Tiles else 'it is'} closed")
+    return handle._as_parameter_
 
 
 def _masks(given):
     """Arguments of a call that lists depend on, with the names that are none of forward's keywords in `named`."""
     given = dict(given)
     own = {name: given.pop(name, value) for name, value in Program.forward.__kwdefaults__.items()}
-    del own["scale"], own["tiles"]
+    del own["scale"], own["tiles"], own["sparsity"]
     return {**own, "named": given}
 
 
@@ -232,10 +273,10 @@ def _program(engine, text, storage, **spec):
     return Program(engine, text, storage=dict(storage), **spec)
 
 
-def attention(text, q, k, v, *, statistic=False, lse=False, output=None, origin="<text>", attention=None, params={},
+def attention(text, q, k, v, *, statistic=False, lse=False, sparsity=False, output=None, origin="<text>", attention=None, params={},
               tensors={}, **call):
     """One call from text to result on the default engine, whose latest programs are kept: Program.forward says what
-    `call` may hold, Program what `statistic` and `lse` add."""
+    `call` may hold, Program what `statistic` and `lse` add. With `sparsity` what Sparsity.read gives comes last."""
     own = {name: call.pop(name) for name in Program.forward.__kwdefaults__ if name in call}
     params, tensors = _bindings(params, tensors, call)
     for name, array in {**tensors, "q": q, "v": v}.items():
@@ -246,5 +287,10 @@ def attention(text, q, k, v, *, statistic=False, lse=False, output=None, origin=
     program = _program(
         _default_engine(), text, frozenset((name, array.dtype) for name, array in tensors.items()), dtype=q.dtype,
         head_dim=q.shape[-1], value_dim=v.shape[-1], output=output or q.dtype, lse=lse,
-        statistic=statistic, lengths=lengths, origin=origin, attention=attention)
-    return program.forward(q, k, v, params=params, tensors=tensors, **own)
+        statistic=statistic, sparsity=sparsity, lengths=lengths, origin=origin, attention=attention)
+    if not sparsity:
+        return program.forward(q, k, v, params=params, tensors=tensors, **own)
+    batch = q.shape[0] if lengths != "packed" else own["cu_seqlens_q"].shape[0] - 1
+    found = program.sparsity(batch, q.shape[1], k.shape[1], q.shape[2], k.shape[2])
+    result = program.forward(q, k, v, params=params, tensors=tensors, sparsity=found, **own)
+    return (*(result if isinstance(result, tuple) else (result,)), found.read())

@@ -41,7 +41,7 @@ EngineOptions = _struct(
 Storage = _struct("Storage", name=c_char_p, dtype=c_int32)
 Spec = _struct(
     "Spec", size=c_size_t, dtype=c_int32, head_dim=c_int32, value_dim=c_int32, output=c_int32, statistic=c_int32,
-    lengths=c_int32, storage=POINTER(Storage), storage_count=c_size_t, escort=c_int32)
+    lengths=c_int32, storage=POINTER(Storage), storage_count=c_size_t, escort=c_int32, sparsity=c_int32)
 Tensor = _struct("Tensor", data=c_void_p, dtype=c_int32, rank=c_int32, shape=POINTER(c_int64), strides=POINTER(c_int64))
 Value = type("Value", (ctypes.Union,), {"_fields_": [("integer", c_int32), ("real", c_float)]})
 Param = _struct("Param", name=c_char_p, dtype=c_int32, value=Value)
@@ -50,10 +50,14 @@ Args = _struct(
     "Args", size=c_size_t, q=Tensor, k=Tensor, v=Tensor, o=Tensor, lse=Tensor, params=POINTER(Param),
     param_count=c_size_t, tensors=POINTER(NamedTensor), tensor_count=c_size_t, scale=POINTER(c_float),
     offset=POINTER(c_int32), offsets=Tensor, q_lens=Tensor, k_lens=Tensor, cu_seqlens_q=Tensor, cu_seqlens_k=Tensor,
-    workspace=Tensor, tiles=c_void_p, zmax=Tensor, gap=Tensor, escort=Tensor)
+    workspace=Tensor, tiles=c_void_p, zmax=Tensor, gap=Tensor, escort=Tensor, sparsity=c_void_p)
 TileRows = _struct(
     "TileRows", size=c_size_t, tile_q=c_int32, tile_k=c_int32, list_batch=c_int32, list_heads=c_int32, q_tiles=c_int32,
     rows=c_int32, offsets=POINTER(c_int32), indices=POINTER(c_int32), order=POINTER(c_int32))
+SparsityRows = _struct(
+    "SparsityRows", size=c_size_t, rows=c_int64, passes=POINTER(c_int32), candidates=POINTER(c_int32),
+    support=POINTER(c_int32), residual=POINTER(c_float), tile_q=c_int32, tile_k=c_int32, q_tiles=c_int32, tiles=c_int64,
+    live_tiles=POINTER(c_int32), offsets=POINTER(c_int64), keys=POINTER(c_int32))
 Shape = _struct("Shape", batch=c_int64, heads=c_int64, kv_heads=c_int64, queries=c_int64, keys=c_int64)
 
 lib = _load()
@@ -68,7 +72,8 @@ def _declare(result, **functions):
 
 _declare(c_char_p, version=[], last_error=[], last_log=[])
 _declare(None, string_free=[c_void_p], engine_destroy=[c_void_p], pattern_destroy=[c_void_p],
-         program_destroy=[c_void_p], tiles_destroy=[c_void_p], tile_rows_free=[c_void_p], memory_release=[c_void_p, c_void_p])
+         program_destroy=[c_void_p], tiles_destroy=[c_void_p], tile_rows_free=[c_void_p],
+         sparsity_destroy=[c_void_p], sparsity_rows_free=[c_void_p], memory_release=[c_void_p, c_void_p])
 _declare(
     c_int32, devices=[POINTER(c_void_p)], engine_create=[POINTER(EngineOptions), POINTER(c_void_p)],
     engine_description=[c_void_p, POINTER(c_void_p)], engine_device=[c_void_p, POINTER(c_int32)],
@@ -80,6 +85,9 @@ _declare(
     tiles_bytes=[c_void_p, POINTER(Shape), POINTER(c_size_t)],
     tiles_create=[c_void_p, POINTER(Args), POINTER(Tensor), c_void_p, POINTER(c_void_p)],
     tiles_refresh=[c_void_p, POINTER(Args), c_void_p], tiles_read=[c_void_p, c_void_p, POINTER(c_void_p)],
+    sparsity_bytes=[c_void_p, POINTER(Shape), POINTER(c_size_t)],
+    sparsity_create=[c_void_p, POINTER(Shape), POINTER(c_void_p)],
+    sparsity_read=[c_void_p, c_void_p, POINTER(c_void_p)],
     memory_allocate=[c_void_p, c_size_t, POINTER(c_void_p)],
     memory_write=[c_void_p, c_void_p, c_void_p, c_size_t], memory_read=[c_void_p, c_void_p, c_void_p, c_size_t])
 

@@ -81,9 +81,14 @@ LACUNA_DEVICE EntmaxUnit entmax_unit(bool plain_score, float scale) {
   return {raw, raw ? scale : 1.0f};
 }
 
+// Σ u^β and Σ u^(β-1) of a row, and how many of its u are above 0, where that is asked for.
+struct EntmaxTotal {
+  float f, w, support;
+};
 // The end of a row: O = factor * accumulated.
 struct EntmaxEnd {
   float factor, zmax, gap;
+  float support, residual;
 };
 
 // The rows of a lane, whose zmax and gap a pass before this one found.
@@ -102,6 +107,7 @@ struct EntmaxRows {
   static constexpr bool begins = Config::Pattern::plain_score && !Config::precise;
   float from[rows], gain[rows];
   float f[rows], w[rows];  // Σ u^β, Σ u^(β-1): this lane's share
+  float support[rows];     // and of the keys of this walk whose u is above 0
   int walks;
   bool escorts;  // values are weighed by u^(β-1), which goes as p^(2-α)
 
@@ -145,7 +151,7 @@ struct EntmaxRows {
           gain[i] = bounded(gain[i], from[i]);
         }
       }
-      f[i] = w[i] = 0;
+      f[i] = w[i] = support[i] = 0;
     }
     return raw;
   }
@@ -178,6 +184,7 @@ struct EntmaxRows {
         const float slope = norm.slope(u), weight = norm.value(u, slope);
         f[i] += weight;
         w[i] += slope;
+        if constexpr (Config::sparsity) support[i] += u > 0.0f ? 1.0f : 0.0f;
         z[i][j] = Config::escort && escorts ? slope : weight;
       }
     }
@@ -207,7 +214,7 @@ struct EntmaxRows {
     for (int i = 0; i < rows; ++i) {
       const float t = ratio(c * scale, gain[i]) * (1.0f - x[i]);
       gain[i] = bounded(ratio(c * scale, min_f32(t, 1.0f)), from[i]);
-      f[i] = w[i] = 0;
+      f[i] = w[i] = support[i] = 0;
     }
   }
   // Whether that is still to be done.
@@ -220,24 +227,42 @@ struct EntmaxRows {
     return escorts = true;
   }
 
-  // Σ u^β and Σ u^(β-1) of a row, over its lanes.
-  LACUNA_MEMBER F2 total(int i) const { return {Machine::row_sum(f[i]), Machine::row_sum(w[i])}; }
+  // Of a row, over its lanes.
+  LACUNA_MEMBER EntmaxTotal total(int i) const {
+    const float keys_above = Config::sparsity ? Machine::row_sum(support[i]) : 0.0f;
+    return {Machine::row_sum(f[i]), Machine::row_sum(w[i]), keys_above};
+  }
   template <class Params>
   LACUNA_MEMBER EntmaxEnd end(const Params& p, const Place& at, s32 r, bool exists, int i,
-                              F2 total) const {
-    const EntmaxEnd none = {0.0f, -infinity(), 1.0f};
+                              const EntmaxTotal& total) const {
+    const EntmaxEnd none = {0.0f, -infinity(), 1.0f, 0.0f, 0.0f};
     if (!exists) return none;
     const float zmax = load_global<float>(statistic(p.entmax.zmax, at, r));
     if (zmax == -infinity()) return none;
-    if (zmax != zmax) return {zmax, zmax, zmax};
-    const float t = ratio(c * scale, gain[i]) * (1.0f - move(i, total.x, total.y));
-    return {ratio(1.0f, escorts ? total.y : total.x), zmax, min_f32(t, 1.0f)};
+    if (zmax != zmax) return {zmax, zmax, zmax, 0.0f, zmax};
+    const float t = ratio(c * scale, gain[i]), moved = t * (1.0f - move(i, total.f, total.w));
+    const float off = total.f * norm.value(t, norm.slope(t)) - 1.0f;
+    return {ratio(1.0f, escorts ? total.w : total.f), zmax, min_f32(moved, 1.0f), total.support,
+            abs_f32(off)};
   }
   template <class Params>
-  LACUNA_MEMBER static void store(const EntmaxEnd& end, const Params& p, const Place& at, s32 r) {
+  LACUNA_MEMBER void store(const EntmaxEnd& end, const Params& p, const Place& at, s32 r) const {
     // A row that exists has its zmax already.
     if (r >= at.q_len) store_global(statistic(p.entmax.zmax, at, r), end.zmax);
     store_global(statistic(p.entmax.gap, at, r), end.gap);
+    if constexpr (Config::sparsity) store_sparsity(end, p, at, r);
+  }
+  // Beside what threshold left; nothing where it visited no key.
+  template <class Params>
+  LACUNA_MEMBER void store_sparsity(const EntmaxEnd& end, const Params& p, const Place& at,
+                                    s32 r) const {
+    const u64 to = statistic(p.sparsity.rows, at, r);
+    const u32 before = load_written<u32>(to);
+    if (before == 0) return;
+    if (escorts) return store_global(to, before + 1);
+    store_global(to, before + (u32)min_of(walks + 1, most_walks));
+    store_global(to + 8, (s32)end.support);
+    store_global(to + 12, end.residual);
   }
 };
 

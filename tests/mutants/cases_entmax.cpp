@@ -18,7 +18,8 @@ auto flat_from(std::int64_t first) {
 }  // namespace
 
 void add_entmax_cases(std::vector<Case>& all) {
-  // The last two tiles of queries have flat rows, the first has none.
+  // The last two tiles of queries have flat rows, the first has none. The lists of rows 48 on lie
+  // before those of rows that are not flat.
   all.push_back({.name = "entmax",
                  .spec = {.pattern = parse("mask causal\nmask window(300)\nweights entmax(1.5)"),
                           .dtype = DType::bf16,
@@ -27,7 +28,10 @@ void add_entmax_cases(std::vector<Case>& all) {
                  .schedule = "32x32w2s2",
                  .shape = {1, 2, 1, 75, 430},
                  .offsets = {353},
-                 .value = flat_from(60)});
+                 .value = [](char matrix, std::int64_t row, int, double drawn) {
+                   const bool flat = row >= 60 || (row >= 48 && row < 56);
+                   return matrix == 'q' && flat ? drawn * 0x1p-6 : drawn;
+                 }});
   // Lists of the mask first, then those of what is live in them; powers of any kind.
   all.push_back(
       {.name = "entmax documents",
@@ -88,8 +92,9 @@ void add_entmax_cases(std::vector<Case>& all) {
                  .spec = {.pattern = parse("weights entmax(1.5)"),
                           .dtype = DType::bf16,
                           .value_dim = 24,
-                          .statistic = true},
-                 .schedule = "32x32w2s2",
+                          .statistic = true,
+                          .escort = true},
+                 .schedule = "32x32w2s4",
                  .shape = {1, 1, 1, 32, 1300},
                  .value = [](char matrix, std::int64_t row, int column, double drawn) {
                    if (matrix == 'v') return drawn;
@@ -98,6 +103,43 @@ void add_entmax_cases(std::vector<Case>& all) {
                           : row < 64 || row % 2 != 0 ? 0.0
                                                      : static_cast<double>(1300 - row) / 128;
                  }});
+  all.push_back({.name = "entmax sparsity",
+                 .spec = {.pattern = parse("mask causal\nmask window(300)\nweights entmax(1.5)"),
+                          .dtype = DType::bf16,
+                          .statistic = true,
+                          .sparsity = true},
+                 .schedule = "32x32w2s2",
+                 .shape = {1, 2, 1, 75, 430},
+                 .offsets = {353},
+                 .value = flat_from(60)});
+  // Too many keys for lists, and fewer at each walk: all rows ask for the same, so that those of
+  // one are those of its tile. Among as many heads one walks twice for its weights.
+  const auto alike = [](double spread) {
+    return [spread](char matrix, std::int64_t, int column, double drawn) {
+      return matrix != 'q' ? drawn : column % 2 == 0 ? spread : -spread;
+    };
+  };
+  all.push_back({.name = "entmax sparsity flat",
+                 .spec = {.pattern = parse("weights entmax(1.5)"),
+                          .dtype = DType::bf16,
+                          .statistic = true,
+                          .sparsity = true},
+                 .schedule = "32x32w2s2",
+                 .shape = {1, 4, 4, 20, 1100},
+                 .value = alike(0.2)});
+  all.push_back({.name = "entmax sparsity f32",
+                 .spec = {.pattern = parse("mask causal\nweights entmax(1.25)"),
+                          .dtype = DType::f32,
+                          .head_dim = 24,
+                          .value_dim = 8,
+                          .statistic = true,
+                          .lengths = Lengths::packed,
+                          .sparsity = true},
+                 .schedule = "16x16w2s1",
+                 .shape = {2, 8, 8, 25, 710},
+                 .q_lens = {0, 9, 25},
+                 .k_lens = {0, 70, 710},
+                 .value = alike(0.5)});
   // More keys than the room of one tile has bits for.
   all.push_back({.name = "entmax far",
                  .spec = {.pattern = parse("mask causal\nmask window(70)\nweights entmax(2)"),

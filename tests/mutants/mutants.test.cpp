@@ -4,8 +4,10 @@
 
 #include "runtime/engine.h"
 #include "runtime/host/host_device.h"
+#include "runtime/program.h"
 #include "tests/catch.h"
 #include "tests/conformance/compare.h"
+#include "tests/conformance/sparsity.h"
 #include "tests/fuzz/random.h"
 #include "tests/mutants/cases.h"
 #include "tests/mutants/seeded.h"
@@ -13,6 +15,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cstdlib>
 #include <iostream>
 
 namespace {
@@ -59,6 +62,17 @@ TensorView workspace_in(std::vector<std::uint64_t>& memory, std::uint64_t bytes)
   return TensorView::contiguous(at, DType::u8, {static_cast<std::int64_t>(bytes)});
 }
 
+/// Also where keys are listed that are far from a threshold.
+std::string wrong_sparsity(const Spec& spec, const fuzz::OwnedCall& call,
+                           const SparsityRows& found) {
+  tests::ListedKeys keys;
+  const std::string wrong = tests::wrong_sparsity(spec, call, found, keys);
+  if (!wrong.empty()) return wrong;
+  const std::int64_t listed = keys.listed + keys.of_dense,
+                     weighed = keys.weighed + keys.weighed_of_dense;
+  return listed > weighed + weighed / 40 + 4 ? fmt::format("{} keys for {}", listed, weighed) : "";
+}
+
 Outcome run(const tests::Case& which, bool checking,
             const std::shared_ptr<const runtime::Compiler>& compiler, fuzz::Random& random) {
   const auto engine = runtime::make_engine({}, device(checking), compiler, {}, /*unchecked=*/true);
@@ -70,7 +84,13 @@ Outcome run(const tests::Case& which, bool checking,
   std::vector<std::uint64_t> workspace(bytes / 8 + 2, ~std::uint64_t{0});
   call.args.workspace = workspace_in(workspace, bytes);
   try {
-    const std::string wrong = tests::run_and_compare(*engine, which.spec, call, which.route);
+    std::optional<Sparsity> sparsity;
+    if (which.spec.sparsity) {
+      const Program program(std::make_shared<ProgramState>(engine, plan));
+      call.args.sparsity = &sparsity.emplace(program.sparsity(which.shape));
+    }
+    std::string wrong = tests::run_and_compare(*engine, which.spec, call, which.route);
+    if (sparsity) wrong += wrong_sparsity(which.spec, call, sparsity->read());
     return {wrong.empty() ? "" : "value", wrong};
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::device)
@@ -124,10 +144,12 @@ void check_mutants(bool entmax) {
   INFO("LACUNA_SEED=" << seed);
   fuzz::Random random(seed);
   constexpr int nvrtc_each = 4;  // of clang's mutants so many, to one of NVRTC
+  const char* const named = std::getenv("LACUNA_MUTANT");
+  const std::string_view wanted = named ? named : "";
   int number = 0;
   fmt::print("{:<52} {:<10} {:<6} {:<18} {}\n", "mutant", "case", "by", "results", "checks");
   for (const tests::Mutant& mutant : tests::mutants()) {
-    if (is_entmax(mutant.shape) != entmax) continue;
+    if (is_entmax(mutant.shape) != entmax || mutant.name.find(wanted) == mutant.name.npos) continue;
     const std::size_t count = number++ % nvrtc_each == 0 ? compilers().size() : 1;
     for (std::size_t c = 0; c < count; ++c) {
       const auto compiler = std::make_shared<tests::Seeded>(compilers()[c], &mutant);

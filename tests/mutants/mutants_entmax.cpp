@@ -5,7 +5,7 @@ namespace {
 
 constexpr std::string_view threshold = "threshold.cuh", gates = "gates.cuh", sums = "sums.cuh",
                            entmax = "weights/entmax.cuh", live = "tiles/live.cuh",
-                           flash = "flash_forward.cuh";
+                           sparsity = "sparsity.cuh", flash = "flash_forward.cuh";
 
 constexpr Mutant table[] = {
     // What orders memory.
@@ -87,8 +87,8 @@ constexpr Mutant table[] = {
      "width[0] + gates.margin(top[0])", "width[0] - gates.margin(top[0])", "value"},
     {"live keys are one on", live, "entmax barely", "(u32)(key - first * group_keys);",
      "(u32)(key + 1 - first * group_keys);", "value"},
-    {"live tiles of flat rows are one on", threshold, "entmax", "live.set_tile(tile + part);",
-     "live.set_tile(tile + part + 1);", "value"},
+    {"live tiles of flat rows are one on", live, "entmax", "set_tile(tile + part);",
+     "set_tile(tile + part + 1);", "value"},
     {"bits of all groups lie on those of the first", live, "entmax far",
      "bits + (group - first) * granule;", "bits + group * granule;", "value"},
     {"groups behind the first ones have no bits", threshold, "entmax far",
@@ -113,16 +113,45 @@ constexpr Mutant table[] = {
      "value"},
     {"zmax is subtracted twice", entmax, "entmax", "if (!begins || !raw) {", "{", "value"},
     {"weights are not divided by their sum", entmax, "entmax",
-     "return {ratio(1.0f, escorts ? total.y : total.x), zmax,", "return {1.0f, zmax,", "value"},
+     "return {ratio(1.0f, escorts ? total.w : total.f), zmax,", "return {1.0f, zmax,", "value"},
     {"the escort is divided by the sum of weights", entmax, "entmax",
-     "ratio(1.0f, escorts ? total.y : total.x)", "ratio(1.0f, total.x)", "value"},
+     "ratio(1.0f, escorts ? total.w : total.f)", "ratio(1.0f, total.f)", "value"},
     {"the escort weighs as O does", entmax, "entmax", "Config::escort && escorts ? slope : weight;",
      "weight;", "value"},
     {"the sums of O go into those of the escort", entmax, "entmax",
-     "gain[i] = bounded(ratio(c * scale, min_f32(t, 1.0f)), from[i]);\n      f[i] = w[i] = 0;",
+     "gain[i] = bounded(ratio(c * scale, min_f32(t, 1.0f)), from[i]);\n      f[i] = w[i] = "
+     "support[i] = 0;",
      "gain[i] = bounded(ratio(c * scale, min_f32(t, 1.0f)), from[i]);", "value"},
+    {"the walk of the escort begins without a barrier", flash, "entmax ascending",
+     "      cta_sync();  // every warp has read the last operands\n", "", "race"},
     {"the escort is stored as O", flash, "entmax", "weights.escorts ? p.entmax.escort : p.call.o",
      "p.call.o", "value"},
+    // What calls say they found.
+    {"keys on and below the threshold are support", entmax, "entmax sparsity",
+     "u > 0.0f ? 1.0f : 0.0f", "u >= 0.0f ? 1.0f : 0.0f", "value"},
+    {"the residual is of t, not of its power", entmax, "entmax sparsity",
+     "total.f * norm.value(t, norm.slope(t)) - 1.0f", "total.f * t - 1.0f", "value"},
+    {"walks of accumulate are no passes", entmax, "entmax sparsity",
+     "before + (u32)min_of(walks + 1, most_walks)", "before", "value"},
+    {"a lane's candidates are all", sparsity, "entmax sparsity",
+     "(s32)Machine::row_sum((float)candidates)", "(s32)candidates", "value"},
+    {"dense walks are not counted", sparsity, "entmax sparsity", "++walks;", "walks = 1;", "value"},
+    {"keys of flat rows have no walk", threshold, "entmax sparsity flat",
+     "if (dense) goal = Goal::keys, gates.come_near(top, width);", "", "value"},
+    {"keys that walks noted are lost", sparsity, "entmax sparsity flat",
+     "noted ? load_written<u32>(state) : 0;", "0;", "value"},
+    {"live keys of flat rows are one on", sparsity, "entmax sparsity",
+     "keys.set_tile(first + Machine::key(k));", "keys.set_tile(first + Machine::key(k) + 1);",
+     "value"},
+    {"live keys are those of the next word", sparsity, "entmax sparsity", "U2{bits[w] | before, 0}",
+     "U2{bits[w ^ 1] | before, 0}", "value"},
+    {"PARTIAL live tiles are not counted", sparsity, "entmax sparsity", "U2{counts[0], counts[1]}",
+     "U2{counts[0], 0}", "value"},
+    {"support adds up over walks", entmax, "entmax sparsity f32",
+     "f[i] = w[i] = support[i] = 0;\n    }\n  }", "f[i] = w[i] = 0;\n    }\n  }", "value"},
+    // Walks of accumulate that follow the first.
+    {"sums of weights add up over walks", entmax, "entmax sparsity f32",
+     "f[i] = w[i] = support[i] = 0;\n    }\n  }", "support[i] = 0;\n    }\n  }", "value"},
 };
 
 }  // namespace

@@ -107,6 +107,40 @@ class Entmax(unittest.TestCase):
             with self.subTest(alpha=alpha):
                 self.check([x[:, one] for x in found], expected)
 
+    def test_sparsity(self):
+        """What a call found: keys with a weight of each row, and of each tile of queries those of its rows."""
+        q, k, v = self.tensors(nq=150, nk=200)
+        q *= 6
+        z, values = scores(q, k, v, lambda q, k: k <= q)
+        o, found = lacuna.attention("attention a { mask causal\n weights entmax(1.5) }", q, k, v, sparsity=True)
+        _, zmax, gap = entmax(z, values, 1.5)
+        x = 0.5 * (z - zmax[..., None]) + gap[..., None]
+        self.assertTrue((found["support"] >= (x > 1e-5).sum(-1)).all() and (found["support"] <= (x > -1e-5).sum(-1)).all())
+        self.assertEqual(found["passes"].shape, (2, 4, 150))
+        self.assertTrue((found["passes"] >= 2).all() and (found["residual"] < 1e-3).all())
+        lists = np.split(found["keys"], found["offsets"][1:-1])
+        tiles = found["live_tiles"]
+        self.assertEqual(len(lists), tiles.size)
+        for i, keys in enumerate(lists):
+            b, h, t = np.unravel_index(i, tiles.shape)
+            rows = x[b, h, t * found["tile_q"]:(t + 1) * found["tile_q"]]
+            self.assertTrue((np.diff(keys) > 0).all())
+            self.assertTrue(set(np.flatnonzero((rows > 1e-5).any(0))) <= set(keys))
+            self.assertTrue(set(keys) <= set(np.flatnonzero((rows > -1e-2).any(0))))
+            self.assertEqual(len(np.unique(keys // found["tile_k"])), tiles[b, h, t])
+        program = lacuna.Engine().program("attention a { weights sparsemax }", np.float32, 16, 24, sparsity=True)
+        room = program.sparsity(2, 4, 2, 150, 200)
+        with self.assertRaisesRegex(lacuna.Error, "holds nothing before a call"):
+            room.read()
+        program.forward(q, k, v, sparsity=room)
+        self.assertTrue((room.read()["support"] >= 1).all())
+        with self.assertRaisesRegex(lacuna.Error, "sparsity is missing"):
+            program.forward(q, k, v)
+        with self.assertRaisesRegex(lacuna.Error, "is not what Program.sparsity makes"):
+            program.forward(q, k, v, sparsity=q)
+        with self.assertRaisesRegex(lacuna.Error, "'a', which weighs by softmax"):
+            lacuna.attention("attention a { mask causal }", q, k, v, sparsity=True)
+
     def test_escort(self):
         """The mean of V by p ** (2 - alpha), last of what a call gives; where alpha is 1 it is O."""
         q, k, v = self.tensors(b=1, h=2, g=2, dv=53)

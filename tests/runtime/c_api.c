@@ -70,6 +70,11 @@ static void check_nulls(void) {
   CHECK(lacuna_tiles_refresh(NULL, NULL, NULL) == LACUNA_ERROR_ARGUMENT);
   CHECK(lacuna_tiles_read(NULL, NULL, NULL) == LACUNA_ERROR_ARGUMENT);
   lacuna_tiles_destroy(NULL);
+  CHECK(lacuna_sparsity_bytes(NULL, NULL, &bytes) == LACUNA_ERROR_ARGUMENT);
+  CHECK(lacuna_sparsity_create(NULL, NULL, NULL) == LACUNA_ERROR_ARGUMENT);
+  CHECK(lacuna_sparsity_read(NULL, NULL, NULL) == LACUNA_ERROR_ARGUMENT);
+  lacuna_sparsity_destroy(NULL);
+  lacuna_sparsity_rows_free(NULL);
   lacuna_tile_rows_free(NULL);
   lacuna_engine_destroy(NULL);
   lacuna_pattern_destroy(NULL);
@@ -270,6 +275,82 @@ static void check_entmax(lacuna_engine* engine) {
   lacuna_program_destroy(program);
 }
 
+/* Causal sparsemax: keys with a weight are those less than the gap below zmax. */
+static void check_sparsity(lacuna_engine* engine) {
+  enum { rows = 150 };
+  static float q[rows * columns], k[rows * columns], o[rows * columns], zmax[rows], gap[rows];
+  const int64_t shape[4] = {1, 1, rows, columns};
+  const lacuna_shape extents = {1, 1, 1, rows, rows}, others = {1, 1, 1, rows, rows + 1};
+  lacuna_pattern* pattern = NULL;
+  lacuna_program* program = NULL;
+  lacuna_sparsity *sparsity = NULL, *other = NULL;
+  lacuna_sparsity_rows* read = NULL;
+  lacuna_spec spec = {0};
+  lacuna_args args = {0};
+  size_t bytes = 0;
+
+  for (int i = 0; i < rows * columns; ++i) {
+    q[i] = 4 * (rand() / (float)RAND_MAX - 0.5f);
+    k[i] = 4 * (rand() / (float)RAND_MAX - 0.5f);
+  }
+  spec.size = sizeof spec;
+  spec.dtype = LACUNA_F32;
+  spec.head_dim = columns;
+  spec.sparsity = 1;
+  CHECK(lacuna_pattern_parse("attention a { mask causal }", NULL, NULL, &pattern) == LACUNA_OK);
+  CHECK(lacuna_program_create(engine, pattern, &spec, &program) == LACUNA_ERROR_ARGUMENT);
+  CHECK(strstr(lacuna_last_error(), "'a', which weighs by softmax") != NULL && !program);
+  lacuna_pattern_destroy(pattern);
+  CHECK(lacuna_pattern_parse("attention a { mask causal\n weights sparsemax }", NULL, NULL,
+                             &pattern) == LACUNA_OK);
+  spec.statistic = 1;
+  CHECK(lacuna_program_create(engine, pattern, &spec, &program) == LACUNA_OK);
+  lacuna_pattern_destroy(pattern);
+  if (!program) return;
+  args.size = sizeof args;
+  args.q = view(q, shape, 4);
+  args.k = args.v = view(k, shape, 4);
+  args.o = view(o, shape, 4);
+  args.zmax = view(zmax, shape, 3);
+  args.gap = view(gap, shape, 3);
+  CHECK(lacuna_forward(program, &args, NULL) == LACUNA_ERROR_ARGUMENT);
+  CHECK(strstr(lacuna_last_error(), "sparsity is missing") != NULL);
+  CHECK(lacuna_sparsity_bytes(program, &extents, &bytes) == LACUNA_OK && bytes >= 16 * rows);
+  CHECK(lacuna_sparsity_create(program, &others, &other) == LACUNA_OK);
+  CHECK(lacuna_sparsity_read(other, NULL, &read) == LACUNA_ERROR_ARGUMENT && !read);
+  CHECK(strstr(lacuna_last_error(), "holds nothing before a call") != NULL);
+  args.sparsity = other;
+  CHECK(lacuna_forward(program, &args, NULL) == LACUNA_ERROR_ARGUMENT);
+  CHECK(strstr(lacuna_last_error(), "made for keys = 151, this call has 150") != NULL);
+  CHECK(lacuna_sparsity_create(program, &extents, &sparsity) == LACUNA_OK);
+  args.sparsity = sparsity;
+  CHECK(lacuna_forward(program, &args, NULL) == LACUNA_OK);
+  CHECK(lacuna_sparsity_read(sparsity, NULL, &read) == LACUNA_OK && read);
+  for (int r = 0; read && r < rows; ++r) {
+    const int64_t tile = r / read->tile_q;
+    int certain = 0, possible = 0;
+    int64_t at = read->offsets[tile];
+    for (int key = 0; key <= r; ++key) {
+      double z = 0;
+      for (int d = 0; d < columns; ++d) z += (double)q[r * columns + d] * k[key * columns + d];
+      const double above = z / sqrt(columns) - zmax[r] + gap[r];
+      certain += above > 1e-5;
+      possible += above > -1e-5;
+      while (at < read->offsets[tile + 1] && read->keys[at] < key) ++at;
+      CHECK(above < 1e-5 || (at < read->offsets[tile + 1] && read->keys[at] == key));
+    }
+    CHECK(read->support[r] >= certain && read->support[r] <= possible);
+    CHECK(read->passes[r] >= 2 && read->residual[r] < 1e-3f);
+    CHECK(read->candidates[r] == 0 || read->candidates[r] >= read->support[r]);
+  }
+  CHECK(!read || (read->size == sizeof *read && read->rows == rows &&
+                  read->tiles == read->q_tiles && read->live_tiles[0] > 0));
+  lacuna_sparsity_rows_free(read);
+  lacuna_sparsity_destroy(other);
+  lacuna_sparsity_destroy(sparsity);
+  lacuna_program_destroy(program);
+}
+
 /* Chunks of 40: lists made once serve two calls, the second after a change of a param. */
 static void check_tiles(lacuna_engine* engine) {
   enum { rows = 200, most = 1 << 20 };
@@ -372,6 +453,7 @@ int main(void) {
   CHECK(lacuna_memory_read(engine, &back, memory, sizeof back) == LACUNA_OK && back == 5);
   lacuna_memory_release(engine, memory);
   check_tiles(engine);
+  check_sparsity(engine);
   check_entmax(engine);
   check_forward(engine);
   return failures != 0;

@@ -1,5 +1,6 @@
 #include "tests/catch.h"
 #include "tests/tool/command.h"
+#include "tests/tool/tensors.h"
 
 #include <nlohmann/json.hpp>
 
@@ -51,6 +52,70 @@ TEST_CASE("show: pictures in the terminal are the ones beside this test") {
     }
     CHECK(ran.out == read(file));
   }
+}
+
+namespace {
+
+/// Of two heads, in the second of which a query asks for the keys of one block of 64 in four: that
+/// of its own place among blocks of 128 queries, in scores that leave others no weight.
+void write_blocks(const Folder& folder) {
+  const int rows = 512, d = 8;
+  lacuna::tool::Array q = lacuna::tool::Array::zeros(lacuna::DType::f32, {1, 2, rows, d}), k = q;
+  for (int row = 0; row < rows; ++row) {
+    q.set_real((rows + row) * d + row / 128, 16);
+    k.set_real((rows + row) * d + row / 64 % 4, 4);
+  }
+  folder.write("q.npy", lacuna::tool::format_npy(q));
+  folder.write("k.npy", lacuna::tool::format_npy(k));
+}
+
+}  // namespace
+
+TEST_CASE("show --live: the tiles that scores leave, beside those of the mask") {
+  Folder folder;
+  folder.write("p.lac", "attention p { mask causal\n weights sparsemax }\n");
+  write_blocks(folder);
+  const std::vector<std::string> words = {
+      "show", folder / "p.lac", "--live", "--q", folder / "q.npy",
+      "--k",  folder / "k.npy", "--head", "1",   "--device",
+      "host"};
+  Ran ran = lacuna::test::lacuna(words);
+  CHECK(ran.err == "");
+  REQUIRE(ran.code == 0);
+  const std::string file = std::string(LACUNA_GOLDENS) + "/live.txt";
+  if (std::getenv("LACUNA_UPDATE"))
+    std::ofstream(file) << ran.out;
+  else
+    CHECK(ran.out == read(file));
+
+  auto more = words;
+  more.insert(more.end(), {"--json", "--svg", folder / "p.svg"});
+  ran = lacuna::test::lacuna(more);
+  REQUIRE(ran.code == 0);
+  const auto json = nlohmann::json::parse(ran.out);
+  const int tile_q = json["tile_q"], tile_k = json["tile_k"];
+  // By hand: keys of the blocks asked for, of the queries that see one; the first rows of a block
+  // that sees none of its own have the keys before them, all alike.
+  std::int64_t live = 0, tiles = 0;
+  for (int first = 0; first < 512; first += tile_q) {
+    std::vector<bool> keys(512);
+    for (int q = first; q < first + tile_q; ++q) {
+      bool own = false;
+      for (int k = 0; k <= q; ++k) own |= k / 64 % 4 == q / 128;
+      for (int k = 0; k <= q; ++k) keys[k] = keys[k] || !own || k / 64 % 4 == q / 128;
+    }
+    for (int q = first; q < first + tile_q; ++q)
+      for (int k = 0; k <= q; ++k) live += keys[k];
+    for (int k = 0; k < 512; k += tile_k)
+      tiles +=
+          std::find(keys.begin() + k, keys.begin() + k + tile_k, true) != keys.begin() + k + tile_k;
+  }
+  CHECK(json["alive"]["live"] == live);
+  CHECK(json["alive"]["full"].get<int>() + json["alive"]["partial"].get<int>() == tiles);
+  CHECK(json["live"] == 512 * 513 / 2);
+  CHECK(python("import xml.etree.ElementTree as e\nt = e.parse('" + folder / "p.svg" +
+               "').getroot()\nx = ''.join(t.itertext())\nprint(x.count('FULL'), 'p, live' in x, "
+               "'have a live key' in x, 'pairs attend' in x)") == "2 True True True\n");
 }
 
 TEST_CASE("show: the mask that is drawn is the mask, in half blocks pair by pair") {

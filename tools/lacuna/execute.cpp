@@ -52,6 +52,10 @@ DeviceCall::DeviceCall(const EngineOptions& options, const Spec& spec, const Inp
   route_ = plan::route(planned_->plan, bound_, ir::sequences_of(spec, args(), bound_));
   try {
     call_on_device_.place([this](const TensorView& view) { return upload(view); });
+    if (spec.sparsity) {
+      const Program program(std::make_shared<ProgramState>(engine_, planned_));
+      call_on_device_.write(sparsity_.emplace(program.sparsity(bound_.shape)));
+    }
   } catch (...) {
     release();
     throw;

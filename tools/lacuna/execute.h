@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ class HostCall {
   const Args& args() const { return args_; }
   /// Replaces the address of every tensor that is present.
   void place(const std::function<void*(const TensorView&)>& address);
+  void write(const Sparsity& sparsity) { args_.sparsity = &sparsity; }
 
  private:
   std::vector<NamedValue> params_;
@@ -47,6 +49,8 @@ class DeviceCall {
   const plan::Route& route() const { return route_; }
   /// Runs over poisoned outputs and brings them back.
   Results run(runtime::Stages* stages);
+  /// What the last run found, where the spec asks for it.
+  SparsityRows sparsity() const { return sparsity_.value().read(); }
   /// The same with `source` in place of what the plan's pass generates; no cache is asked.
   Results run_source(const codegen::Source& source, runtime::Stages* stages);
 
@@ -68,6 +72,7 @@ class DeviceCall {
   std::shared_ptr<EngineState> engine_;
   std::shared_ptr<const runtime::Planned> planned_;
   plan::Route route_;
+  std::optional<Sparsity> sparsity_;
   std::vector<void*> memory_;
 };
 

@@ -191,7 +191,9 @@ Inputs read_inputs(const ir::Pattern& pattern, const InputFlags& flags) {
   }
   inputs.q = read_operand("--q", flags.q);
   inputs.k = read_operand("--k", flags.k);
-  inputs.v = read_operand("--v", flags.v);
+  const auto& keys = inputs.k.shape;
+  inputs.v = flags.v.empty() ? Array::zeros(inputs.k.dtype, {keys[0], keys[1], keys[2], keys[3]})
+                             : read_operand("--v", flags.v);
   cast_operands(flags.dtype, inputs);
   read_lengths(flags.lengths, inputs);
   return inputs;

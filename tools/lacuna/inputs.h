@@ -61,7 +61,7 @@ struct InputFlags {
   LengthFlags lengths;
   std::vector<std::string> tensors, params;
 };
-/// Reads, casts and names them. Shapes are left to ir::bind, which every caller goes through.
+/// Reads, casts and names them; without --v values are zeros. Shapes are left to ir::bind, which every caller goes through.
 Inputs read_inputs(const ir::Pattern& pattern, const InputFlags& flags);
 /// The tensors of --tensor NAME=F.npy; a name that the pattern does not have is an error.
 std::vector<std::pair<std::string, Array>> read_tensors(const ir::Pattern& pattern,

@@ -18,6 +18,7 @@ struct Picture {
   plan::TileMap tiles;
   std::string tiled_by;  ///< "flash_forward on sm_90"
   std::string no_plan;   ///< why no kernel visits them; usually ""
+  std::string_view pairs_are = "attend";  ///< those of `live`
 };
 
 /// A picture made of square cells, each `step` x `step` pairs.
@@ -52,5 +53,7 @@ Counts count(const Picture& picture);
 std::string draw_text(const Picture& picture, const Terminal& terminal);
 /// Of at most `cells` cells along the longer side: more are finer, and a larger file.
 std::string draw_svg(const Picture& picture, std::int64_t cells);
+/// Two of the same extents, side by side.
+std::string draw_svg(const Picture& left, const Picture& right, std::int64_t cells);
 
 }  // namespace lacuna::tool

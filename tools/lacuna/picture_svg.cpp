@@ -93,23 +93,20 @@ class Svg {
         width_(std::max(1.0, scale_ * static_cast<double>(picture.columns))),
         height_(std::max(1.0, scale_ * static_cast<double>(picture.rows))) {}
 
-  std::string draw() {
-    double page = span_ + left + right;
-    double shift = std::max(0.0, static_cast<double>(picture_.masks.size()) - 1) * 18;
-    double tall = top + shift + height_ + 116 + legend_line * (stacked() ? 2 : 0);
-    std::string out = fmt::format(
-        R"(<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {0:.6g} {1:.6g}" width="{0:.6g}" height="{1:.6g}" )"
-        R"(font-family="Inter, 'Segoe UI', 'DejaVu Sans', sans-serif" font-size="12.5" fill="{2}">)"
-        "\n"
-        R"(<rect width="{0:.6g}" height="{1:.6g}" rx="12" fill="#ffffff"/>)"
-        "\n",
-        page, tall, ink);
-    out += heading();
-    out += fmt::format("<g transform=\"translate({} {:.6g})\">\n", left, top + shift);
-    return out + tiles() + pairs() + grid() + axes() + legend() + "</g>\n</svg>\n";
+  double width() const { return span_ + left + right; }
+  double height() const {
+    return top + shift() + height_ + 116 + legend_line * (stacked() ? 2 : 0);
+  }
+  std::string draw() const {
+    return heading() +
+           fmt::format("<g transform=\"translate({} {:.6g})\">\n", left, top + shift()) + tiles() +
+           pairs() + grid() + axes() + legend() + "</g>\n";
   }
 
  private:
+  double shift() const {
+    return std::max(0.0, static_cast<double>(picture_.masks.size()) - 1) * 18;
+  }
   std::string heading() const {
     std::string out =
         fmt::format(R"(<text x="{}" y="34" font-size="19" font-weight="600">{}</text>)"
@@ -224,11 +221,11 @@ class Svg {
                                       : 0;
     return out +
            fmt::format(
-               R"(<text y="{6:.6g}" fill="{0}">{1:.1f} % of the pairs attend</text>)"
+               R"(<text y="{6:.6g}" fill="{0}">{1:.1f} % of the pairs {7}</text>)"
                R"(<text x="{2:.6g}" y="{6:.6g}" text-anchor="end" fill="{0}">tiles of {3} x {4}, {5}</text>)"
                "\n</g>\n",
                muted, percent, span_, picture_.tiles.tile_q, picture_.tiles.tile_k,
-               escaped(picture_.tiled_by), y);
+               escaped(picture_.tiled_by), y, picture_.pairs_are);
   }
 
   struct Swatch {
@@ -294,8 +291,30 @@ class Svg {
 
 }  // namespace
 
+namespace {
+
+std::string page(double width, double height, const std::string& drawn) {
+  return fmt::format(
+      R"(<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {0:.6g} {1:.6g}" width="{0:.6g}" height="{1:.6g}" )"
+      R"(font-family="Inter, 'Segoe UI', 'DejaVu Sans', sans-serif" font-size="12.5" fill="{2}">)"
+      "\n"
+      R"(<rect width="{0:.6g}" height="{1:.6g}" rx="12" fill="#ffffff"/>)"
+      "\n{3}</svg>\n",
+      width, height, ink, drawn);
+}
+
+}  // namespace
+
 std::string draw_svg(const Picture& picture, std::int64_t cells) {
-  return Svg(picture, cells).draw();
+  const Svg svg(picture, cells);
+  return page(svg.width(), svg.height(), svg.draw());
+}
+
+std::string draw_svg(const Picture& left, const Picture& right, std::int64_t cells) {
+  const Svg one(left, cells), other(right, cells);
+  return page(one.width() + other.width(), std::max(one.height(), other.height()),
+              fmt::format("{}<g transform=\"translate({:.6g} 0)\">\n{}</g>\n", one.draw(),
+                          one.width(), other.draw()));
 }
 
 }  // namespace lacuna::tool

@@ -177,8 +177,8 @@ void draw_legend(const Picture& picture, const Terminal& terminal, std::string& 
   auto percent = [&](std::int64_t part, std::int64_t whole) {
     return whole > 0 ? 100 * static_cast<double>(part) / static_cast<double>(whole) : 0;
   };
-  out += fmt::format("\n  {} of {} pairs attend ({:.1f} %); {:.1f} % are in visited tiles\n",
-                     counts.live, counts.pairs, percent(counts.live, counts.pairs),
+  out += fmt::format("\n  {} of {} pairs {} ({:.1f} %); {:.1f} % are in visited tiles\n",
+                     counts.live, counts.pairs, picture.pairs_are, percent(counts.live, counts.pairs),
                      percent(counts.visited, counts.pairs));
 }
 

@@ -6,6 +6,7 @@
 #include "tools/lacuna/files.h"
 #include "tools/lacuna/npy.h"
 #include "tools/lacuna/options.h"
+#include "tools/lacuna/sparsity.h"
 #include "tools/lacuna/specs.h"
 
 #include <fmt/format.h>
@@ -21,7 +22,7 @@ struct RunFlags {
   InputFlags inputs;
   std::string out, dump, output_gradient;
   std::vector<std::string> gradients;
-  bool statistic = false, lse = false, escort = false, check = false;
+  bool statistic = false, lse = false, escort = false, sparsity = false, check = false;
 };
 
 void refuse_gradients(const RunFlags& flags) {
@@ -114,8 +115,14 @@ bool check(const Spec& spec, const Inputs& inputs, const Results& results, Repor
   return false;
 }
 
+void refuse_sparsity_of_dump(const RunFlags& flags) {
+  if (flags.sparsity && !flags.dump.empty())
+    throw Error(ErrorKind::argument, "--sparsity and --dump: a dump does not hold it");
+}
+
 /// Publishes the outputs and says where they are.
-void publish(const RunFlags& flags, Outputs& outputs, const Results& results, Report& report) {
+void publish(const RunFlags& flags, Outputs& outputs, const Results& results,
+             const std::optional<SparsityRows>& found, Report& report) {
   auto add = [&](const char* name, const Array& array) {
     auto file = fmt::format("{}.npy", name);
     auto path = (std::filesystem::path(flags.out) / file).string();
@@ -129,12 +136,20 @@ void publish(const RunFlags& flags, Outputs& outputs, const Results& results, Re
     for (const Output& output : all_outputs)
       if ((results.*output.array).present() && output.of_rows)
         add(output.name, results.*output.array);
+  if (found) {
+    const std::vector<std::int64_t>& o = results.o.shape;
+    for (const auto& [name, array] : arrays_of(*found, {o.at(0), o.at(1), o.at(2)}))
+      add(name.c_str(), array);
+    report.json["sparsity"] = to_json(*found);
+    report.text += to_text(*found);
+  }
   outputs.commit();
 }
 
 Report run(const RunFlags& flags, const Terminal& terminal) {
   runtime::Clock total;
   refuse_gradients(flags);
+  refuse_sparsity_of_dump(flags);
   Outputs outputs(flags.out);
   Pattern pattern = flags.pattern.load();
   const bool statistic = wants_statistic(flags.statistic, flags.lse, pattern);
@@ -146,6 +161,7 @@ Report run(const RunFlags& flags, const Terminal& terminal) {
   times.read = read.milliseconds();
   // O leaves the kernel in f32: it is rounded once, by whoever reads it.
   Spec spec = inputs.spec(pattern, DType::f32, statistic || flags.check);
+  spec.sparsity = flags.sparsity;
   spec.escort = flags.escort;
   std::optional<Dump> dump;
   if (!flags.dump.empty()) dump.emplace(flags.dump);
@@ -174,7 +190,9 @@ Report run(const RunFlags& flags, const Terminal& terminal) {
   }
   if (within) {
     runtime::Clock writing;
-    publish(flags, outputs, results, report);
+    std::optional<SparsityRows> found;
+    if (spec.sparsity) found = call.sparsity();
+    publish(flags, outputs, results, found, report);
     times.write = writing.milliseconds();
   }
   times.total = total.milliseconds();
@@ -217,6 +235,11 @@ void add_run(CLI::App& app, Invocation& invocation) {
                     "also write the row statistic: softmax's lse.npy, the log of the sum of "
                     "exponentials; entmax's zmax.npy, the largest score, and gap.npy, (alpha - 1) "
                     "times the distance from it to the threshold");
+  command->add_flag(
+      "--sparsity", flags->sparsity,
+      "of entmax: also write passes.npy, candidates.npy, support.npy, residual.npy of "
+      "each row, live_tiles.npy of each tile of queries, and its live keys: those of "
+      "tile i are live_keys.npy from live_offsets.npy [i] to [i + 1]");
   command->add_flag("--lse", flags->lse, "the same, of softmax alone");
   command->add_flag("--escort", flags->escort,
                     "entmax: also write escort.npy, the mean of V by p^(2 - alpha) where p > 0, "

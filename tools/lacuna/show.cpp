@@ -5,6 +5,7 @@
 #include "tools/lacuna/head.h"
 #include "tools/lacuna/options.h"
 #include "tools/lacuna/picture.h"
+#include "tools/lacuna/show_live.h"
 #include "tools/lacuna/specs.h"
 
 #include <fmt/format.h>
@@ -18,6 +19,9 @@ struct ShowFlags {
                      cells = "512";
   LengthFlags lengths;
   std::vector<std::string> params, tensors, axes;
+  bool live = false;
+  EngineFlags engine;
+  std::string q, k, dtype, scale;
 };
 
 std::int64_t cells_of(const std::string& flag) {
@@ -84,7 +88,25 @@ void add_tiles(const Spec& spec, const plan::HeadCall& head, const plan::Arch& a
   }
 }
 
-Picture make_picture(const Pattern& pattern, const ShowFlags& flags) {
+/// All but the tiles.
+Picture make_picture(const Pattern& pattern, const Spec& spec, const Args& args,
+                     const plan::HeadCall& head, const Shape& shape) {
+  const std::int64_t h = head.site.h, b = head.site.b;
+  check_pairs(head.site.q_len, head.site.k_len);
+  Picture picture;
+  picture.title = pattern.name();
+  picture.rows = head.site.q_len;
+  picture.columns = head.site.k_len;
+  picture.subtitle = fmt::format("head {} of {}, {} queries x {} keys", h, shape.heads,
+                                 picture.rows, picture.columns);
+  if (shape.batch > 1) picture.subtitle = fmt::format("sequence {}, {}", b, picture.subtitle);
+  for (const ir::Mask& mask : pattern.tree().masks) picture.masks.push_back(mask.text);
+  picture.first_position = head.offset;
+  picture.live = live_pairs(spec, args, head.site);
+  return picture;
+}
+
+Picture mask_picture(const Pattern& pattern, const ShowFlags& flags) {
   Extents extents = parse_extents(flags.shape);
   plan::Arch arch = plan::parse_arch(flags.arch);
   plan::row(arch);  // an architecture without kernels is an error, a pattern without one is drawn
@@ -96,19 +118,40 @@ Picture make_picture(const Pattern& pattern, const ShowFlags& flags) {
   HostCall host(inputs, nullptr);
   const Head whole(spec, host.args(), h);
   const plan::HeadCall head = whole.sequence(b);
-  check_pairs(head.site.q_len, head.site.k_len);
-  Picture picture;
-  picture.title = pattern.name();
-  picture.rows = head.site.q_len;
-  picture.columns = head.site.k_len;
-  picture.subtitle = fmt::format("head {} of {}, {} queries x {} keys", h, shape.heads,
-                                 picture.rows, picture.columns);
-  if (shape.batch > 1) picture.subtitle = fmt::format("sequence {}, {}", b, picture.subtitle);
-  for (const ir::Mask& mask : pattern.tree().masks) picture.masks.push_back(mask.text);
-  picture.first_position = head.offset;
-  picture.live = live_pairs(spec, host.args(), head.site);
+  Picture picture = make_picture(pattern, spec, host.args(), head, shape);
   add_tiles(spec, head, arch, picture);
   return picture;
+}
+
+/// Of real tensors, which say the shape.
+LivePictures live_of(const Pattern& pattern, const ShowFlags& flags) {
+  if (!flags.shape.empty())
+    throw Error(ErrorKind::argument, "--live and --shape: the shape is that of --q and --k");
+  const Inputs inputs = read_inputs(pattern.tree(), {.q = flags.q,
+                                                     .k = flags.k,
+                                                     .v = {},
+                                                     .dtype = flags.dtype,
+                                                     .scale = flags.scale,
+                                                     .lengths = flags.lengths,
+                                                     .tensors = flags.tensors,
+                                                     .params = flags.params});
+  Spec spec = inputs.spec(pattern, DType::f32, false);
+  spec.sparsity = true;
+  HostCall host(inputs, nullptr);
+  const Shape shape = ir::bind(spec, host.args(), ir::Needs::shapes).shape;
+  const std::int64_t h = index_below("--head", flags.head, shape.heads),
+                     b = index_below("--batch", flags.batch, shape.batch);
+  const Head whole(spec, host.args(), h);
+  Picture mask = make_picture(pattern, spec, host.args(), whole.sequence(b), shape);
+  return live_pictures(flags.engine.options(), spec, inputs, std::move(mask), b, h);
+}
+
+void require_operands(const ShowFlags& flags) {
+  if (flags.live && (flags.q.empty() || flags.k.empty()))
+    throw Error(ErrorKind::argument, "--live needs the tensors of a call: --q F.npy and --k F.npy");
+  if (!flags.live && !(flags.q.empty() && flags.k.empty()))
+    throw Error(ErrorKind::argument,
+                "--q and --k are for --live, which draws what their scores leave");
 }
 
 Json to_json(const Picture& picture) {
@@ -135,19 +178,37 @@ Json to_json(const Picture& picture) {
           {"tiles", rows}};
 }
 
+Report draw_live(const Pattern& pattern, const ShowFlags& flags, const Terminal& terminal) {
+  const LivePictures pictures = live_of(pattern, flags);
+  Report report{fmt::format("{}\n{}  {}\n", draw_text(pictures.mask, terminal),
+                            draw_text(pictures.live, terminal), caption(pictures)),
+                to_json(pictures.mask)};
+  report.json["alive"] = to_json(pictures.live);
+  report.json["device"] = pictures.device;
+  if (!flags.svg.empty())
+    write_file(flags.svg, draw_svg(pictures.mask, pictures.live, cells_of(flags.cells)));
+  return report;
+}
+
 Report run_show(const ShowFlags& flags, const Terminal& terminal) {
   constexpr std::string_view when[] = {"auto", "always", "never"};
   auto color = choose("--color", flags.color, {std::begin(when), std::end(when)});
   Pattern pattern = flags.pattern.load();
+  require_operands(flags);
   Progress progress(terminal);
   progress.say("evaluating the mask");
-  Picture picture = make_picture(pattern, flags);
-  progress.clear();
   Terminal chosen = terminal;
   if (color != 0) chosen.colour = color == 1;
-  Report report{draw_text(picture, chosen), to_json(picture)};
+  Report report;
+  if (flags.live) {
+    report = draw_live(pattern, flags, chosen);
+  } else {
+    const Picture picture = mask_picture(pattern, flags);
+    report = {draw_text(picture, chosen), to_json(picture)};
+    if (!flags.svg.empty()) write_file(flags.svg, draw_svg(picture, cells_of(flags.cells)));
+  }
+  progress.clear();
   if (!flags.svg.empty()) {
-    write_file(flags.svg, draw_svg(picture, cells_of(flags.cells)));
     report.text += fmt::format("  drawn in {}\n", flags.svg);
     report.json["svg"] = flags.svg;
   }
@@ -158,15 +219,17 @@ Report run_show(const ShowFlags& flags, const Terminal& terminal) {
 
 void add_show(CLI::App& app, Invocation& invocation) {
   auto flags = std::make_shared<ShowFlags>();
-  CLI::App* command = add_command(app, invocation,
-                                  {"show", "draw the mask, and the tiles that a kernel visits",
-                                   "  lacuna show causal.lac --shape N=256\n"
-                                   "  lacuna show local.lac --shape H=8,Nq=512,Nk=2048 --head 3 "
-                                   "--param reach=256 --svg local.svg",
-                                   "  FULL tiles run without mask code, PARTIAL ones test their "
-                                   "pairs, skipped ones cost nothing:\n"
-                                   "  'lacuna explain' says which conjunct does what."},
-                                  flags, run_show);
+  CLI::App* command =
+      add_command(app, invocation,
+                  {"show", "draw the mask, and the tiles that a kernel visits",
+                   "  lacuna show causal.lac --shape N=256\n"
+                   "  lacuna show local.lac --shape H=8,Nq=512,Nk=2048 --head 3 "
+                   "--param reach=256 --svg local.svg\n"
+                   "  lacuna show sparse.lac --live --q q.npy --k k.npy --svg live.svg",
+                   "  FULL tiles run without mask code, PARTIAL ones test their "
+                   "pairs, skipped ones cost nothing:\n"
+                   "  'lacuna explain' says which conjunct does what."},
+                  flags, run_show);
   flags->pattern.add_to(*command);
   add_value(*command, "--shape", flags->shape, "K=N,...",
             "B= H= G= Nq= Nk= (or N= for both); of packed sequences, lengths say the rest");
@@ -180,6 +243,16 @@ void add_show(CLI::App& app, Invocation& invocation) {
   add_lengths(*command, flags->lengths);
   add_value(*command, "--seed", flags->seed, "N", "of random tensors (default: 1)");
   add_value(*command, "--arch", flags->arch, "sm_NN", "whose tile sizes (default: sm_90)");
+  command->add_flag(
+      "--live", flags->live,
+      "of entmax: run a call, and draw the tiles that its scores leave beside those of "
+      "the mask");
+  add_value(*command, "--q", flags->q, "F.npy", "queries of --live [B,H,Nq,D]");
+  add_value(*command, "--k", flags->k, "F.npy", "its keys [B,G,Nk,D]");
+  add_value(*command, "--dtype", flags->dtype, "f16|bf16|f32",
+            "storage of Q and K (default: as in the files)");
+  add_value(*command, "--scale", flags->scale, "X", "of its dot products (default: 1/sqrt(D))");
+  flags->engine.add_to(*command);
   add_value(*command, "--svg", flags->svg, "FILE", "also draw it there");
   add_value(*command, "--cells", flags->cells, "N",
             "of the longer side of that picture; fewer make a smaller file (default: 512)");
