@@ -84,10 +84,4 @@ struct Above {
   }
 };
 
-// What all scores of a row say, in place of its candidates.
-struct Sums {
-  Above above;
-  float most = 0;
-};
-
 }  // namespace lacuna

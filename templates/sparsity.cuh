@@ -21,11 +21,10 @@ struct Tally {
       keys = {nullptr, p.sparsity.keys + (u64)block * (u32)p.sparsity.key_words * 8,
               p.sparsity.key_words};
   }
-  // Before each walk over all keys; a barrier follows. Dense: keys are noted while it goes on.
-  LACUNA_MEMBER void begin_walk(bool dense) {
-    ++walks;
-    if constexpr (wanted)
-      if (dense) keys.clear_states();
+  LACUNA_MEMBER void begin_walk() { ++walks; }
+  // Before a walk that notes keys; a barrier follows.
+  LACUNA_MEMBER void clear() const {
+    if constexpr (wanted) keys.clear_states();
   }
   // The keys of a tile whose distance to the gate of a row is not below 0.
   template <int rows, int columns>
@@ -40,12 +39,15 @@ struct Tally {
       }
     }
   }
-  // Bits of the keys of a group of granules, by a warp.
-  LACUNA_MEMBER void leave(const u32* bits, s32 group) const {
+  // Bits of the keys of a group of granules, by a warp; `noted`: beside those that a walk has.
+  LACUNA_MEMBER void leave(const u32* bits, s32 group, bool noted) const {
     if constexpr (wanted) {
       LACUNA_NOUNROLL
-      for (s32 w = (s32)lane_index(); w < granule; w += 32)
-        store_global(keys.states + (u64)(group * granule + w) * 8, U2{bits[w], 0});
+      for (s32 w = (s32)lane_index(); w < granule; w += 32) {
+        const u64 state = keys.states + (u64)(group * granule + w) * 8;
+        const u32 before = noted ? load_written<u32>(state) : 0;
+        store_global(state, U2{bits[w] | before, 0});
+      }
     }
   }
   // `candidates`: this lane's of a row; all lanes meet in it.

@@ -5,11 +5,13 @@
 // which cannot pass the root, and those that fall below it leave. So the candidates in the end hold
 // all keys with a weight, and give τ exactly. Where z is the plain product, its sums begin with the
 // gate: a candidate is a clear sign bit, and to test a score takes two thirds of an instruction.
-// Tiles of rows whose candidates are too many walk K again, by steps of Newton.
+// A warp whose candidates find no room goes on with sums of all scores, for an estimate, and its
+// CTA walks K once more for exact ones (sums.cuh).
 #pragma once
 #include "gates.cuh"
 #include "scores.cuh"
 #include "sparsity.cuh"
+#include "sums.cuh"
 
 namespace lacuna {
 
@@ -24,6 +26,8 @@ struct Threshold : TileScores<Config, Params> {
   static constexpr int rows = Base::rows, keys = Base::keys;
   static constexpr int stages = Machine::stages, ahead = stages - 1;
   static constexpr int threads = Config::warps * 32, granule = Config::granule_k;
+  // Two do but for rows whose estimate fails, which then come near by steps of Newton.
+  static constexpr int most_walks = 24;
   static_assert(rows % 2 == 0 && keys % 2 == 0, "candidates come in blocks of 2 x 2");
   static_assert(Config::tile_k % granule == 0, "a tile consists of granules");
 
@@ -38,6 +42,12 @@ struct Threshold : TileScores<Config, Params> {
 
   Shared& memory;
   Rising gates;
+  Sums<Rising> sums;
+  // What the warp makes of scores: candidates; where those find no room, sums that follow the
+  // threshold, then exact ones, then, for calls that ask, a list of keys; or nothing, since it
+  // knows what it shall.
+  enum class Goal : int { candidates, estimate, sums, keys, nothing } goal;
+  bool dense;                    // they found no room
   bool gated;                    // sums begin with the gate
   float from[rows];              // what they begin with
   float scale;                   // of a score, to natural logits
@@ -46,7 +56,8 @@ struct Threshold : TileScores<Config, Params> {
   float top[rows], width[rows];  // in the end: the greatest score, and the gap, in its unit
   u64 next_k;
   int slot;
-  Tally<Config, Machine> tally;
+  using Statistic = Tally<Config, Machine>;
+  Statistic tally;
 
   LACUNA_MEMBER Threshold(const Params& params, Shared& shared)
       : Base(params, shared.tiles), memory(shared) {}
@@ -77,7 +88,8 @@ struct Threshold : TileScores<Config, Params> {
     Live live = {(u32*)&memory.tiles, p.threshold.states + (u64)block * (u32)p.threshold.groups * 8,
                  p.threshold.groups};
     tally.begin(p, block);
-    bool found = false, dense = false;
+    bool found = false, flat = false;
+    dense = false;
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) top[i] = -infinity(), width[i] = 0;
     if (locate<Config::lengths, Config::tile_q>(p.call, block, at, row0) && start()) {
@@ -88,12 +100,12 @@ struct Threshold : TileScores<Config, Params> {
         if constexpr (Pattern::only_bands)
           Base::sight.find(p, at, tile_rows, row0 + Machine::first_row());
         Base::load_queries();
-        dense = find(live);
+        flat = find(live);
         if (!dense) gates.solve(top, width);
       }
-      store_rows(dense);
+      store_rows();
     }
-    leave(live, found, dense);
+    leave(live, found, flat);
     if (thread_index() == 0)
       store_global(p.threshold.counts + (u64)block * 8, U2{memory.counts[0], memory.counts[1]});
     tally.store_tiles(p, block, memory.counts);
@@ -137,17 +149,15 @@ struct Threshold : TileScores<Config, Params> {
     LACUNA_NOUNROLL
     for (int n = 0; n < ahead; ++n) fetch<false>(n, n);
   }
-  // Makes the j-th tile visible to all, and asks for another. Returns whether any thread gives up,
-  // and then does nothing.
-  LACUNA_MEMBER bool turn(s32 j, bool give_up) {
+  // Makes the j-th tile visible to all, and asks for another.
+  LACUNA_MEMBER void turn(s32 j) {
     if constexpr (ahead > 0) Machine::template wait<ahead - 1>();
-    if (cta_any(give_up)) return true;
+    cta_sync();
     fetch<true>(j + ahead, wrap(slot + ahead));
     if constexpr (ahead == 0) {
       Machine::template wait<0>();
       cta_sync();
     }
-    return false;
   }
 
   // The scores of the tile in the slot as distances to the gates of their rows. False: the rows of
@@ -192,6 +202,7 @@ struct Threshold : TileScores<Config, Params> {
       gates.minus[i] -= gate;
       LACUNA_UNROLL
       for (int j = 0; j < keys; ++j) c[i][j] -= gate;
+      if (opens) sums.certain[i] = gates.minus[i];
       open &= ~((u32)opens << i);
     }
     begin_sums();
@@ -201,105 +212,91 @@ struct Threshold : TileScores<Config, Params> {
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) from[i] = gated ? gates.minus[i] : 0.0f;
   }
-  LACUNA_MEMBER void add(Sums (&sums)[rows], const float (&c)[rows][keys]) const {
-    LACUNA_UNROLL
-    for (int i = 0; i < rows; ++i) {
-      LACUNA_UNROLL
-      for (int k = 0; k < keys; ++k)
-        sums[i].most =
-            max_f32(sums[i].most, sums[i].above.add(gates.norm, gates.to_distance(c[i][k])));
-    }
-  }
-  // All tiles once, for candidates or, dense, for sums. One piece of code, most of which is both's.
-  // False: lists do not do here.
-  LACUNA_MEMBER bool walk(const Live& live, bool dense, Sums (&sums)[rows]) {
-    bool well = true;
-    s32 next = 2;  // tiles after which gates rise
+  // All tiles once. One piece of code, most of which is every goal's. `due`: tiles after which
+  // gates move whatever was found.
+  LACUNA_MEMBER void walk(const Live& live, s32 due) {
+    s32 next = 2;  // tiles after which they do where candidates were
     begin_walk();
     LACUNA_NOUNROLL
     for (s32 j = 0; j < visit.count; ++j) {
-      if (turn(j, !well)) break;
+      turn(j);
       const s32 t = turn_of(j), first = visit.first_key(t);
+      bool moves = j + 1 == due;
       float c[rows][keys];
-      bool due = j + 1 == visit.count;
-      if (distances(c, first, visit.is_full(t, first))) {
-        if (dense) {
-          note_live(live, c, first / granule);
+      if (goal == Goal::nothing) {
+        slot = wrap(slot + 1);
+      } else if (distances(c, first, visit.is_full(t, first))) {
+        if (goal == Goal::candidates) {
+          moves |= gates.collect(c, first, j + 1 >= next);
+        } else if (Statistic::wanted && goal == Goal::keys) {
           tally.note(c, first);
-          add(sums, c);
         } else {
-          due |= gates.collect(c, first, j + 1 >= next);
+          sums.add(gates, c);
+          if (goal == Goal::sums) {
+            sums.add_curve(gates, c);
+            live.template note<Config::tile_k / granule>(c, first / granule);
+          }
         }
       }
-      if (due && !dense) {
-        well = gates.rise();
+      if (moves) {
+        const bool begins = goal == Goal::candidates && !gates.rise(sums.above);
+        next = min_of((j + 1) * 3 / 2 + 1, visit.count);
+        if (begins) goal = Goal::estimate;
+        if (goal == Goal::estimate) {
+          sums.follow(gates, begins, j + 1, visit.count);
+          due = next;
+        }
         begin_sums();
-        next = (j + 1) * 3 / 2 + 1;
       }
     }
     Machine::template wait<0>();
-    return !cta_any(!well);
   }
 
-  // Thresholds from candidates; where those are too many, by steps of Newton on all scores, from
-  // the gates that are known. Returns whether it took those.
+  // Thresholds from candidates; where those are too many, from sums. Returns whether any warp took
+  // those.
   LACUNA_MEMBER bool find(const Live& live) {
-    bool dense = false;
+    goal = Goal::candidates;
+    bool listed = false;
     LACUNA_NOUNROLL
     for (int n = 0;; ++n) {
-      if (dense) live.clear_states();
-      tally.begin_walk(dense);
-      Sums sums[rows];
-      const bool well = walk(live, dense, sums);
-      if (!dense && well) break;
-      if (dense) {
-        bool more = false;
-        LACUNA_UNROLL
-        for (int i = 0; i < rows; ++i) more |= improve(i, sums[i]);
-        begin_sums();
-        if (!cta_any(more) || n == 24) break;
+      if (!listed) tally.begin_walk();
+      walk(live, n == 0 ? visit.count : 0);
+      dense |= goal == Goal::estimate;
+      if (goal == Goal::sums && improve() && n + 1 < most_walks) {
+        // Once more.
+      } else {
+        goal = goal == Goal::estimate ? Goal::sums : Goal::nothing;
       }
-      dense = true;
-    }
-    return dense;
-  }
-  // Whether the row is still far from its threshold.
-  LACUNA_MEMBER bool improve(int i, Sums& sums) {
-    Above& above = sums.above;
-    above.template meet<Machine>();
-    const float most = Machine::row_max(sums.most);
-    if (above.f != above.f || most == infinity()) {
-      lost |= 1u << i;
-      gates.minus[i] = Rising::never;
-      return false;
-    }
-    const float step = gates.norm.step(above.f, above.slopes, gates.reach);
-    top[i] = (open >> i & 1) != 0 ? -infinity() : most / gates.unit - gates.minus[i];
-    // Of scores so great that a gate cannot come near them only the greatest have a weight.
-    const float gap = most - step;
-    const bool known = gap > gates.reach * 0x1p-22f && gap < gates.reach;
-    width[i] = (known ? gap : gates.reach) / gates.unit;
-    // The greatest alone says that a threshold is no farther below it than that.
-    const float distance = max_f32(step, most - gates.reach);
-    // What is left is one step, whose error goes by the square of the margin: of small gaps, and
-    // great scores, gates come nearer than they do for lists.
-    const float less = min_f32(gates.least, width[i] * 0x1p-8f);
-    return gates.raise(i, distance, less, 0x1p-22f) && distance > most * 0x1p-9f;
-  }
-  LACUNA_MEMBER void note_live(const Live& live, const float (&c)[rows][keys], s32 tile) const {
-    constexpr int parts = Config::tile_k / granule, each = keys / parts;
-    LACUNA_UNROLL
-    for (int part = 0; part < parts; ++part) {
-      u32 all = ~0u;
-      LACUNA_UNROLL
-      for (int i = 0; i < rows; ++i) {
-        LACUNA_UNROLL
-        for (int k = part * each; k < (part + 1) * each; ++k) all &= bits_of(c[i][k]);
+      if (!cta_any(goal != Goal::nothing)) {
+        if (n == 0 || !Statistic::wanted || listed) return n > 0;
+        if (dense) goal = Goal::keys, gates.come_near(top, width);
+        listed = true;
+        tally.clear();
       }
-      if (any_lane((s32)all >= 0) && lane_index() == 0) live.set_tile(tile + part);
+      if (n == 0) live.clear_states();
+      begin_sums();
+      sums.clear();
     }
   }
-
+  // Takes what exact sums say. Whether that leaves a row too far from its threshold.
+  LACUNA_MEMBER bool improve() {
+    bool more = false;
+    LACUNA_NOUNROLL
+    for (u32 bit = 1; bit < 1u << rows; bit *= 2) {
+      const typename Sums<Rising>::Row all = sums.total(gates);
+      if (all.is_lost()) {
+        lost |= bit;
+        gates.minus[0] = sums.certain[0] = Rising::never;
+      } else {
+        if ((open & bit) == 0 && !all.is_beyond) top[0] = all.most / gates.unit - gates.minus[0];
+        more |= sums.improve(gates, all, width[0]);
+      }
+      sums.turn(gates);
+      rotate(top);
+      rotate(width);
+    }
+    return any_lane(more);
+  }
   LACUNA_MEMBER u64 statistic(const MatrixArg& m, int i) const {
     return row_address<F32, Config::lengths>(m, at, at.h, at.q_start + row(i));
   }
@@ -311,7 +308,7 @@ struct Threshold : TileScores<Config, Params> {
           (int)lane_index() % Machine::row_lanes == 0)
         store_global(statistic(p.threshold.entmax.gap, i), exists(i) ? 0.0f : 1.0f);
   }
-  LACUNA_MEMBER void store_rows(bool dense) const {
+  LACUNA_MEMBER void store_rows() const {
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
       tally.store_row(p, at, row(i), exists(i), dense ? 0 : gates.candidates(i));
@@ -326,7 +323,7 @@ struct Threshold : TileScores<Config, Params> {
   }
 
   // ---- States of the granules. ----
-  LACUNA_MEMBER void leave(Live& live, bool found, bool dense) {
+  LACUNA_MEMBER void leave(Live& live, bool found, bool flat) {
     LACUNA_NOUNROLL
     for (live.first = 0; live.first < live.groups; live.first += Live::most) {
       cta_sync();
@@ -340,20 +337,20 @@ struct Threshold : TileScores<Config, Params> {
       const s32 last = min_of(live.groups, live.first + Live::most);
       LACUNA_NOUNROLL
       for (s32 group = live.first + (s32)warp_index(); group < last; group += Config::warps)
-        leave_group(live, group, found, dense);
+        leave_group(live, group, found, flat);
     }
     cta_sync();
   }
-  LACUNA_MEMBER void leave_group(const Live& live, s32 group, bool found, bool dense) const {
+  LACUNA_MEMBER void leave_group(const Live& live, s32 group, bool found, bool flat) const {
     const u64 state = live.states + (u64)group * 8;
     u32 visited = 0, full = 0;
     if (found) {
-      if (!dense) tally.leave(live.keys_of(group), group);
+      tally.leave(live.keys_of(group), group, flat);
       visited = ballot(live.has_key(group));
       full = fulls(live, group);
     }
     if (lane_index() != 0) return;
-    if (dense) visited = load_written<u32>(state);
+    if (flat) visited |= load_written<u32>(state);
     full &= visited;
     store_global(state, U2{visited, full});
     add_shared(memory.counts[0], popcount(full));

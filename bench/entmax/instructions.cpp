@@ -13,6 +13,7 @@
 #include "bench/laboratory/trace.h"
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -135,6 +136,42 @@ void print(const char* pass, const Counted& sums) {
   fmt::print("\n");
 }
 
+double real_of(std::uint16_t bf16) {
+  const std::uint32_t word = std::uint32_t{bf16} << 16;
+  float value = 0;
+  std::memcpy(&value, &word, 4);
+  return value;
+}
+/// The relative error of the threshold pass's own gap, the largest of every 16th row: against
+/// bisection of f64 scores of the same operands.
+double gap_off(const Case& c, const std::vector<std::uint16_t>& q,
+               const std::vector<std::uint16_t>& k, const std::vector<float>& zmax,
+               const std::vector<float>& gap) {
+  double worst = 0;
+  const auto depth = static_cast<std::size_t>(c.head_dim);
+  const auto first = static_cast<std::size_t>(c.keys - c.queries);
+  for (std::size_t row = 5; row < gap.size(); row += 16) {
+    std::vector<double> x(first + row + 1);
+    for (std::size_t key = 0; key < x.size(); ++key) {
+      double dot = 0;
+      for (std::size_t d = 0; d < depth; ++d)
+        dot += real_of(q[(first + row) * depth + d]) * real_of(k[key * depth + d]);
+      x[key] = (c.alpha - 1) * dot / std::sqrt(c.head_dim);
+    }
+    const double most = *std::max_element(x.begin(), x.end());
+    double low = 0, high = 1;  // of the gap
+    for (int n = 0; n < 60; ++n) {
+      const double t = (low + high) / 2;
+      double sum = 0;
+      for (const double one : x)
+        if (one - most + t > 0) sum += std::pow(one - most + t, 1 / (c.alpha - 1));
+      (sum < 1 ? low : high) = t;
+    }
+    const double z_off = std::fabs((c.alpha - 1) * double(zmax[row]) - most);
+    worst = std::max({worst, std::fabs(gap[row] - low) / low, z_off / low});
+  }
+  return worst;
+}
 /// A model of adasplash 0.2.1, read from its code and never run: static instructions of a score in
 /// its passes over K, products and copies apart. Alpha 1.5 (its second version, one refinement
 /// asked for): row maximum 1, histogram 11, two refinements of 6. Others (its first version, ten):
@@ -192,6 +229,7 @@ void run(EngineState& engine, const Case& c) {
   const Entmax entmax{layout, words(0)};
   runtime::launch(engine, *planned, threshold, args, call, entmax, {}, nullptr, nullptr);
   const Counts of_threshold = trace.take();
+  const double off = gap_off(c, q, k, zmax, gap);
   for (const TilePhase phase : {TilePhase::order_rows, TilePhase::fill_rows}) {
     const Lists making{layout.live, words(layout.live_at), phase};
     runtime::launch(engine, *planned, live_tiles, args, call, runtime::Splits{}, {}, nullptr,
@@ -209,9 +247,9 @@ void run(EngineState& engine, const Case& c) {
                         layout.live.row_offsets.at / 4;
   const double live = offsets[2 * layout.live.rows];
   const plan::Schedule& s = accumulate.pass.schedule;
-  fmt::print("{:10} n {:6} D {:3} sigma {:4} alpha {:5}: live tiles {:.3f}\n", name_of(c.scores),
-             c.keys, c.head_dim, c.sigma, c.alpha,
-             live * s.tile_q * s.tile_k / (visited * tile_q * tile_k));
+  fmt::print("{:10} n {:6} D {:3} sigma {:4} alpha {:5}: live tiles {:.3f}, gap off by {:.1e}\n",
+             name_of(c.scores), c.keys, c.head_dim, c.sigma, c.alpha,
+             live * s.tile_q * s.tile_k / (visited * tile_q * tile_k), off);
   print("threshold", counted(of_threshold, visited * tile_q * tile_k));
   print("accumulate", counted(of_accumulate, live * s.tile_q * s.tile_k));
   print_model(c, live * s.tile_q * s.tile_k / (visited * tile_q * tile_k));
@@ -270,7 +308,7 @@ void run_few(EngineState& engine, const Case& c, std::int64_t heads) {
 }  // namespace
 }  // namespace lacuna::bench
 
-/// bench_entmax [quick|all|few|passes|"passes quick"]
+/// bench_entmax [quick|all|flat [KEYS [D]]|few|passes|"passes quick"]
 int main(int count, char** words) {
   using namespace lacuna;
   using bench::Scores;
@@ -291,6 +329,16 @@ int main(int count, char** words) {
         for (const Scores scores : {Scores::iid, Scores::clustered})
           for (const std::int64_t heads : {8, 16})
             bench::run_few(*engine, {scores, 32768, 1, depth, sigma, 1.5}, heads);
+    return 0;
+  }
+  if (which == "flat") {
+    const std::int64_t keys = count > 2 ? std::stoll(words[2]) : 8192;
+    const int depth = count > 3 ? std::stoi(words[3]) : 64;
+    const auto iid = [&](double sigma, double alpha) {
+      bench::run(*engine, {Scores::iid, keys, 256, depth, sigma, alpha});
+    };
+    for (const double alpha : {1.25, 1.5, 2.0})
+      for (const double sigma : {0.05, 0.25, 0.5, 1.0, 2.0, 4.0}) iid(sigma, alpha);
     return 0;
   }
   if (which.starts_with("passes")) {

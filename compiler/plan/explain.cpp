@@ -80,7 +80,9 @@ void explain_entmax(std::string& out, const Plan& plan) {
       "  threshold finds zmax and the gap in one pass over K where the candidates of a row, {} a "
       "lane, "
       "find room;\n"
-      "            tiles of rows where they do not walk K again, by steps of Newton\n",
+      "            where they do not it goes on with sums of all scores, which estimate "
+      "thresholds,\n"
+      "            and walks K once more, seldom twice, for exact ones\n",
       candidate_slots);
   if (pattern.score != ir::no_node)
     out +=

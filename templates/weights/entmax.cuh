@@ -13,6 +13,7 @@ namespace lacuna {
 // shall be continuous at 0.
 template <int power, bool precise>
 struct Power {
+  static constexpr int power_of = power;
   float beta;
 
   // 0 where u is 0; a NaN stays one. Returns u^(β-1).
@@ -35,6 +36,12 @@ struct Power {
     if constexpr (power == 1) return f + u;
     return fma_rn(slope, u, f);
   }
+  // h + [x]₊^(β-2), for a β that is whole and above 1.
+  LACUNA_MEMBER float bend(float h, float x) const {
+    if constexpr (power == 2) return h + fma_saturated(x, 0x1p100f, 0.0f);
+    const float u = max_f32(x, 0.0f);
+    return power == 3 ? h + u : fma_rn(u, u, h);
+  }
   // f^(1 - 1/β)
   LACUNA_MEMBER float root(float f) const {
     if constexpr (power == 1) return 1.0f;
@@ -48,9 +55,13 @@ struct Power {
   // one step of Newton on f^(1/β), which is convex and never passes the root. slopes is the sum of
   // [x - τ]₊^(β-1).
   LACUNA_MEMBER float step(float f, float slopes, float reach) const {
-    const float over = f - root(f) * reach;
-    const float d = precise ? divide(over, slopes) : over * rcp_approx(slopes);
+    const float d = toward(f, slopes, reach);
     return slopes > 0.0f && d > 0.0f ? d : 0.0f;
+  }
+  // The same wherever the threshold lies: to the root's left. NaN where nothing lies above it.
+  LACUNA_MEMBER float toward(float f, float slopes, float reach) const {
+    const float over = f - root(f) * reach;
+    return precise ? divide(over, slopes) : over * rcp_approx(slopes);
   }
 };
 
