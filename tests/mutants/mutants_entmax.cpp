@@ -195,7 +195,7 @@ constexpr Mutant table[] = {
      "w + 1 < warps; ++w", "value"},
     {"sums lie on those that are read", gather, "entmax few", "turn ^= 1;", "", "race"},
     {"columns are read while warps add", gather, "entmax few",
-     "cta_sync();\n    const float factor", "const float factor", "race"},
+     "cta_sync();\n    store_sums(p.call.o,", "store_sums(p.call.o,", "race"},
     {"all lanes of a key count its weight", gather, "entmax few", "chunk == 0 ? f : 0.0f", "f",
      "value"},
     {"zmax of few queries is in the unit of products", gather, "entmax few", "top * scale", "top",
