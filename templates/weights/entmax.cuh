@@ -120,11 +120,12 @@ struct EntmaxRows {
   }
   LACUNA_MEMBER static bool takes(float alpha) { return alpha != 1.0f; }
 
-  // However the last bits of a great plain product are rounded, the greatest keeps a weight. Other
-  // scores come as they are.
+  // However the last bits of great scores are rounded, the greatest keeps a weight: plain products
+  // may be off by those of a gate that their sums begin with, others by one bit.
   LACUNA_MEMBER float bounded(float gain, float from) const {
-    const float most = (Config::precise ? 0x1p18f : 0x1p15f) * rcp_approx(abs_f32(from) + 0x1p-60f);
-    return raw ? max_f32(min_f32(gain, most), -most) : gain;
+    const float units = !raw ? 0x1p22f : Config::precise ? 0x1p18f : 0x1p15f;
+    const float most = units * rcp_approx(abs_f32(from) + 0x1p-60f);
+    return max_f32(min_f32(gain, most), -most);
   }
 
   // Returns whether scores are to be the plain products.

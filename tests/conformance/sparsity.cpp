@@ -102,8 +102,11 @@ class Checking {
   /// "" or what is wrong.
   std::string run(ListedKeys& lists) {
     const std::size_t tiles = found_.live_tiles.size();
-    weighed_.resize(tiles), solved_.resize(tiles);
+    weighed_.resize(tiles), flat_.resize(tiles);
     if (found_.offsets.size() != tiles + 1) return "offsets are not one more than tiles";
+    for (std::size_t row = 0; row < found_.passes.size(); ++row)
+      if (found_.support[row] > 0 && found_.candidates[row] == 0)
+        flat_[tile_of(static_cast<std::int64_t>(row))] = true;
     for (std::size_t row = 0; row < found_.passes.size(); ++row) {
       const std::string wrong = check_row(static_cast<std::int64_t>(row));
       if (!wrong.empty()) return fmt::format("row {}: {}", row, wrong);
@@ -116,6 +119,10 @@ class Checking {
   }
 
  private:
+  std::size_t tile_of(std::int64_t row) const {
+    return static_cast<std::size_t>(row_of(spec_, call_.args, found_, row).tile);
+  }
+
   std::string check_row(std::int64_t flat) {
     const Row row = row_of(spec_, call_.args, found_, flat);
     const auto i = static_cast<std::size_t>(flat);
@@ -138,15 +145,14 @@ class Checking {
       return fmt::format("support {}, expected {} to {}", support, above(near), above(-near));
     if (candidates != 0 && candidates < support)
       return fmt::format("{} candidates for a support of {}", candidates, support);
-    const int least = (candidates ? 2 : 3) + (spec_.escort ? 1 : 0),
+    const auto tile = static_cast<std::size_t>(row.tile);
+    const int least = (flat_[tile] ? 3 : 2) + (spec_.escort ? 1 : 0),
               most = spec_.dtype != DType::f32 ? least : least + 2;
-    if (passes < least || passes > (candidates ? most : 29))
+    if (passes < least || passes > (flat_[tile] ? 29 : most))
       return fmt::format("{} passes, {} candidates", passes, candidates);
     if (!(residual <= 0x1p-9 / (alpha - 1))) return fmt::format("residual {}", residual);
-    const auto tile = static_cast<std::size_t>(row.tile);
     for (std::size_t k = 0; k < x.size(); ++k)
       if (x[k] > 0) weighed_[tile].insert(static_cast<std::int32_t>(k));
-    solved_[tile] = candidates > 0;
     return "";
   }
 
@@ -162,8 +168,8 @@ class Checking {
       return fmt::format("keys lie in {} tiles, {} are live", tiles.size(),
                          found_.live_tiles[tile]);
     const auto weighed = static_cast<std::int64_t>(weighed_[tile].size());
-    (solved_[tile] ? lists.listed : lists.of_dense) += end - begin;
-    (solved_[tile] ? lists.weighed : lists.weighed_of_dense) += weighed;
+    (flat_[tile] ? lists.of_dense : lists.listed) += end - begin;
+    (flat_[tile] ? lists.weighed_of_dense : lists.weighed) += weighed;
     return "";
   }
 
@@ -172,7 +178,7 @@ class Checking {
   const SparsityRows& found_;
   std::vector<double> z_;
   std::vector<std::set<std::int32_t>> weighed_;  ///< keys of each tile
-  std::vector<bool> solved_;                     ///< among candidates
+  std::vector<bool> flat_;                       ///< a row of it was not solved among candidates
 };
 
 }  // namespace

@@ -113,7 +113,7 @@ void add_entmax_cases(std::vector<Case>& all) {
                  .offsets = {353},
                  .value = flat_from(60)});
   // Too many keys for lists, and fewer at each walk: all rows ask for the same, so that those of
-  // one are those of its tile. Among as many heads one walks twice for its weights.
+  // one are those of its tile.
   const auto alike = [](double spread) {
     return [spread](char matrix, std::int64_t, int column, double drawn) {
       return matrix != 'q' ? drawn : column % 2 == 0 ? spread : -spread;
@@ -127,19 +127,6 @@ void add_entmax_cases(std::vector<Case>& all) {
                  .schedule = "32x32w2s2",
                  .shape = {1, 4, 4, 20, 1100},
                  .value = alike(0.2)});
-  all.push_back({.name = "entmax sparsity f32",
-                 .spec = {.pattern = parse("mask causal\nweights entmax(1.25)"),
-                          .dtype = DType::f32,
-                          .head_dim = 24,
-                          .value_dim = 8,
-                          .statistic = true,
-                          .lengths = Lengths::packed,
-                          .sparsity = true},
-                 .schedule = "16x16w2s1",
-                 .shape = {2, 8, 8, 25, 710},
-                 .q_lens = {0, 9, 25},
-                 .k_lens = {0, 70, 710},
-                 .value = alike(0.5)});
   // More keys than the room of one tile has bits for.
   all.push_back({.name = "entmax far",
                  .spec = {.pattern = parse("mask causal\nmask window(70)\nweights entmax(2)"),

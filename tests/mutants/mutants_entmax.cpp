@@ -149,11 +149,6 @@ constexpr Mutant table[] = {
      "U2{bits[w ^ 1] | before, 0}", "value"},
     {"PARTIAL live tiles are not counted", sparsity, "entmax sparsity", "U2{counts[0], counts[1]}",
      "U2{counts[0], 0}", "value"},
-    {"support adds up over walks", entmax, "entmax sparsity f32",
-     "f[i] = w[i] = support[i] = 0;\n    }\n  }", "f[i] = w[i] = 0;\n    }\n  }", "value"},
-    // Walks of accumulate that follow the first.
-    {"sums of weights add up over walks", entmax, "entmax sparsity f32",
-     "f[i] = w[i] = support[i] = 0;\n    }\n  }", "support[i] = 0;\n    }\n  }", "value"},
     // Few queries: scores in shared memory, and their candidates.
     {"one copy too many may be pending, of few queries", materialise, "entmax few",
      "Machine::template wait<ahead - 1>();", "Machine::template wait<ahead>();", "copy in flight"},
