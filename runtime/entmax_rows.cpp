@@ -20,12 +20,12 @@ void check_matrix(std::string_view name, const TensorView& view) {
   if (view.dtype != DType::f32 && view.dtype != DType::f16 && view.dtype != DType::bf16)
     refuse(fmt::format("dtype is {}, expected f16, bf16 or f32", name_of(view.dtype)));
   if (view.rank < 1) refuse("it has no axis, expected rows along the last one");
+  constexpr std::int64_t most = 1 << 30;  // positions in a row step beyond its end in 31 bits
   for (int axis = 0; axis < view.rank; ++axis)
-    if (view.shape[axis] < 0 || view.shape[axis] > 0x7fffffff)
-      refuse(
-          fmt::format("axis {} has extent {}, expected 0 to 2147483647", axis, view.shape[axis]));
+    if (view.shape[axis] < 0 || view.shape[axis] > most)
+      refuse(fmt::format("axis {} has extent {}, expected 0 to {}", axis, view.shape[axis], most));
   const int last = view.rank - 1;
-  if (view.shape[last] > 1 && view.strides[last] != 1)
+  if (view.shape[last] > 1 && view.elements() > 0 && view.strides[last] != 1)
     refuse(
         fmt::format("axis {}, the last one, has stride {}, expected 1", last, view.strides[last]));
   if (view.elements() > 0 && view.data == nullptr) refuse("its memory is null");

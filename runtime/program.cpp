@@ -196,9 +196,14 @@ void Program::prepare() const {
 std::size_t Program::workspace(const Shape& shape) const {
   std::size_t most = 0;
   for (const runtime::Planned* planned = state_->planned.get(); planned;
-       planned = planned->softmax.get())
-    most = std::max<std::size_t>(
-        most, plan::workspace_bytes(planned->plan, shape, plan::route(planned->plan, shape)));
+       planned = planned->softmax.get()) {
+    const plan::Plan& plan = planned->plan;
+    plan::Route route = plan::route(plan, shape);
+    most = std::max<std::size_t>(most, plan::workspace_bytes(plan, shape, route));
+    // With lists that were made before, a call does not take decode.
+    if (route.decode && plan::weighs_by_entmax(plan) && plan::list_reader(plan))
+      most = std::max<std::size_t>(most, plan::workspace_bytes(plan, shape, {}));
+  }
   return most;
 }
 

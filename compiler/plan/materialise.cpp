@@ -90,7 +90,7 @@ bool outgrows_keys(const Plan& plan, const Shape& shape, int splits) {
   const auto keys = static_cast<std::uint64_t>(sequences * shape.kv_heads * shape.keys);
   const auto columns = static_cast<std::uint64_t>(spec.head_dim + spec.value_dim);
   const std::uint64_t operands = keys * columns * static_cast<std::uint64_t>(size_of(spec.dtype));
-  return candidate_layout(plan, shape, splits).bytes > std::max(2 * operands, little);
+  return candidate_layout(plan, shape, splits).bytes > std::max(4 * operands, little);
 }
 
 }  // namespace lacuna::plan

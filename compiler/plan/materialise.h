@@ -33,7 +33,7 @@ struct CandidateLayout {
 CandidateLayout candidate_layout(const Plan& plan, const Shape& shape, int splits);
 
 /// Whether rows and keys are so many, against each other, that lists with room for all of them
-/// outgrow K and V twice, and 256 MiB: packed sequences have room for each other's keys.
+/// outgrow K and V four times, and 256 MiB: packed sequences have room for each other's keys.
 bool outgrows_keys(const Plan& plan, const Shape& shape, int splits);
 
 }  // namespace lacuna::plan

@@ -81,7 +81,7 @@ struct Args {
   /// u8, at least Program::workspace(shape) bytes, on 16 bytes; without one the device lends memory in the order of
   /// the stream where a call needs some.
   TensorView workspace;
-  /// Lists of tiles that were made before (Program::tiles), instead of making them anew; the call then needs no workspace.
+  /// Lists of tiles that were made before (Program::tiles), instead of making them anew; of softmax the call then needs no workspace.
   const Tiles* tiles = nullptr;
   /// What entmax found and took (Program::sparsity), required where Spec::sparsity. Every call writes it anew.
   const Sparsity* sparsity = nullptr;

@@ -290,10 +290,10 @@ def _program(engine, text, storage, **spec):
     return Program(engine, text, storage=dict(storage), **spec)
 
 
-def attention(text, q, k, v, *, statistic=False, lse=False, sparsity=False, output=None, origin="<text>", attention=None, params={},
+def attention(text, q, k, v, *, statistic=False, lse=False, escort=False, sparsity=False, output=None, origin="<text>", attention=None, params={},
               tensors={}, **call):
     """One call from text to result on the default engine, whose latest programs are kept: Program.forward says what
-    `call` may hold, Program what `statistic` and `lse` add. With `sparsity` what Sparsity.read gives comes last."""
+    `call` may hold, Program what `statistic`, `lse` and `escort` add. With `sparsity` what Sparsity.read gives comes last."""
     own = {name: call.pop(name) for name in Program.forward.__kwdefaults__ if name in call}
     params, tensors = _bindings(params, tensors, call)
     for name, array in {**tensors, "q": q, "v": v}.items():
@@ -304,7 +304,7 @@ def attention(text, q, k, v, *, statistic=False, lse=False, sparsity=False, outp
     program = _program(
         _default_engine(), text, frozenset((name, array.dtype) for name, array in tensors.items()), dtype=q.dtype,
         head_dim=q.shape[-1], value_dim=v.shape[-1], output=output or q.dtype, lse=lse,
-        statistic=statistic, sparsity=sparsity, lengths=lengths, origin=origin, attention=attention)
+        statistic=statistic, escort=escort, sparsity=sparsity, lengths=lengths, origin=origin, attention=attention)
     if not sparsity:
         return program.forward(q, k, v, params=params, tensors=tensors, **own)
     batch = q.shape[0] if lengths != "packed" else own["cu_seqlens_q"].shape[0] - 1

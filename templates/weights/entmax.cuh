@@ -120,10 +120,10 @@ struct EntmaxRows {
   }
   LACUNA_MEMBER static bool takes(float alpha) { return alpha != 1.0f; }
 
-  // However the last bits of great scores are rounded, the greatest keeps a weight: plain products
-  // may be off by those of a gate that their sums begin with, others by one bit.
+  // However the last bits of great scores are rounded, the greatest keeps a weight: sums that begin
+  // with a gate, and then with zmax, may be off by some of those of either, others by one bit.
   LACUNA_MEMBER float bounded(float gain, float from) const {
-    const float units = !raw ? 0x1p22f : Config::precise ? 0x1p18f : 0x1p15f;
+    const float units = raw && begins ? 0x1p18f : 0x1p22f;
     const float most = units * rcp_approx(abs_f32(from) + 0x1p-60f);
     return max_f32(min_f32(gain, most), -most);
   }
@@ -191,40 +191,38 @@ struct EntmaxRows {
     }
   }
 
-  // How far u moves: t' = t (1 - move).
-  LACUNA_MEMBER float move(int i, float of_f, float of_w) const {
-    return of_w > 0.0f ? ratio(of_f - norm.root(of_f) * ratio(gain[i], c * scale), of_w) : 0.0f;
+  LACUNA_MEMBER float gap(int i) const { return ratio(c * scale, gain[i]); }
+  // The gap after a step of Newton: t' = t (W - F + F^(1 - 1/β) / t) / W, where W >= F.
+  LACUNA_MEMBER float better(int i, float of_f, float of_w) const {
+    const float t = fma_rn(gap(i), of_w - of_f, norm.root(of_f));
+    return of_w > 0.0f ? ratio(t, of_w) : 1.0f;
   }
   // Whether the walk is to be done again, with better gaps: where one is off by more than weights
   // of this type show. The same for all threads.
   LACUNA_MEMBER bool again() {
     if (escorts) return false;
-    float x[rows];
+    float t[rows];
     bool far = false;
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
-      x[i] = move(i, Machine::row_sum(f[i]), Machine::row_sum(w[i]));
-      far |= abs_f32(x[i]) > tolerance;
+      t[i] = better(i, Machine::row_sum(f[i]), Machine::row_sum(w[i]));
+      far |= abs_f32(t[i] - gap(i)) > tolerance * abs_f32(gap(i));
     }
     if (!cta_any(far) || ++walks == most_walks) return false;
-    refine(x);
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) refine(i, t[i]);
     return true;
   }
-  LACUNA_MEMBER void refine(const float (&x)[rows]) {
-    LACUNA_UNROLL
-    for (int i = 0; i < rows; ++i) {
-      const float t = ratio(c * scale, gain[i]) * (1.0f - x[i]);
-      gain[i] = bounded(ratio(c * scale, min_f32(t, 1.0f)), from[i]);
-      f[i] = w[i] = support[i] = 0;
-    }
+  LACUNA_MEMBER void refine(int i, float t) {
+    gain[i] = bounded(ratio(c * scale, min_f32(t, 1.0f)), from[i]);
+    f[i] = w[i] = support[i] = 0;
   }
   // Whether that is still to be done.
   LACUNA_MEMBER bool turn_to_escort() {
     if (escorts) return false;
-    float x[rows];
     LACUNA_UNROLL
-    for (int i = 0; i < rows; ++i) x[i] = move(i, Machine::row_sum(f[i]), Machine::row_sum(w[i]));
-    refine(x);
+    for (int i = 0; i < rows; ++i)
+      refine(i, better(i, Machine::row_sum(f[i]), Machine::row_sum(w[i])));
     return escorts = true;
   }
 
@@ -241,7 +239,7 @@ struct EntmaxRows {
     const float zmax = load_global<float>(statistic(p.entmax.zmax, at, r));
     if (zmax == -infinity()) return none;
     if (zmax != zmax) return {zmax, zmax, zmax, 0.0f, zmax};
-    const float t = ratio(c * scale, gain[i]), moved = t * (1.0f - move(i, total.f, total.w));
+    const float t = min_f32(gap(i), 1.0f), moved = better(i, total.f, total.w);
     const float off = total.f * norm.value(t, norm.slope(t)) - 1.0f;
     return {ratio(1.0f, escorts ? total.w : total.f), zmax, min_f32(moved, 1.0f), total.support,
             abs_f32(off)};

@@ -121,9 +121,7 @@ constexpr Mutant table[] = {
     {"the escort weighs as O does", entmax, "entmax", "Config::escort && escorts ? slope : weight;",
      "weight;", "value"},
     {"the sums of O go into those of the escort", entmax, "entmax",
-     "gain[i] = bounded(ratio(c * scale, min_f32(t, 1.0f)), from[i]);\n      f[i] = w[i] = "
-     "support[i] = 0;",
-     "gain[i] = bounded(ratio(c * scale, min_f32(t, 1.0f)), from[i]);", "value"},
+     "    f[i] = w[i] = support[i] = 0;\n  }\n  // Whether", "  }\n  // Whether", "value"},
     {"the walk of the escort begins without a barrier", flash, "entmax ascending",
      "      cta_sync();  // every warp has read the last operands\n", "", "race"},
     {"the escort is stored as O", flash, "entmax", "weights.escorts ? p.entmax.escort : p.call.o",

@@ -31,6 +31,8 @@ void SpecFlags::add_to(CLI::App& command) {
                "storage of a tensor of the pattern (f32 f16 bf16 i64 ..)");
   command.add_flag("--statistic", statistic, "with the row statistic");
   command.add_flag("--lse", lse, "the same, of softmax alone");
+  command.add_flag("--escort", escort, "entmax: with the mean of V that the gradient needs");
+  command.add_flag("--sparsity", sparsity, "entmax: with what a call found, and took");
   command.add_flag("--checked", checked,
                    "with reports of reads outside a tensor, as on the host device");
 }
@@ -41,7 +43,9 @@ Spec SpecFlags::spec(const Pattern& pattern) const {
             .dtype = parse_dtype(dtype),
             .head_dim = extents.head_dim,
             .value_dim = extents.value_dim,
-            .statistic = wants_statistic(statistic, lse, pattern)};
+            .statistic = wants_statistic(statistic, lse, pattern),
+            .escort = escort,
+            .sparsity = sparsity};
   if (!output.empty()) spec.output = parse_dtype(output);
   spec.lengths =
       static_cast<Lengths>(choose("--lengths", lengths, {"uniform", "padded", "packed"}));

@@ -16,7 +16,7 @@ bool wants_statistic(bool statistic, bool lse, const Pattern& pattern);
 struct SpecFlags {
   std::string shape, dtype = "bf16", output, arch = "sm_90", lengths = "uniform", schedule;
   std::vector<std::string> storage;
-  bool statistic = false, lse = false, checked = false;
+  bool statistic = false, lse = false, escort = false, sparsity = false, checked = false;
 
   void add_to(CLI::App& command);
   Spec spec(const Pattern& pattern) const;
