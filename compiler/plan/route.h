@@ -26,8 +26,9 @@ struct Route {
 ///   - every split gets `least_key_tiles` tiles of keys, with two splits at least.
 /// Of entmax, whose decode pass also saves one over the keys: also where the plain grid has more
 /// CTAs, if those rows fit one tile, and unsplit; but not where its lists would outgrow the keys
-/// (materialise.h), nor where the spec asks for sparsity. There are then as many splits as fill the SMs (Pass::ctas_per_sm), or as many
-/// as fit. Packed sequences count with their mean lengths, padded ones with their longest.
+/// (materialise.h), nor where the spec asks for sparsity. There are then as many splits as fill the
+/// SMs (Pass::ctas_per_sm), or as many as fit. Packed sequences count with their mean lengths,
+/// padded ones with their longest.
 inline constexpr int most_row_tiles = 4, least_key_tiles = 2, most_splits = 128;
 Route route(const Plan& plan, const Shape& shape);
 

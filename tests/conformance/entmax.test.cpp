@@ -1,5 +1,6 @@
 // Every way to weigh, with every mask and score: O, and zmax and gap or lse, against the reference.
 #include "compiler/ir/element.h"
+#include "compiler/ir/reference.h"
 #include "tests/catch.h"
 #include "tests/conformance/compare.h"
 #include "tests/conformance/engines.h"
@@ -10,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <random>
 
@@ -155,6 +157,45 @@ TEST_CASE("entmax: rows of K and V that no query may see may hold anything") {
       CHECK(outcome(*engine.state, spec, call) == "");
     }
   }
+}
+
+TEST_CASE("entmax: great scores that lie close together are told apart as far as f32 sums do") {
+  const std::uint64_t seed = fuzz::fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  fuzz::Random random(seed);
+  for (const DType dtype : {DType::f32, DType::f16})
+    for (const char* weights : {"entmax(1.25)", "entmax(1.5)", "sparsemax"}) {
+      const Spec spec{.pattern = tests::weighed("", std::string("weights ") + weights),
+                      .dtype = dtype,
+                      .head_dim = 16,
+                      .value_dim = 16,
+                      .output = DType::f32};
+      const tests::TestEngine& engine = tests::engines()[random() % tests::engines().size()];
+      const Shape shape{.batch = 1, .heads = 1, .kv_heads = 1, .queries = 70, .keys = 300};
+      fuzz::OwnedCall call = fuzz::random_call(random, spec, shape);
+      call.args.scale = 1.0f;
+      // Scores 16384 + j/4, j of 0..15: every sum of products is exact.
+      const auto fill = [&](const TensorView& view, double first, const auto& second) {
+        for (std::int64_t row = 0; row < view.shape[2]; ++row)
+          for (std::int64_t d = 0; d < 16; ++d)
+            ir::store_real(dtype, view.data, row * view.strides[2] + d,
+                           d == 0   ? first
+                           : d == 1 ? second()
+                                    : 0.0);
+      };
+      fill(call.args.q, 128, [] { return 0.25; });
+      fill(call.args.k, 128, [&] { return static_cast<double>(random() % 16); });
+      INFO(engine.name << " " << name_of(dtype) << " " << weights);
+      tests::run(*engine.state, spec, call, plan::Route{});
+      const ir::Reference reference = ir::forward(spec, call.args);
+      double off = 0;
+      for (std::int64_t row = 0; row < 70; ++row)
+        for (std::int64_t d = 0; d < 16; ++d)
+          off = std::max(off, std::fabs(ir::load_real(DType::f32, call.args.o.data,
+                                                      row * call.args.o.strides[2] + d) -
+                                        reference.o[static_cast<std::size_t>(row * 16 + d)]));
+      CHECK(off <= 2e-3);
+    }
 }
 
 TEST_CASE("entmax: dot products of any magnitude weigh as they should") {

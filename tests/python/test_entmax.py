@@ -193,6 +193,10 @@ class Entmax(unittest.TestCase):
         with self.assertRaisesRegex(lacuna.Error, "escort, but a weighs by softmax"):
             lacuna.Engine().program("attention a { mask causal }", "float32", 16, 56, escort=True).forward(q, k, v)
 
+    def test_nothing(self):
+        for shape in (0, 3), (3, 0), (2, 0, 5):
+            self.assertEqual(lacuna.entmax(np.zeros(shape, np.float32)).shape, shape)
+
     def test_refused(self):
         q, k, v = self.tensors()
         text = "attention a { param alpha: f32\n weights entmax(alpha) }"

@@ -6,6 +6,8 @@
 #include "tests/runtime/engine_fakes.h"
 
 #include <array>
+#include <cstddef>
+#include <vector>
 
 namespace {
 
@@ -77,6 +79,26 @@ TEST_CASE("lists of the masks come first, and once made are made no more") {
                             "threshold",  "live_tiles", "live_tiles", "accumulate"};
   CHECK(passes(*fake.device) == with_masks);
   const Tiles tiles = program.tiles(call.args);
+  fake.device->launches.clear();
+  fake.device->cleared.clear();
+  call.args.tiles = &tiles;
+  program.forward(call.args);
+  CHECK(passes(*fake.device) == own);
+}
+
+TEST_CASE("the workspace of few queries is also enough for lists that were made before") {
+  FakeEngine fake;
+  const Program program = fake.engine.program(spec_of("mask chunked(64)\nweights sparsemax"));
+  Call call;
+  call.args.q.shape[2] = call.args.o.shape[2] = 4;
+  Shape few = shape;
+  few.queries = 4;
+  REQUIRE(plan::route(program.state().planned->plan, few).decode);
+  const Tiles tiles = program.tiles(call.args);
+  std::vector<std::max_align_t> memory(program.workspace(few) / sizeof(std::max_align_t) + 2);
+  call.args.workspace = TensorView::contiguous(memory.data(), DType::u8,
+                                               {static_cast<std::int64_t>(program.workspace(few))});
+  program.forward(call.args);
   fake.device->launches.clear();
   fake.device->cleared.clear();
   call.args.tiles = &tiles;
