@@ -146,6 +146,7 @@ const Mistake mistakes[] = {
     {"show @/entmax.lac --live --shape N=8 --q @/q.npy --k @/k.npy", 2,
      "the shape is that of --q and --k"},
     {"compile @/entmax.lac --lse", 2, "--lse: a weighs by entmax"},
+    {"entmax --x @/q.npy --out @/p.npy --schedule 64x64w4s2", 2, "'--schedule' is not a flag"},
     {"run @/causal.lac --q @/q.npy --k @/k.npy --v @/v.npy --out @/o --escort", 2,
      "the spec asks for escort, but a weighs by softmax: there it is O"},
     {"compile @/causal.lac --emit asm", 2,

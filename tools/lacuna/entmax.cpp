@@ -108,6 +108,7 @@ void add_entmax(CLI::App& app, Invocation& invocation) {
             "storage of x (default: as in the file)");
   add_value(*command, "--out", flags->out, "F.npy", "where the weights go")->required();
   flags->engine.add_to(*command);
+  command->remove_option(command->get_option("--schedule"));  // of tiles, which rows have not
 }
 
 }  // namespace lacuna::tool
