@@ -30,11 +30,12 @@ using runtime::Lists;
 
 /// Names of functions that an instruction is counted for, by where their text stands.
 constexpr std::array counted_functions = {
-    "take",    "turn",      "fetch", "distances",   "open_rows", "walk",       "collect",
-    "append",  "rise",      "raise", "sweep",       "unload",    "solve",      "add",
-    "improve", "note_live", "leave", "leave_group", "mark_keys", "store_rows", "work",
-    "start",   "weigh",     "step",  "store",       "again",     "score",      "take_row",
-    "sift",    "each",      "find",  "narrowed",    "meet",      "found"};
+    "take",       "turn",           "fetch", "distances",   "open_rows", "walk",       "collect",
+    "append",     "rise",           "raise", "sweep",       "unload",    "solve",      "add",
+    "improve",    "each_candidate", "leave", "leave_group", "mark_keys", "store_rows", "work",
+    "start",      "weigh",          "step",  "store",       "again",     "score",      "take_row",
+    "sift",       "each",           "find",  "narrowed",    "meet",      "found",      "take_slot",
+    "clear_bits", "set_key",        "fulls"};
 
 /// The function that holds a line of a template.
 std::string function_at(const std::string& file, int line) {
@@ -75,9 +76,9 @@ std::string region_of(const Statement& statement) {
                                        colon + 4 - (begin == rest.npos ? 0 : begin + 1)));
     int line = 0;
     std::from_chars(rest.data() + colon + 5, rest.data() + rest.size(), line);
-    if (file == "machine/sm80.cuh") return "copy";
     if (file == "lengths.cuh") return "setup";
     const std::string name = function_at(file, line);
+    if (file == "machine/sm80.cuh" && name != "row_sum" && name != "row_max") return "copy";
     if (name == "load_keys" || name == "load_queries") return "copy";
     if (file == "scores.cuh") return "mask";
     for (const char* counted : counted_functions)
@@ -187,7 +188,21 @@ void print_model(const Case& c, double live) {
       second ? 5 : 13, dense, dense + 6.5 * live);
 }
 
-void run(EngineState& engine, const Case& c) {
+/// What a score takes of each line of the templates, the dearest first.
+void print_lines(const Counts& counts, double scores) {
+  std::map<std::string, double> by_line;
+  for (const auto& [at, statement] : counts)
+    if (!is_move(statement.opcode))
+      by_line[region_of(statement) + " < " + statement.source + " " + statement.opcode] +=
+          statement.tally.executions * 32 / scores;
+  std::vector<std::pair<double, std::string>> lines;
+  for (const auto& [line, each] : by_line)
+    if (each >= 0.002) lines.emplace_back(-each, line);
+  std::sort(lines.begin(), lines.end());
+  for (const auto& [each, line] : lines) fmt::print("      {:.3f} {}\n", -each, line);
+}
+
+void run(EngineState& engine, const Case& c, bool lines = false) {
   const Operands drawn = draw({c.scores, c.sigma, c.keys, c.head_dim, 1});
   const auto depth = static_cast<std::int64_t>(c.head_dim);
   std::vector<std::uint16_t> q = bf16_of(drawn.q), k = bf16_of(drawn.k), v = k,
@@ -251,6 +266,7 @@ void run(EngineState& engine, const Case& c) {
              name_of(c.scores), c.keys, c.head_dim, c.sigma, c.alpha,
              live * s.tile_q * s.tile_k / (visited * tile_q * tile_k), off);
   print("threshold", counted(of_threshold, visited * tile_q * tile_k));
+  if (lines) print_lines(of_threshold, visited * tile_q * tile_k);
   print("accumulate", counted(of_accumulate, live * s.tile_q * s.tile_k));
   print_model(c, live * s.tile_q * s.tile_k / (visited * tile_q * tile_k));
   std::fflush(stdout);
@@ -309,6 +325,7 @@ void run_few(EngineState& engine, const Case& c, std::int64_t heads) {
 }  // namespace lacuna::bench
 
 /// bench_entmax [quick|all|flat [KEYS [D]]|few|passes|"passes quick"]
+/// bench_entmax one SCORES KEYS QUERIES D SIGMA ALPHA [lines]
 int main(int count, char** words) {
   using namespace lacuna;
   using bench::Scores;
@@ -323,6 +340,16 @@ int main(int count, char** words) {
     for (const Scores scores : kinds)
       bench::run(*engine, {scores, keys, queries, depth, sigma, alpha});
   };
+  if (which == "one" && count > 7) {
+    const auto whole = [&](int word) { return std::stoll(words[word]); };
+    for (const Scores scores : kinds)
+      if (bench::name_of(scores) == std::string_view(words[2]))
+        bench::run(*engine,
+                   {scores, whole(3), whole(4), static_cast<int>(whole(5)), std::stod(words[6]),
+                    std::stod(words[7])},
+                   count > 8);
+    return 0;
+  }
   if (which == "few") {
     for (const int depth : {64, 128})
       for (const double sigma : {1.0, 0.05})
