@@ -1,7 +1,6 @@
 // What entmax costs a score of a visited tile: warp-instructions x 32 of the PTX that NVRTC makes
 // for sm_80, executed and counted on the host device, slow paths included. Causal, one head. A
 // count, never a time.
-#include "compiler/codegen/source.h"
 #include "compiler/plan/entmax.h"
 #include "compiler/plan/materialise.h"
 #include "compiler/plan/route.h"
@@ -10,12 +9,11 @@
 
 #include "bench/entmax/distributions.h"
 #include "bench/entmax/passes.h"
+#include "bench/entmax/regions.h"
 #include "bench/laboratory/trace.h"
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -27,71 +25,6 @@ namespace {
 
 using runtime::Entmax;
 using runtime::Lists;
-
-/// Names of functions that an instruction is counted for, by where their text stands.
-constexpr std::array counted_functions = {
-    "take",       "turn",           "fetch", "distances",   "open_rows", "walk",       "collect",
-    "append",     "rise",           "raise", "sweep",       "unload",    "solve",      "add",
-    "improve",    "each_candidate", "leave", "leave_group", "mark_keys", "store_rows", "work",
-    "start",      "weigh",          "step",  "store",       "again",     "score",      "take_row",
-    "sift",       "each",           "find",  "narrowed",    "meet",      "found",      "take_slot",
-    "clear_bits", "set_key",        "fulls"};
-
-/// The function that holds a line of a template.
-std::string function_at(const std::string& file, int line) {
-  static std::map<std::string, std::vector<std::string>> known;
-  std::vector<std::string>& names = known[file];
-  if (names.empty()) {
-    names.emplace_back();
-    std::string current;
-    for (const codegen::TemplateFile& one : codegen::templates()) {
-      if (one.name != file) continue;
-      std::size_t at = 0;
-      while (at < one.text.size()) {
-        const std::size_t end = std::min(one.text.find('\n', at), one.text.size());
-        const std::string_view text = one.text.substr(at, end - at);
-        at = end + 1;
-        if (text.find("LACUNA_MEMBER") != text.npos || text.find("LACUNA_DEVICE") != text.npos) {
-          const std::size_t open = text.find('('), space = text.rfind(' ', open);
-          if (open != text.npos) current = text.substr(space + 1, open - space - 1);
-        }
-        names.push_back(current);
-      }
-    }
-  }
-  return static_cast<std::size_t>(line) < names.size() ? names[static_cast<std::size_t>(line)] : "";
-}
-
-/// "threshold.cuh:88 (inlined at ...": the innermost function that is counted.
-std::string region_of(const Statement& statement) {
-  const std::string& op = statement.opcode;
-  if (op.starts_with("mma")) return "mma";
-  if (op.starts_with("ldmatrix") || op.starts_with("cp.async")) return "copy";
-  std::string_view rest = statement.source;
-  while (!rest.empty()) {
-    const std::size_t colon = rest.find(".cuh:");
-    if (colon == rest.npos) break;
-    const std::size_t begin = rest.find_last_of(" (", colon);
-    const std::string file(rest.substr(begin == rest.npos ? 0 : begin + 1,
-                                       colon + 4 - (begin == rest.npos ? 0 : begin + 1)));
-    int line = 0;
-    std::from_chars(rest.data() + colon + 5, rest.data() + rest.size(), line);
-    if (file == "lengths.cuh") return "setup";
-    const std::string name = function_at(file, line);
-    if (file == "machine/sm80.cuh" && name != "row_sum" && name != "row_max") return "copy";
-    if (name == "load_keys" || name == "load_queries") return "copy";
-    if (file == "scores.cuh") return "mask";
-    for (const char* counted : counted_functions)
-      if (name == counted) return name;
-    rest.remove_prefix(colon + 5);
-  }
-  return "setup";
-}
-
-bool is_move(const std::string& op) {
-  return op.starts_with("mov") || op.starts_with("not.pred") || op == "cvt.u64.u32" ||
-         op == "add.s64" || op == "add.u64";
-}
 
 struct Case {
   Scores scores;
@@ -108,33 +41,6 @@ std::vector<std::uint16_t> bf16_of(const std::vector<float>& values) {
     bits[i] = static_cast<std::uint16_t>((word + 0x7fff + (word >> 16 & 1)) >> 16);
   }
   return bits;
-}
-
-struct Counted {
-  std::map<std::string, double> by_region;  ///< of a score, without moves
-  double rest = 0, moves = 0;
-};
-Counted counted(const Counts& counts, double scores) {
-  Counted sums;
-  for (const auto& [at, statement] : counts) {
-    const double each = statement.tally.executions * 32 / scores;
-    const std::string region = region_of(statement);
-    const bool apart = region == "mma" || region == "copy" || region == "turn" || region == "fetch";
-    if (is_move(statement.opcode)) {
-      if (!apart) sums.moves += each;
-      continue;
-    }
-    sums.by_region[region] += each;
-    if (!apart) sums.rest += each;
-  }
-  return sums;
-}
-
-void print(const char* pass, const Counted& sums) {
-  fmt::print("    {:10} rest {:6.2f} (+ moves {:.2f}) |", pass, sums.rest, sums.moves);
-  for (const auto& [region, each] : sums.by_region)
-    if (each >= 0.005) fmt::print(" {} {:.2f}", region, each);
-  fmt::print("\n");
 }
 
 double real_of(std::uint16_t bf16) {
@@ -186,20 +92,6 @@ void print_model(const Case& c, double live) {
       "of "
       "one of a live tile: {:.2f} of a visited score in all\n",
       second ? 5 : 13, dense, dense + 6.5 * live);
-}
-
-/// What a score takes of each line of the templates, the dearest first.
-void print_lines(const Counts& counts, double scores) {
-  std::map<std::string, double> by_line;
-  for (const auto& [at, statement] : counts)
-    if (!is_move(statement.opcode))
-      by_line[region_of(statement) + " < " + statement.source + " " + statement.opcode] +=
-          statement.tally.executions * 32 / scores;
-  std::vector<std::pair<double, std::string>> lines;
-  for (const auto& [line, each] : by_line)
-    if (each >= 0.002) lines.emplace_back(-each, line);
-  std::sort(lines.begin(), lines.end());
-  for (const auto& [each, line] : lines) fmt::print("      {:.3f} {}\n", -each, line);
 }
 
 void run(EngineState& engine, const Case& c, bool lines = false) {
@@ -321,10 +213,45 @@ void run_few(EngineState& engine, const Case& c, std::int64_t heads) {
   std::fflush(stdout);
 }
 
+/// Short rows: all queries of a causal head, in one launch. A score is one of the tiles of keys
+/// that the mask leaves.
+void run_short(EngineState& engine, const Case& c) {
+  const Operands drawn = draw({c.scores, c.sigma, c.keys, c.head_dim, 1});
+  const auto depth = static_cast<std::int64_t>(c.head_dim);
+  std::vector<std::uint16_t> q = bf16_of(drawn.q), k = bf16_of(drawn.k), v = k, o(q.size());
+  const Spec spec{.pattern = Pattern::parse(fmt::format(
+                      "attention a {{\n  mask causal\n  weights entmax({})\n}}\n", c.alpha)),
+                  .head_dim = c.head_dim,
+                  .value_dim = c.head_dim};
+  const auto planned = runtime::planned_for(engine, spec);
+  const auto view = [&](std::vector<std::uint16_t>& x) {
+    return TensorView::contiguous(x.data(), DType::bf16, {1, 1, c.keys, depth});
+  };
+  const Args args{.q = view(q), .k = view(k), .v = view(v), .o = view(o)};
+  const ir::Call call = ir::bind(spec, args);
+  const std::vector<plan::Pass>& passes = planned->plan.passes;
+  const auto found = std::find_if(passes.begin(), passes.end(), [&](const plan::Pass& pass) {
+    return pass.kind == plan::PassKind::short_rows && c.keys <= pass.most_keys;
+  });
+  if (found == passes.end()) return;
+  Trace trace;
+  const auto watched = runtime::host::open_host({.threads = 1, .observe = trace.observer()});
+  const runtime::Compiled compiled =
+      runtime::compiled_for(engine, *planned, static_cast<std::size_t>(found - passes.begin()), {});
+  const runtime::Loaded loaded{compiled.pass, watched->load(compiled.artifact)};
+  runtime::launch(engine, *planned, loaded, args, call, {}, nullptr);
+  const plan::Schedule& s = compiled.pass.schedule;
+  double visited = 0;
+  for (std::int64_t first = 0; first < c.keys; first += s.tile_q)
+    visited += std::ceil(double(std::min<std::int64_t>(first + s.tile_q, c.keys)) / s.tile_k);
+  print(plan::name_of(compiled.pass).c_str(), counted(trace.take(), visited * s.tile_q * s.tile_k));
+  std::fflush(stdout);
+}
+
 }  // namespace
 }  // namespace lacuna::bench
 
-/// bench_entmax [quick|all|flat [KEYS [D]]|few|passes|"passes quick"]
+/// bench_entmax [quick|all|flat [KEYS [D]]|few|short|passes|"passes quick"]
 /// bench_entmax one SCORES KEYS QUERIES D SIGMA ALPHA [lines]
 int main(int count, char** words) {
   using namespace lacuna;
@@ -366,6 +293,16 @@ int main(int count, char** words) {
     };
     for (const double alpha : {1.25, 1.5, 2.0})
       for (const double sigma : {0.05, 0.25, 0.5, 1.0, 2.0, 4.0}) iid(sigma, alpha);
+    return 0;
+  }
+  if (which == "short") {
+    for (const std::int64_t keys : {256, 512, 1024, 2048})
+      for (const double sigma : {1.0, 0.25})
+        for (const Scores scores : {Scores::iid, Scores::clustered}) {
+          const bench::Case c{scores, keys, keys, 64, sigma, 1.5};
+          bench::run(*engine, c);
+          bench::run_short(*engine, c);
+        }
     return 0;
   }
   if (which.starts_with("passes")) {
