@@ -86,8 +86,7 @@ struct ShortRows : KeptScores<Config, Params> {
   template <bool unrolled>
   LACUNA_MEMBER void fetch_values(u64 v, s32 t, int to) {
     if (t < count)
-      Base::template load_keys<Config::value_dim, unrolled, false>(v, p.call.v.row, first_key(t),
-                                                                   to);
+      Base::template load_keys<Config::value_dim, unrolled, 0>(v, p.call.v.row, first_key(t), to);
     Machine::commit();
   }
   // O, or with `slopes` the escort, of all warps that share a row, in the first of them.
