@@ -3,12 +3,14 @@
 // A row keeps a gate, which never lies above its threshold. What is above the gate is a candidate;
 // at growing intervals the candidates raise the gate by a step of Newton on (Σ[x - gate]₊^β)^(1/β),
 // which cannot pass the root, and those that fall below it leave. So the candidates in the end hold
-// all keys with a weight, and give τ exactly. Where z is the plain product, its sums begin with the
-// gate: a candidate is a clear sign bit, and to test a score takes two thirds of an instruction.
-// A warp whose candidates find no room goes on with sums of all scores, for an estimate, and its
-// CTA walks K once more for exact ones (sums.cuh).
+// all keys with a weight, and give τ exactly. Where z is the plain product, or rises with it
+// (products.cuh), sums of products begin with the gate: a candidate is a clear sign bit, and to
+// test a score takes two thirds of an instruction. A warp whose candidates find no room goes on
+// with sums of all scores, for an estimate, and its CTA walks K once more for exact ones
+// (sums.cuh).
 #pragma once
 #include "gates.cuh"
+#include "products.cuh"
 #include "scores.cuh"
 #include "sparsity.cuh"
 #include "sums.cuh"
@@ -28,6 +30,7 @@ struct Threshold : TileScores<Config, Params> {
   static constexpr int threads = Config::warps * 32, granule = Config::granule_k;
   // Two do but for rows whose estimate fails, which then come near by steps of Newton.
   static constexpr int most_walks = 24;
+  using OfProducts = Products<Threshold, Pattern::inverts>;
   static_assert(rows % 2 == 0 && keys % 2 == 0, "candidates come in blocks of 2 x 2");
   static_assert(Config::tile_k % granule == 0, "a tile consists of granules");
 
@@ -43,12 +46,11 @@ struct Threshold : TileScores<Config, Params> {
   Shared& memory;
   Rising gates;
   Sums<Rising> sums;
-  // What the warp makes of scores: candidates; where those find no room, sums that follow the
-  // threshold, then exact ones, then, for calls that ask, a list of keys; or nothing, since it
-  // knows what it shall.
+  // What the warp makes of scores: candidates; without room for them, sums that follow the
+  // threshold, exact ones and, for calls that ask, a list of keys; or nothing: it knows all.
   enum class Goal : int { candidates, estimate, sums, keys, nothing } goal;
   bool dense;                    // they found no room
-  bool gated;                    // sums begin with the gate
+  bool gated;                    // sums begin with the gate, in the unit of products
   float from[rows];              // what they begin with
   float scale;                   // of a score, to natural logits
   u32 open;                      // bit i: row i has seen no key yet
@@ -131,6 +133,7 @@ struct Threshold : TileScores<Config, Params> {
       if (!weighed) gates.minus[i] = Rising::never;
     }
     if (!is_alpha(alpha)) lost = ~0u;
+    goal = Goal::candidates;
     begin_sums();
     return true;
   }
@@ -170,6 +173,8 @@ struct Threshold : TileScores<Config, Params> {
     for (int i = 0; i < rows; ++i) live[i] = 0xffffffffu;
     if (!full && !Base::sees(live, first)) return false;
     Machine::scores_from(c, from, Base::shared, at_slot);
+    if constexpr (Pattern::inverts)
+      if (gated) return full || Base::template to_scores<false, false>(c, live, first);
     bool any = true;
     if (!full || !gated) {
       if (!full || Pattern::plain_score)
@@ -205,13 +210,10 @@ struct Threshold : TileScores<Config, Params> {
       if (opens) sums.certain[i] = gates.minus[i];
       open &= ~((u32)opens << i);
     }
-    begin_sums();
+    if (!Pattern::inverts) begin_sums();
   }
 
-  LACUNA_MEMBER void begin_sums() {
-    LACUNA_UNROLL
-    for (int i = 0; i < rows; ++i) from[i] = gated ? gates.minus[i] : 0.0f;
-  }
+  LACUNA_MEMBER void begin_sums() { OfProducts::begin(*this); }
   // All tiles once. One piece of code, most of which is every goal's. `due`: tiles after which
   // gates move whatever was found.
   LACUNA_MEMBER void walk(const Live& live, s32 due) {
@@ -222,12 +224,14 @@ struct Threshold : TileScores<Config, Params> {
       turn(j);
       const s32 t = turn_of(j), first = visit.first_key(t);
       bool moves = j + 1 == due;
+      const u32 closed = open;
       float c[rows][keys];
       if (goal == Goal::nothing) {
         slot = wrap(slot + 1);
       } else if (distances(c, first, visit.is_full(t, first))) {
         if (goal == Goal::candidates) {
-          moves |= gates.collect(c, first, j + 1 >= next);
+          const bool opened = Pattern::inverts && any_lane(closed != open);
+          moves |= gates.collect(c, first, j + 1 >= next || opened);
         } else if (Statistic::wanted && goal == Goal::keys) {
           tally.note(c, first);
         } else {
@@ -239,7 +243,8 @@ struct Threshold : TileScores<Config, Params> {
         }
       }
       if (moves) {
-        const bool begins = goal == Goal::candidates && !gates.rise(sums.above);
+        const bool begins =
+            goal == Goal::candidates && !gates.rise(sums.above, OfProducts::staged(*this));
         next = min_of((j + 1) * 3 / 2 + 1, visit.count);
         if (begins) goal = Goal::estimate;
         if (goal == Goal::estimate) {
@@ -252,10 +257,8 @@ struct Threshold : TileScores<Config, Params> {
     Machine::template wait<0>();
   }
 
-  // Thresholds from candidates; where those are too many, from sums. Returns whether any warp took
-  // those.
+  // Thresholds from candidates; where too many, from sums. Returns whether any warp took those.
   LACUNA_MEMBER bool find(const Live& live) {
-    goal = Goal::candidates;
     bool listed = false;
     LACUNA_NOUNROLL
     for (int n = 0;; ++n) {

@@ -97,7 +97,12 @@ struct Case {
   std::int64_t keys, queries;
   int head_dim;
   double sigma, alpha;
+  float cap = 0;  ///< of scores: softcap; 0: none
 };
+
+std::string score_of(const Case& c) {
+  return c.cap > 0 ? fmt::format("  score softcap(score, {:.1f})\n", c.cap) : "";
+}
 
 std::vector<std::uint16_t> bf16_of(const std::vector<float>& values) {
   std::vector<std::uint16_t> bits(values.size());
@@ -156,7 +161,8 @@ double gap_off(const Case& c, const std::vector<std::uint16_t>& q,
       double dot = 0;
       for (std::size_t d = 0; d < depth; ++d)
         dot += real_of(q[(first + row) * depth + d]) * real_of(k[key * depth + d]);
-      x[key] = (c.alpha - 1) * dot / std::sqrt(c.head_dim);
+      const double z = dot / std::sqrt(c.head_dim);
+      x[key] = (c.alpha - 1) * (c.cap > 0 ? c.cap * std::tanh(z / c.cap) : z);
     }
     const double most = *std::max_element(x.begin(), x.end());
     double low = 0, high = 1;  // of the gap
@@ -196,11 +202,12 @@ void run(EngineState& engine, const Case& c) {
     return TensorView::contiguous(x.data() + first * depth, DType::bf16, {1, 1, count, depth});
   };
   std::vector<float> zmax(static_cast<std::size_t>(c.queries)), gap = zmax;
-  const Spec spec{.pattern = Pattern::parse(fmt::format(
-                      "attention a {{\n  mask causal\n  weights entmax({})\n}}\n", c.alpha)),
-                  .head_dim = c.head_dim,
-                  .value_dim = c.head_dim,
-                  .statistic = true};
+  const Spec spec{
+      .pattern = Pattern::parse(fmt::format(
+          "attention a {{\n  mask causal\n{}  weights entmax({})\n}}\n", score_of(c), c.alpha)),
+      .head_dim = c.head_dim,
+      .value_dim = c.head_dim,
+      .statistic = true};
   const auto planned = runtime::planned_for(engine, spec);
   Args args{.q = rows(q, c.keys - c.queries, c.queries),
             .k = rows(k, 0, c.keys),
@@ -247,8 +254,9 @@ void run(EngineState& engine, const Case& c) {
                         layout.live.row_offsets.at / 4;
   const double live = offsets[2 * layout.live.rows];
   const plan::Schedule& s = accumulate.pass.schedule;
-  fmt::print("{:10} n {:6} D {:3} sigma {:4} alpha {:5}: live tiles {:.3f}, gap off by {:.1e}\n",
+  fmt::print("{:10} n {:6} D {:3} sigma {:4} alpha {:5}{}: live tiles {:.3f}, gap off by {:.1e}\n",
              name_of(c.scores), c.keys, c.head_dim, c.sigma, c.alpha,
+             c.cap > 0 ? fmt::format(" softcap {}", c.cap) : "",
              live * s.tile_q * s.tile_k / (visited * tile_q * tile_k), off);
   print("threshold", counted(of_threshold, visited * tile_q * tile_k));
   print("accumulate", counted(of_accumulate, live * s.tile_q * s.tile_k));
@@ -308,7 +316,7 @@ void run_few(EngineState& engine, const Case& c, std::int64_t heads) {
 }  // namespace
 }  // namespace lacuna::bench
 
-/// bench_entmax [quick|all|flat [KEYS [D]]|few|passes|"passes quick"]
+/// bench_entmax [quick|all|flat [KEYS [D]]|softcap|few|passes|"passes quick"]
 int main(int count, char** words) {
   using namespace lacuna;
   using bench::Scores;
@@ -339,6 +347,15 @@ int main(int count, char** words) {
     };
     for (const double alpha : {1.25, 1.5, 2.0})
       for (const double sigma : {0.05, 0.25, 0.5, 1.0, 2.0, 4.0}) iid(sigma, alpha);
+    return 0;
+  }
+  if (which == "softcap") {
+    for (const int depth : {64, 128})
+      for (const std::int64_t keys : {8192, 32768})
+        for (const Scores scores : {Scores::iid, Scores::clustered})
+          for (const float cap : {0.0f, 5.0f, 30.0f, 50.0f})
+            if (depth == 64 || cap == 0 || cap == 30)
+              bench::run(*engine, {scores, keys, keys == 8192 ? 1024 : 256, depth, 1, 1.5, cap});
     return 0;
   }
   if (which.starts_with("passes")) {

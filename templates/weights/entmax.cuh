@@ -123,7 +123,7 @@ struct EntmaxRows {
   // However the last bits of great scores are rounded, the greatest keeps a weight: sums that begin
   // with a gate, and then with zmax, may be off by some of those of either, others by one bit.
   LACUNA_MEMBER float bounded(float gain, float from) const {
-    const float units = raw && begins ? 0x1p18f : 0x1p22f;
+    const float units = Config::Pattern::inverts || (raw && begins) ? 0x1p18f : 0x1p22f;
     const float most = units * rcp_approx(abs_f32(from) + 0x1p-60f);
     return max_f32(min_f32(gain, most), -most);
   }

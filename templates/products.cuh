@@ -1,0 +1,95 @@
+// Gates in the unit of products, where z rises with them: sums begin with minus the gate taken back
+// through the score statement (inverse.cuh), so that a clear sign bit tells a candidate, and
+// candidates alone have their scores computed, once they leave the staging area.
+#pragma once
+#include "gates.cuh"
+
+namespace lacuna {
+
+// What is staged is distances of scores, which are products, or computed first.
+template <class Pass, bool inverts>
+struct Products {
+  LACUNA_MEMBER static void begin(Pass& pass) {
+    LACUNA_UNROLL
+    for (int i = 0; i < Pass::rows; ++i) pass.from[i] = pass.gated ? pass.gates.minus[i] : 0.0f;
+  }
+  LACUNA_MEMBER static Products staged(Pass&) { return {}; }
+  LACUNA_MEMBER Products pair(int, const float (&)[Pass::rows]) const { return {}; }
+  LACUNA_MEMBER void operator()(float (&)[4], s32) const {}
+};
+
+template <class Pass>
+struct Products<Pass, true> {
+  static constexpr int rows = Pass::rows;
+  // The slope of a score may count a product for this much of x more than the gate itself: what
+  // sums that carry it are off by, of_candidates of it, is then an eighth of of_x more at most, in
+  // scores, than where z is the plain product.
+  static constexpr float far = 0x1p4f;
+
+  // Nothing may be staged. Where a gate of a warp has no way back, its scores are computed.
+  LACUNA_MEMBER static void begin(Pass& pass) {
+    pass.gated = pass.goal == Pass::Goal::candidates && !any_lane(pass.open != 0);
+    if (pass.gated) {
+      bool well = true;
+      LACUNA_NOUNROLL
+      for (int i = 0; i < rows; ++i) {
+        pass.from[0] = taken_back(pass, i, pass.gates.minus[0]);
+        well &= abs_f32(pass.from[0]) <= 0x1p120f;
+        rotate(pass.from);
+        rotate(pass.gates.minus);
+      }
+      pass.gated = all_lanes(well);
+    }
+    if (pass.gated) return;
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) pass.from[i] = 0;
+  }
+  // What sums of a row begin with: no score above its gate leaves them negative. NaN where that is
+  // not known.
+  LACUNA_MEMBER static float taken_back(const Pass& pass, int i, float minus) {
+    if (minus == Pass::Rising::never) return minus;
+    const s32 r = min_of(pass.row(i), pass.tile_rows.count(pass.at.q_len) - 1);
+    const auto gate = Pass::Pattern::unscore(pass.p, pass.place_of(r), pass.query_of(r), -minus)
+                          .times(pass.p.call.scale);
+    const float size = abs_f32(gate.bound);
+    const float most = fma_rn(far, pass.gates.reach / pass.gates.unit, abs_f32(minus));
+    return gate.slope * size <= most ? fma_rn(size, Pass::Rising::of_candidates, -gate.bound)
+                                     : float_of_bits(0x7fffffffu);
+  }
+
+  Pass& pass;
+  int first;
+  typename Pass::RowValues of_row[2];
+  float from[2], minus[2];
+
+  LACUNA_MEMBER static Products staged(Pass& pass) { return {pass, 0, {}, {}, {}}; }
+  // Of the n-th two rows, whose gates stand in the first places: asked for in turn.
+  LACUNA_MEMBER Products pair(int n, const float (&gates)[rows]) const {
+    Products two = {pass, 2 * n, {}, {}, {}};
+    if (!pass.gated) return two;
+    LACUNA_UNROLL
+    for (int h = 0; h < 2; ++h) {
+      const s32 r = min_of(pass.row(2 * n + h), pass.tile_rows.count(pass.at.q_len) - 1);
+      two.of_row[h] =
+          Pass::Pattern::template row_values<true>(pass.p, pass.place_of(r), pass.query_of(r));
+      two.from[h] = pass.from[0];
+      two.minus[h] = gates[h];
+      rotate(pass.from);
+    }
+    return two;
+  }
+  // Distances of products become those of scores, which are computed as any pass does.
+  LACUNA_MEMBER void operator()(float (&x)[4], s32 key) const {
+    if (!pass.gated) return;
+    LACUNA_UNROLL
+    for (int e = 0; e < 4; ++e) {
+      const int h = e / 2, i = first + h;
+      const float z = Pass::Pattern::score(
+          pass.p, pass.place(i), pass.query(i), key + e % 2 * Pass::Machine::key_step, of_row[h],
+          typename Pass::KeyValues(), (x[e] - from[h]) * pass.p.call.scale);
+      x[e] = x[e] == -infinity() ? x[e] : z + minus[h];
+    }
+  }
+};
+
+}  // namespace lacuna
