@@ -7,7 +7,8 @@ constexpr std::string_view threshold = "threshold.cuh", gates = "gates.cuh", sum
                            entmax = "weights/entmax.cuh", live = "tiles/live.cuh",
                            materialise = "materialise.cuh", row = "weights/entmax_row.cuh",
                            gather = "gather.cuh", flash = "flash_forward.cuh",
-                           sparsity = "sparsity.cuh";
+                           sparsity = "sparsity.cuh", products = "products.cuh",
+                           inverse = "inverse.cuh";
 
 constexpr Mutant table[] = {
     // What orders memory.
@@ -75,6 +76,27 @@ constexpr Mutant table[] = {
     {"a gap of half the candidates", gates, "entmax",
      "float gap = min_f32(most + minus[0], reach / unit);",
      "float gap = 0.5f * min_f32(most + minus[0], reach / unit);", "value"},
+    // Gates that pass back through a score.
+    {"gates pass back through twice an artanh", inverse, "entmax capped", "0x1.62e430p-2f *",
+     "0x1.62e430p-1f *", "value"},
+    {"gates pass back through a factor that falls", inverse, "entmax capped",
+     "return c > 0.0f && c < infinity();", "return true;", "value"},
+    {"gates pass back through where a score is cut off", inverse, "entmax capped",
+     "c > bound ? -infinity() : bound", "bound", "value"},
+    {"gates lie above what they pass back to", products, "entmax capped",
+     "Pass::Rising::of_candidates, -gate.bound)", "-0x1p-1f, -gate.bound)", "value"},
+    {"products are kept as scores", products, "entmax capped",
+     "    if (!pass.gated) return;\n    LACUNA_UNROLL\n    for (int e",
+     "    return;\n    for (int e", "value"},
+    {"a product keeps its gate", products, "entmax capped", "(x[e] - from[h]) * pass.p.call.scale",
+     "x[e] * pass.p.call.scale", "value"},
+    {"the gates of products are those of the first rows", products, "entmax capped",
+     "      rotate(pass.from);\n    }\n    return two;", "    }\n    return two;", "value"},
+    {"products are staged beside scores", threshold, "entmax capped",
+     "if (!Pattern::inverts) begin_sums();", "begin_sums();", "value"},
+    {"masked products are candidates", threshold, "entmax capped",
+     "return full || Base::template to_scores<false, false>(c, live, first);", "return true;",
+     "value"},
     // Sums.
     {"sums of an estimate count once more", threshold, "entmax", "      sums.clear();\n", "",
      "value"},
