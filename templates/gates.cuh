@@ -135,17 +135,15 @@ struct Gates {
 
   // Sorts candidates out, adds them up, and raises the gates by what they say. False: lists do not
   // do here, since one is full, or a sum is no number; gates stay where they are.
-  // as_staged.pair(n, minus)(x, key) makes distances of scores of what is staged, of the n-th 2
-  // rows.
-  template <class Staged>
-  LACUNA_MEMBER bool rise(Above (&above)[rows], const Staged& as_staged) {
+  template <class Pass>
+  LACUNA_MEMBER bool rise(Pass& pass, Above (&above)[rows]) {
     bool well = true;
     LACUNA_NOUNROLL
     for (int n = 0; n < pairs; ++n) {
       Above of_pair[2];
       const u32 begin = lists + (u32)n * (2 * list_bytes);
       sweep(begin, of_pair);
-      unload(begin, staged + (u32)n * stage_bytes, of_pair, as_staged.pair(n, minus));
+      unload(pass, n, begin, of_pair);
       LACUNA_UNROLL
       for (int h = 0; h < 2; ++h) {
         of_pair[h].template meet<Machine>();
@@ -199,8 +197,11 @@ struct Gates {
     }
   }
   // Their staging area into their lists.
-  template <class Pair>
-  LACUNA_MEMBER void unload(u32 begin, u32 stage, Above (&above)[2], const Pair& distances) {
+  template <class Pass>
+  LACUNA_MEMBER void unload(Pass& pass, int n, u32 begin, Above (&above)[2]) {
+    const u32 stage = staged + (u32)n * stage_bytes;
+    typename Pass::OfProducts products;
+    products.take(pass, n);
     const u32 before = staged_end[0], most = warp_max(before - stage);
     staged_end[0] = stage;
     LACUNA_NOUNROLL
@@ -208,7 +209,7 @@ struct Gates {
       float x[4];
       s32 key;
       load_block(scratch, stage + r, before, x, key);
-      distances(x, key);
+      products.to_scores(pass, x, key);
       LACUNA_UNROLL
       for (int e = 0; e < 4; ++e) {
         const int h = e / 2;

@@ -13,9 +13,8 @@ struct Products {
     LACUNA_UNROLL
     for (int i = 0; i < Pass::rows; ++i) pass.from[i] = pass.gated ? pass.gates.minus[i] : 0.0f;
   }
-  LACUNA_MEMBER static Products staged(Pass&) { return {}; }
-  LACUNA_MEMBER Products pair(int, const float (&)[Pass::rows]) const { return {}; }
-  LACUNA_MEMBER void operator()(float (&)[4], s32) const {}
+  LACUNA_MEMBER void take(Pass&, int) {}
+  LACUNA_MEMBER void to_scores(const Pass&, float (&)[4], s32) const {}
 };
 
 template <class Pass>
@@ -57,29 +56,26 @@ struct Products<Pass, true> {
                                      : float_of_bits(0x7fffffffu);
   }
 
-  Pass& pass;
+  // Two rows of a lane.
   int first;
   typename Pass::RowValues of_row[2];
   float from[2], minus[2];
 
-  LACUNA_MEMBER static Products staged(Pass& pass) { return {pass, 0, {}, {}, {}}; }
-  // Of the n-th two rows, whose gates stand in the first places: asked for in turn.
-  LACUNA_MEMBER Products pair(int n, const float (&gates)[rows]) const {
-    Products two = {pass, 2 * n, {}, {}, {}};
-    if (!pass.gated) return two;
+  // The n-th two, whose gates stand in the first places: taken in turn.
+  LACUNA_MEMBER void take(Pass& pass, int n) {
+    first = 2 * n;
     LACUNA_UNROLL
     for (int h = 0; h < 2; ++h) {
-      const s32 r = min_of(pass.row(2 * n + h), pass.tile_rows.count(pass.at.q_len) - 1);
-      two.of_row[h] =
+      const s32 r = min_of(pass.row(first + h), pass.tile_rows.count(pass.at.q_len) - 1);
+      of_row[h] =
           Pass::Pattern::template row_values<true>(pass.p, pass.place_of(r), pass.query_of(r));
-      two.from[h] = pass.from[0];
-      two.minus[h] = gates[h];
+      from[h] = pass.from[0];
+      minus[h] = pass.gates.minus[h];
       rotate(pass.from);
     }
-    return two;
   }
   // Distances of products become those of scores, which are computed as any pass does.
-  LACUNA_MEMBER void operator()(float (&x)[4], s32 key) const {
+  LACUNA_MEMBER void to_scores(const Pass& pass, float (&x)[4], s32 key) const {
     if (!pass.gated) return;
     LACUNA_UNROLL
     for (int e = 0; e < 4; ++e) {

@@ -243,8 +243,7 @@ struct Threshold : TileScores<Config, Params> {
         }
       }
       if (moves) {
-        const bool begins =
-            goal == Goal::candidates && !gates.rise(sums.above, OfProducts::staged(*this));
+        const bool begins = goal == Goal::candidates && !gates.rise(*this, sums.above);
         next = min_of((j + 1) * 3 / 2 + 1, visit.count);
         if (begins) goal = Goal::estimate;
         if (goal == Goal::estimate) {

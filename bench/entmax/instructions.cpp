@@ -350,6 +350,8 @@ int main(int count, char** words) {
     return 0;
   }
   if (which == "softcap") {
+    for (const float cap : {0.0f, 30.0f})
+      bench::run(*engine, {Scores::iid, 8192, 256, 64, 0.05, 1.5, cap});
     for (const int depth : {64, 128})
       for (const std::int64_t keys : {8192, 32768})
         for (const Scores scores : {Scores::iid, Scores::clustered})
