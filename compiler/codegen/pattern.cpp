@@ -214,13 +214,11 @@ class PatternWriter {
     if (pattern_.score == ir::no_node) {
       text_.line("  LACUNA_MEMBER static {} {{ return score; }}", head);
     } else {
-      // Where gates pass through it, threshold computes few scores.
-      const bool seldom = pass_.kind == plan::PassKind::threshold && plan::inverts(plan_.spec);
       const bool heavy =
           instructions_of(pattern_.graph, pattern_.score, given_) * pairs_ > most_unrolled_score;
       function(text_, pattern_.score_where.front(), head,
                body(pattern_.score, {.checked = plan_.facts.checked, .given = &given_}),
-               heavy || seldom ? "LACUNA_OUTLINED" : "LACUNA_MEMBER");
+               heavy ? "LACUNA_OUTLINED" : "LACUNA_MEMBER");
     }
   }
 
