@@ -20,9 +20,9 @@ struct Products {
 template <class Pass>
 struct Products<Pass, true> {
   static constexpr int rows = Pass::rows;
-  // The slope of a score may count a product for this much of x more than the gate itself: what
-  // sums that carry it are off by, of_candidates of it, is then an eighth of of_x more at most, in
-  // scores, than where z is the plain product.
+  // In x: by how much the size of a product, times the slope of the score, may exceed that of the
+  // gate. Sums that carry the product are off by of_candidates of it, so that a score is off by an
+  // eighth of of_x more than where z is the plain product.
   static constexpr float far = 0x1p4f;
 
   // Nothing may be staged. Where a gate of a warp has no way back, its scores are computed.
@@ -74,16 +74,18 @@ struct Products<Pass, true> {
       rotate(pass.from);
     }
   }
-  // Distances of products become those of scores, which are computed as any pass does.
+  // Distances of products above their gates become those of scores, which are computed as any pass
+  // does; no other score is evaluated.
   LACUNA_MEMBER void to_scores(const Pass& pass, float (&x)[4], s32 key) const {
     if (!pass.gated) return;
     LACUNA_UNROLL
     for (int e = 0; e < 4; ++e) {
       const int h = e / 2, i = first + h;
-      const float z = Pass::Pattern::score(
-          pass.p, pass.place(i), pass.query(i), key + e % 2 * Pass::Machine::key_step, of_row[h],
-          typename Pass::KeyValues(), (x[e] - from[h]) * pass.p.call.scale);
-      x[e] = x[e] == -infinity() ? x[e] : z + minus[h];
+      if (x[e] < 0.0f) continue;
+      x[e] = minus[h] + Pass::Pattern::score(pass.p, pass.place(i), pass.query(i),
+                                             key + e % 2 * Pass::Machine::key_step, of_row[h],
+                                             typename Pass::KeyValues(),
+                                             (x[e] - from[h]) * pass.p.call.scale);
     }
   }
 };

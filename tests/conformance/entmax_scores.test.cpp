@@ -37,6 +37,7 @@ const std::vector<Rule> rules = {
     {"tensor gain: f32[head]\ntensor cap: f32[batch, query]\nscore softcap(score, abs(cap[b, q]) * "
      "4.0) * exp(gain[h]) + cap[b, q]",
      true},
+    {"tensor t: f32[_]\nscore softcap(score, 5.0) + t[h % 4] * t[abs(q) % 3]", true},
     {"score softcap(score, 5.0) - 0.01 * f32(abs(q - k))", false},
     {"score -softcap(-score, 5.0)", false},
     {"score exp(score)", false},

@@ -93,8 +93,6 @@ constexpr Mutant table[] = {
     {"the gates of products are those of the first rows", products, "entmax capped",
      "minus[h] = pass.gates.minus[h];\n      rotate(pass.from);", "minus[h] = pass.gates.minus[h];",
      "value"},
-    {"products are staged beside scores", threshold, "entmax capped",
-     "if (!Pattern::inverts) begin_sums();", "begin_sums();", "value"},
     {"masked products are candidates", threshold, "entmax capped",
      "return full || Base::template to_scores<false, false>(c, live, first);", "return true;",
      "value"},
