@@ -8,7 +8,7 @@
 #include "runtime/program.h"
 #include "tools/lacuna/array.h"
 
-#include "bench/entmax/distributions.h"
+#include "bench/entmax/cases.h"
 #include "bench/entmax/passes.h"
 #include "bench/laboratory/trace.h"
 #include <fmt/format.h>
@@ -30,11 +30,12 @@ using runtime::Lists;
 
 /// Names of functions that an instruction is counted for, by where their text stands.
 constexpr std::array counted_functions = {
-    "take",    "turn",      "fetch", "distances",   "open_rows", "walk",       "collect",
-    "append",  "rise",      "raise", "sweep",       "unload",    "solve",      "add",
-    "improve", "note_live", "leave", "leave_group", "mark_keys", "store_rows", "work",
-    "start",   "weigh",     "step",  "store",       "again",     "score",      "take_row",
-    "sift",    "each",      "find",  "narrowed",    "meet",      "found"};
+    "take",    "turn",      "fetch",      "distances",   "open_rows", "walk",       "collect",
+    "append",  "rise",      "raise",      "sweep",       "unload",    "solve",      "add",
+    "improve", "note_live", "leave",      "leave_group", "mark_keys", "store_rows", "work",
+    "start",   "weigh",     "step",       "store",       "again",     "score",      "take_row",
+    "sift",    "each",      "find",       "narrowed",    "meet",      "found",      "begin",
+    "join",    "tell",      "add_values", "finish"};
 
 /// The function that holds a line of a template.
 std::string function_at(const std::string& file, int line) {
@@ -92,28 +93,6 @@ bool is_move(const std::string& op) {
          op == "add.s64" || op == "add.u64";
 }
 
-struct Case {
-  Scores scores;
-  std::int64_t keys, queries;
-  int head_dim;
-  double sigma, alpha;
-  float cap = 0;  ///< of scores: softcap; 0: none
-};
-
-std::string score_of(const Case& c) {
-  return c.cap > 0 ? fmt::format("  score softcap(score, {:.1f})\n", c.cap) : "";
-}
-
-std::vector<std::uint16_t> bf16_of(const std::vector<float>& values) {
-  std::vector<std::uint16_t> bits(values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    std::uint32_t word = 0;
-    std::memcpy(&word, &values[i], 4);
-    bits[i] = static_cast<std::uint16_t>((word + 0x7fff + (word >> 16 & 1)) >> 16);
-  }
-  return bits;
-}
-
 struct Counted {
   std::map<std::string, double> by_region;  ///< of a score, without moves
   double rest = 0, moves = 0;
@@ -141,43 +120,6 @@ void print(const char* pass, const Counted& sums) {
   fmt::print("\n");
 }
 
-double real_of(std::uint16_t bf16) {
-  const std::uint32_t word = std::uint32_t{bf16} << 16;
-  float value = 0;
-  std::memcpy(&value, &word, 4);
-  return value;
-}
-/// The relative error of the threshold pass's own gap, the largest of every 16th row: against
-/// bisection of f64 scores of the same operands.
-double gap_off(const Case& c, const std::vector<std::uint16_t>& q,
-               const std::vector<std::uint16_t>& k, const std::vector<float>& zmax,
-               const std::vector<float>& gap) {
-  double worst = 0;
-  const auto depth = static_cast<std::size_t>(c.head_dim);
-  const auto first = static_cast<std::size_t>(c.keys - c.queries);
-  for (std::size_t row = 5; row < gap.size(); row += 16) {
-    std::vector<double> x(first + row + 1);
-    for (std::size_t key = 0; key < x.size(); ++key) {
-      double dot = 0;
-      for (std::size_t d = 0; d < depth; ++d)
-        dot += real_of(q[(first + row) * depth + d]) * real_of(k[key * depth + d]);
-      const double z = dot / std::sqrt(c.head_dim);
-      x[key] = (c.alpha - 1) * (c.cap > 0 ? c.cap * std::tanh(z / c.cap) : z);
-    }
-    const double most = *std::max_element(x.begin(), x.end());
-    double low = 0, high = 1;  // of the gap
-    for (int n = 0; n < 60; ++n) {
-      const double t = (low + high) / 2;
-      double sum = 0;
-      for (const double one : x)
-        if (one - most + t > 0) sum += std::pow(one - most + t, 1 / (c.alpha - 1));
-      (sum < 1 ? low : high) = t;
-    }
-    const double z_off = std::fabs((c.alpha - 1) * double(zmax[row]) - most);
-    worst = std::max({worst, std::fabs(gap[row] - low) / low, z_off / low});
-  }
-  return worst;
-}
 /// A model of adasplash 0.2.1, read from its code and never run: static instructions of a score in
 /// its passes over K, products and copies apart. Alpha 1.5 (its second version, one refinement
 /// asked for): row maximum 1, histogram 11, two refinements of 6. Others (its first version, ten):
@@ -313,10 +255,45 @@ void run_few(EngineState& engine, const Case& c, std::int64_t heads) {
   std::fflush(stdout);
 }
 
+/// Short rows: all queries of a causal head, in one launch. A score is one of the tiles of keys
+/// that the mask leaves.
+void run_short(EngineState& engine, const Case& c) {
+  const Operands drawn = draw({c.scores, c.sigma, c.keys, c.head_dim, 1});
+  const auto depth = static_cast<std::int64_t>(c.head_dim);
+  std::vector<std::uint16_t> q = bf16_of(drawn.q), k = bf16_of(drawn.k), v = k, o(q.size());
+  const Spec spec{.pattern = Pattern::parse(fmt::format(
+                      "attention a {{\n  mask causal\n  weights entmax({})\n}}\n", c.alpha)),
+                  .head_dim = c.head_dim,
+                  .value_dim = c.head_dim};
+  const auto planned = runtime::planned_for(engine, spec);
+  const auto view = [&](std::vector<std::uint16_t>& x) {
+    return TensorView::contiguous(x.data(), DType::bf16, {1, 1, c.keys, depth});
+  };
+  const Args args{.q = view(q), .k = view(k), .v = view(v), .o = view(o)};
+  const ir::Call call = ir::bind(spec, args);
+  const std::vector<plan::Pass>& passes = planned->plan.passes;
+  const auto found = std::find_if(passes.begin(), passes.end(), [&](const plan::Pass& pass) {
+    return pass.kind == plan::PassKind::short_rows && c.keys <= pass.most_keys;
+  });
+  if (found == passes.end()) return;
+  Trace trace;
+  const auto watched = runtime::host::open_host({.threads = 1, .observe = trace.observer()});
+  const runtime::Compiled compiled =
+      runtime::compiled_for(engine, *planned, static_cast<std::size_t>(found - passes.begin()), {});
+  const runtime::Loaded loaded{compiled.pass, watched->load(compiled.artifact)};
+  runtime::launch(engine, *planned, loaded, args, call, {}, nullptr);
+  const plan::Schedule& s = compiled.pass.schedule;
+  double visited = 0;
+  for (std::int64_t first = 0; first < c.keys; first += s.tile_q)
+    visited += std::ceil(double(std::min<std::int64_t>(first + s.tile_q, c.keys)) / s.tile_k);
+  print(plan::name_of(compiled.pass).c_str(), counted(trace.take(), visited * s.tile_q * s.tile_k));
+  std::fflush(stdout);
+}
+
 }  // namespace
 }  // namespace lacuna::bench
 
-/// bench_entmax [quick|all|flat [KEYS [D]]|softcap|few|passes|"passes quick"]
+/// bench_entmax [quick|all|flat [KEYS [D]]|softcap|few|short|passes|"passes quick"]
 int main(int count, char** words) {
   using namespace lacuna;
   using bench::Scores;
@@ -358,6 +335,16 @@ int main(int count, char** words) {
           for (const float cap : {0.0f, 5.0f, 30.0f, 50.0f})
             if (depth == 64 || cap == 0 || cap == 30)
               bench::run(*engine, {scores, keys, keys == 8192 ? 1024 : 256, depth, 1, 1.5, cap});
+    return 0;
+  }
+  if (which == "short") {
+    for (const std::int64_t keys : {256, 512, 1024, 2048})
+      for (const double sigma : {1.0, 0.25})
+        for (const Scores scores : {Scores::iid, Scores::clustered}) {
+          const bench::Case c{scores, keys, keys, 64, sigma, 1.5};
+          bench::run(*engine, c);
+          bench::run_short(*engine, c);
+        }
     return 0;
   }
   if (which.starts_with("passes")) {
