@@ -92,9 +92,6 @@ struct Gates {
   LACUNA_MEMBER float to_distance(float difference) const {
     return scaled ? difference * unit : difference;
   }
-  LACUNA_MEMBER float kept(float difference, int i) const {
-    return scores ? difference - minus[i] : difference;
-  }
   // What makes of a value that a list keeps its difference to the gate.
   LACUNA_MEMBER float to_gate(int i) const { return scores ? minus[i] : -rose[i]; }
 
@@ -114,9 +111,10 @@ struct Gates {
     }
   }
 
-  // Takes the hits among the distances of a tile. Returns whether it is time to sort them out: the
-  // staging area may be too full for another tile, or there were some, and they are due.
-  template <int keys>
+  // Takes the hits among the distances of a tile, or among its scores. Returns whether it is time
+  // to sort them out: the staging area may be too full for another tile, or there were some, and
+  // they are due.
+  template <bool of_scores, int keys>
   LACUNA_MEMBER bool collect(const float (&c)[rows][keys], s32 first, bool due) {
     constexpr int spans = keys / 2;
     static_assert(spans < candidate_blocks, "a tile fits the staging area");
@@ -125,9 +123,11 @@ struct Gates {
     for (int a = 0; a < pairs; ++a) {
       LACUNA_UNROLL
       for (int b = 0; b < spans; ++b) {
-        signs[a][b] = and_of(bits_of(c[2 * a][2 * b]), bits_of(c[2 * a][2 * b + 1]),
-                             bits_of(c[2 * a + 1][2 * b])) &
-                      bits_of(c[2 * a + 1][2 * b + 1]);
+        const auto sign = [&](int i, int j) {
+          return bits_of(of_scores ? c[i][j] + minus[i] : c[i][j]);
+        };
+        signs[a][b] = and_of(sign(2 * a, 2 * b), sign(2 * a, 2 * b + 1), sign(2 * a + 1, 2 * b)) &
+                      sign(2 * a + 1, 2 * b + 1);
         if (b % 2 == 1) all = and_of(all, signs[a][b - 1], signs[a][b]);
         if (b % 2 == 0 && b == spans - 1) all &= signs[a][b];
       }
@@ -149,14 +149,15 @@ struct Gates {
 
   // Sorts candidates out, adds them up, and raises the gates by what they say. False: lists do not
   // do here, since one is full, or a sum is no number; gates stay where they are.
-  LACUNA_MEMBER bool rise(Above (&above)[rows]) {
+  template <class Pass>
+  LACUNA_MEMBER bool rise(Pass& pass, Above (&above)[rows]) {
     bool well = true;
     LACUNA_NOUNROLL
     for (int n = 0; n < pairs; ++n) {
       Above of_pair[2];
       const u32 begin = lists + (u32)n * (2 * list_bytes);
       sweep(begin, of_pair);
-      unload(begin, staged + (u32)n * stage_bytes, of_pair);
+      unload(pass, n, begin, of_pair);
       LACUNA_UNROLL
       for (int h = 0; h < 2; ++h) {
         of_pair[h].template meet<Machine>();
@@ -218,20 +219,26 @@ struct Gates {
       }
     }
   }
-  // Their staging area into their lists, of which a full one loses what is new.
-  LACUNA_MEMBER void unload(u32 begin, u32 stage, Above (&above)[2]) {
+  // Their staging area into their lists, of which a full one loses what is new. `n`: which pair of
+  // rows stands first.
+  template <class Pass>
+  LACUNA_MEMBER void unload(Pass& pass, int n, u32 begin, Above (&above)[2]) {
+    const u32 stage = staged + (u32)n * stage_bytes;
+    typename Pass::OfProducts products;
+    products.take(pass, n);
     const u32 before = staged_end[0], last = stage + warp_max(before - stage);
     staged_end[0] = stage;
     LACUNA_NOUNROLL
     for (u32 r = stage; r < last; r += block_pitch) {
-      float difference[4];
+      float value[4];
       s32 key;
-      load_block(scratch, r, before, difference, key);
+      load_block(scratch, r, before, value, key);
+      products.to_scores(pass, value, key);
       LACUNA_UNROLL
       for (int e = 0; e < 4; ++e) {
         const int h = e / 2;
-        const float x = to_distance(difference[e]);
-        above[h].append(scratch, end[h], x, norm.slope_above(x), kept(difference[e], h),
+        const float x = to_distance(scores ? value[e] + minus[h] : value[e]);
+        above[h].append(scratch, end[h], x, norm.slope_above(x), value[e],
                         key + e % 2 * Machine::key_step);
       }
       LACUNA_UNROLL

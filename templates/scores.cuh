@@ -105,15 +105,16 @@ struct TileScores {
 
   // A pair that does not attend is -inf, and its score is not evaluated. `live`, of rolled masks,
   // is of `sees`, or all bits in a FULL tile. False: no row of this warp sees any key, where `sees`
-  // could not tell.
-  template <bool full>
+  // could not tell. Not `scored`: other pairs stay what they are.
+  template <bool full, bool scored = true>
   LACUNA_MEMBER bool to_scores(float (&z)[rows][keys], u32 (&live)[rows], s32 first) {
     const float scale = raw ? 1.0f : p.call.scale;
     RowValues of_row[rows];
     read_rows<full>(of_row);
     if (!full && Pattern::only_bands) live_keys(live, of_row, first);
     // Row by row the bits of a word become predicates together; key by key each is read once.
-    constexpr bool by_row = !full && mask_words && (Pattern::plain_score || __is_empty(KeyValues));
+    constexpr bool by_row =
+        !full && mask_words && (Pattern::plain_score || !scored || __is_empty(KeyValues));
     KeyValues of_key;
     bool any = false;
     LACUNA_UNROLL
@@ -127,9 +128,12 @@ struct TileScores {
                           : mask_words ? (live[i] >> j & 1) != 0
                                        : attends(i, k, of_row[i], of_key);
         any |= here;
-        z[i][j] = here
-                      ? Pattern::score(p, place(i), query(i), k, of_row[i], of_key, z[i][j] * scale)
-                      : -infinity();
+        if constexpr (scored)
+          z[i][j] =
+              here ? Pattern::score(p, place(i), query(i), k, of_row[i], of_key, z[i][j] * scale)
+                   : -infinity();
+        else
+          z[i][j] = here ? z[i][j] : -infinity();
       }
     }
     return full || mask_words || any_lane(any);

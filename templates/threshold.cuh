@@ -3,12 +3,13 @@
 // A row keeps a gate, which never lies above its threshold. What is above the gate is a candidate;
 // at growing intervals the candidates raise the gate by a step of Newton on (Σ[x - gate]₊^β)^(1/β),
 // which cannot pass the root, and those that fall below it leave. So the candidates in the end hold
-// all keys with a weight, and give τ exactly. Where z is the plain product, its sums begin with the
-// gate: a candidate is a clear sign bit, and to test a score takes two thirds of an instruction.
-// A warp whose candidates find no room goes on with sums of all scores, for an estimate, and its
-// CTA walks K once more for exact ones (sums.cuh).
+// all keys with a weight, and give τ exactly. Where z is the plain product, or rises with it
+// (products.cuh), sums of products begin with the gate, and a candidate is a clear sign bit. A warp
+// whose candidates find no room goes on with sums of all scores, for an estimate, and its CTA walks
+// K once more for exact ones (sums.cuh).
 #pragma once
 #include "gates.cuh"
+#include "products.cuh"
 #include "ring.cuh"
 #include "sparsity.cuh"
 #include "sums.cuh"
@@ -28,6 +29,9 @@ struct Threshold : KeyRing<Config, Params> {
   static constexpr int threads = Config::warps * 32, granule = Config::granule_k;
   // Two do but for rows whose estimate fails, which then come near by steps of Newton.
   static constexpr int most_walks = 24;
+  using OfProducts = Products<Threshold, Pattern::inverts>;
+  // Scores are staged as they are: distances to gates far below lose their last digits.
+  static constexpr bool of_scores = (Config::precise || !Pattern::plain_score) && !Pattern::inverts;
   static_assert(rows % 2 == 0 && keys % 2 == 0, "candidates come in blocks of 2 x 2");
   static_assert(Config::tile_k % granule == 0, "a tile consists of granules");
 
@@ -43,12 +47,11 @@ struct Threshold : KeyRing<Config, Params> {
   Shared& memory;
   Rising gates;
   Sums<Rising> sums;
-  // What the warp makes of scores: candidates; where those find no room, sums that follow the
-  // threshold, then exact ones, then, for calls that ask, a list of keys; or nothing, since it
-  // knows what it shall.
+  // What the warp makes of scores: candidates; without room for them, sums that follow the
+  // threshold, exact ones and, for calls that ask, a list of keys; or nothing: it knows all.
   enum class Goal : int { candidates, estimate, sums, keys, nothing } goal;
   bool dense;                    // they found no room
-  bool gated;                    // sums begin with the gate
+  bool gated;                    // sums begin with the gate, in the unit of products
   float from[rows];              // what they begin with
   u32 plain;                     // full_place of tiles that need no more than products is less
   float scale;                   // of a score, to natural logits
@@ -130,6 +133,7 @@ struct Threshold : KeyRing<Config, Params> {
       if (!weighed) gates.minus[i] = Rising::never;
     }
     if (!is_alpha(alpha)) lost = ~0u;
+    goal = Goal::candidates;
     begin_sums();
     return true;
   }
@@ -156,22 +160,25 @@ struct Threshold : KeyRing<Config, Params> {
     }
     Machine::scores_from(c, from, Base::shared, at_slot);
     if (common) return true;
+    if constexpr (Pattern::inverts)
+      if (gated) return full || Base::template to_scores<false, false>(c, live, first);
     bool any = true;
     if (!full || !gated) {
       if (!full || Pattern::plain_score)
         any = Base::template to_scores<false>(c, live, first);
       else
         any = Base::template to_scores<true>(c, live, first);
-      if (!gated) {
-        LACUNA_UNROLL
-        for (int i = 0; i < rows; ++i) {
-          LACUNA_UNROLL
-          for (int j = 0; j < keys; ++j) c[i][j] += gates.minus[i];
-        }
-      }
+      if (!gated && !of_scores) to_distances(c);
     }
     if (any_lane(open != 0)) open_rows(c);
     return any;
+  }
+  LACUNA_MEMBER void to_distances(float (&c)[rows][keys]) const {
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      LACUNA_UNROLL
+      for (int j = 0; j < keys; ++j) c[i][j] += gates.minus[i];
+    }
   }
 
   // Rows that see their first keys: the gate is the threshold of these alone.
@@ -197,17 +204,15 @@ struct Threshold : KeyRing<Config, Params> {
       const float up = here ? gate[i] : 0.0f;
       gates.minus[i] -= up;
       LACUNA_UNROLL
-      for (int j = 0; j < keys; ++j) c[i][j] -= up;
+      for (int j = 0; j < keys; ++j) c[i][j] -= of_scores ? 0.0f : up;
       if (here) sums.certain[i] = gates.minus[i];
     }
+    if (Pattern::inverts) return;
     begin_sums();
     find_plain();
   }
 
-  LACUNA_MEMBER void begin_sums() {
-    LACUNA_UNROLL
-    for (int i = 0; i < rows; ++i) from[i] = gated ? gates.minus[i] : 0.0f;
-  }
+  LACUNA_MEMBER void begin_sums() { OfProducts::begin(*this); }
   // All tiles once. One piece of code, most of which is every goal's. `seeking`: gates move, in the
   // end whatever was found.
   LACUNA_MEMBER void walk(const Live& live, bool seeking) {
@@ -220,20 +225,15 @@ struct Threshold : KeyRing<Config, Params> {
       Base::turn(left);
       const s32 t = left == visit.count ? 0 : left, first = visit.first_key(t);
       bool moves = false;
+      const u32 closed = open;
       float c[rows][keys];
       if (distances(c, t, first)) {
         if (goal == Goal::candidates) {
-          moves = gates.collect(c, first, left <= due);
-        } else if (Statistic::wanted && goal == Goal::keys) {
-          tally.note(c, first);
+          const bool opened = Pattern::inverts && any_lane(closed != open);
+          moves = gates.template collect<of_scores>(c, first, left <= due || opened);
         } else {
-          sums.add(gates, c);
-          if (goal == Goal::sums) {
-            sums.add_curve(gates, c);
-            live.template note<Config::tile_k / granule>(c, first / granule);
-          } else {
-            moves = left <= due;
-          }
+          if (of_scores) to_distances(c);
+          moves = add(live, c, first) && left <= due;
         }
       }
       --left;
@@ -244,30 +244,39 @@ struct Threshold : KeyRing<Config, Params> {
     Machine::template wait<0>();
   }
 
+  // Distances to what is not for candidates. Whether gates move by it.
+  LACUNA_MEMBER bool add(const Live& live, const float (&c)[rows][keys], s32 first) {
+    if (Statistic::wanted && goal == Goal::keys) {
+      tally.note(c, first);
+      return false;
+    }
+    sums.add(gates, c);
+    if (goal == Goal::estimate) return true;
+    sums.add_curve(gates, c);
+    live.template note<Config::tile_k / granule>(c, first / granule);
+    return false;
+  }
+
   // Gates by what `seen` tiles say.
   LACUNA_MEMBER void move(s32& due, s32 seen) {
-    const bool begins = goal == Goal::candidates && !gates.rise(sums.above);
+    const bool begins = goal == Goal::candidates && !gates.rise(*this, sums.above);
     due = max_of(visit.count - seen * 3 / 2, 1);
     if (begins) goal = Goal::estimate;
     if (goal == Goal::estimate) sums.follow(gates, begins, seen, visit.count);
     begin_sums();
+    if (Pattern::inverts) find_plain();
   }
 
-  // Thresholds from candidates; where those are too many, from sums. Returns whether any warp took
-  // those.
+  // Thresholds from candidates; where too many, from sums. Returns whether any warp took those.
   LACUNA_MEMBER bool find(const Live& live) {
-    goal = Goal::candidates;
     bool listed = false;
     LACUNA_NOUNROLL
     for (int n = 0;; ++n) {
       if (!listed) tally.begin_walk();
       walk(live, n == 0);
       dense |= goal == Goal::estimate;
-      if (goal == Goal::sums && improve() && n + 1 < most_walks) {
-        // Once more.
-      } else {
-        goal = goal == Goal::estimate ? Goal::sums : Goal::nothing;
-      }
+      const bool again = goal == Goal::sums && improve() && n + 1 < most_walks;
+      if (!again) goal = goal == Goal::estimate ? Goal::sums : Goal::nothing;
       if (!cta_any(goal != Goal::nothing)) {
         if (n == 0 || !Statistic::wanted || listed) return n > 0;
         if (dense) goal = Goal::keys, gates.come_near(top, width);
@@ -344,12 +353,8 @@ struct Threshold : KeyRing<Config, Params> {
   }
   LACUNA_MEMBER void leave_group(const Live& live, s32 group, bool found, bool flat) const {
     const u64 state = live.states + (u64)group * 8;
-    u32 visited = 0, full = 0;
-    if (found) {
-      tally.leave(live.keys_of(group), group, flat);
-      visited = ballot(live.has_key(group));
-      full = fulls(live, group);
-    }
+    if (found) tally.leave(live.keys_of(group), group, flat);
+    u32 visited = found ? ballot(live.has_key(group)) : 0, full = found ? fulls(live, group) : 0;
     if (lane_index() != 0) return;
     if (flat) visited |= load_written<u32>(state);
     full &= visited;

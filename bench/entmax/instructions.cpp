@@ -7,7 +7,7 @@
 #include "runtime/program.h"
 #include "tools/lacuna/array.h"
 
-#include "bench/entmax/distributions.h"
+#include "bench/entmax/cases.h"
 #include "bench/entmax/passes.h"
 #include "bench/entmax/regions.h"
 #include "bench/laboratory/trace.h"
@@ -26,59 +26,6 @@ namespace {
 using runtime::Entmax;
 using runtime::Lists;
 
-struct Case {
-  Scores scores;
-  std::int64_t keys, queries;
-  int head_dim;
-  double sigma, alpha;
-};
-
-std::vector<std::uint16_t> bf16_of(const std::vector<float>& values) {
-  std::vector<std::uint16_t> bits(values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    std::uint32_t word = 0;
-    std::memcpy(&word, &values[i], 4);
-    bits[i] = static_cast<std::uint16_t>((word + 0x7fff + (word >> 16 & 1)) >> 16);
-  }
-  return bits;
-}
-
-double real_of(std::uint16_t bf16) {
-  const std::uint32_t word = std::uint32_t{bf16} << 16;
-  float value = 0;
-  std::memcpy(&value, &word, 4);
-  return value;
-}
-/// The relative error of the threshold pass's own gap, the largest of every 16th row: against
-/// bisection of f64 scores of the same operands.
-double gap_off(const Case& c, const std::vector<std::uint16_t>& q,
-               const std::vector<std::uint16_t>& k, const std::vector<float>& zmax,
-               const std::vector<float>& gap) {
-  double worst = 0;
-  const auto depth = static_cast<std::size_t>(c.head_dim);
-  const auto first = static_cast<std::size_t>(c.keys - c.queries);
-  for (std::size_t row = 5; row < gap.size(); row += 16) {
-    std::vector<double> x(first + row + 1);
-    for (std::size_t key = 0; key < x.size(); ++key) {
-      double dot = 0;
-      for (std::size_t d = 0; d < depth; ++d)
-        dot += real_of(q[(first + row) * depth + d]) * real_of(k[key * depth + d]);
-      x[key] = (c.alpha - 1) * dot / std::sqrt(c.head_dim);
-    }
-    const double most = *std::max_element(x.begin(), x.end());
-    double low = 0, high = 1;  // of the gap
-    for (int n = 0; n < 60; ++n) {
-      const double t = (low + high) / 2;
-      double sum = 0;
-      for (const double one : x)
-        if (one - most + t > 0) sum += std::pow(one - most + t, 1 / (c.alpha - 1));
-      (sum < 1 ? low : high) = t;
-    }
-    const double z_off = std::fabs((c.alpha - 1) * double(zmax[row]) - most);
-    worst = std::max({worst, std::fabs(gap[row] - low) / low, z_off / low});
-  }
-  return worst;
-}
 /// A model of adasplash 0.2.1, read from its code and never run: static instructions of a score in
 /// its passes over K, products and copies apart. Alpha 1.5 (its second version, one refinement
 /// asked for): row maximum 1, histogram 11, two refinements of 6. Others (its first version, ten):
@@ -103,11 +50,12 @@ void run(EngineState& engine, const Case& c, bool lines = false) {
     return TensorView::contiguous(x.data() + first * depth, DType::bf16, {1, 1, count, depth});
   };
   std::vector<float> zmax(static_cast<std::size_t>(c.queries)), gap = zmax;
-  const Spec spec{.pattern = Pattern::parse(fmt::format(
-                      "attention a {{\n  mask causal\n  weights entmax({})\n}}\n", c.alpha)),
-                  .head_dim = c.head_dim,
-                  .value_dim = c.head_dim,
-                  .statistic = true};
+  const Spec spec{
+      .pattern = Pattern::parse(fmt::format(
+          "attention a {{\n  mask causal\n{}  weights entmax({})\n}}\n", score_of(c), c.alpha)),
+      .head_dim = c.head_dim,
+      .value_dim = c.head_dim,
+      .statistic = true};
   const auto planned = runtime::planned_for(engine, spec);
   Args args{.q = rows(q, c.keys - c.queries, c.queries),
             .k = rows(k, 0, c.keys),
@@ -154,8 +102,9 @@ void run(EngineState& engine, const Case& c, bool lines = false) {
                         layout.live.row_offsets.at / 4;
   const double live = offsets[2 * layout.live.rows];
   const plan::Schedule& s = accumulate.pass.schedule;
-  fmt::print("{:10} n {:6} D {:3} sigma {:4} alpha {:5}: live tiles {:.3f}, gap off by {:.1e}\n",
+  fmt::print("{:10} n {:6} D {:3} sigma {:4} alpha {:5}{}: live tiles {:.3f}, gap off by {:.1e}\n",
              name_of(c.scores), c.keys, c.head_dim, c.sigma, c.alpha,
+             c.cap > 0 ? fmt::format(" softcap {}", c.cap) : "",
              live * s.tile_q * s.tile_k / (visited * tile_q * tile_k), off);
   print("threshold", counted(of_threshold, visited * tile_q * tile_k));
   if (lines) print_lines(of_threshold, visited * tile_q * tile_k);
@@ -251,7 +200,7 @@ void run_short(EngineState& engine, const Case& c) {
 }  // namespace
 }  // namespace lacuna::bench
 
-/// bench_entmax [quick|all|flat [KEYS [D]]|few|short|passes|"passes quick"]
+/// bench_entmax [quick|all|flat [KEYS [D]]|softcap|few|short|passes|"passes quick"]
 /// bench_entmax one SCORES KEYS QUERIES D SIGMA ALPHA [lines]
 int main(int count, char** words) {
   using namespace lacuna;
@@ -293,6 +242,17 @@ int main(int count, char** words) {
     };
     for (const double alpha : {1.25, 1.5, 2.0})
       for (const double sigma : {0.05, 0.25, 0.5, 1.0, 2.0, 4.0}) iid(sigma, alpha);
+    return 0;
+  }
+  if (which == "softcap") {
+    for (const float cap : {0.0f, 30.0f})
+      bench::run(*engine, {Scores::iid, 8192, 256, 64, 0.05, 1.5, cap});
+    for (const int depth : {64, 128})
+      for (const std::int64_t keys : {8192, 32768})
+        for (const Scores scores : {Scores::iid, Scores::clustered})
+          for (const float cap : {0.0f, 5.0f, 30.0f, 50.0f})
+            if (depth == 64 || cap == 0 || cap == 30)
+              bench::run(*engine, {scores, keys, keys == 8192 ? 1024 : 256, depth, 1, 1.5, cap});
     return 0;
   }
   if (which == "short") {

@@ -29,12 +29,19 @@ class Trace::Counter final : public host::Observer {
   Counter(Counts& counts, const host::Program& program)
       : counts_(counts), program_(program), tallies_(program.code.size()) {}
 
+  /// A statement may be decoded into several instructions, which stand side by side and are
+  /// executed equally often; and one of a function anew for each call of it.
   ~Counter() override {
-    std::map<std::ptrdiff_t, double> executions;
-    for (std::size_t k = 0; k < tallies_.size(); ++k)
-      if (tallies_[k].executions != 0)
-        add(tallies_[k], program_.places[program_.code[k].place], executions);
-    for (const auto& [at, count] : executions) counts_[at].tally.executions += count;
+    for (std::size_t k = 0; k < tallies_.size();) {
+      const std::ptrdiff_t at = start_of(k);
+      double executions = 0;
+      for (; k < tallies_.size() && start_of(k) == at; ++k)
+        if (tallies_[k].executions != 0) {
+          executions = std::max(executions, tallies_[k].executions);
+          add(tallies_[k], program_.places[program_.code[k].place], at);
+        }
+      if (executions != 0) counts_[at].tally.executions += executions;
+    }
   }
 
   void after(const host::Step& step) override { ++of(step.at).executions; }
@@ -54,12 +61,10 @@ class Trace::Counter final : public host::Observer {
   }
 
  private:
-  // A statement may be decoded into several instructions, all executed equally often.
-  void add(const Tally& mine, const host::Place& place,
-           std::map<std::ptrdiff_t, double>& executions) {
-    const std::ptrdiff_t at = place.text.data() - program_.module->text->data();
-    double& count = executions[at];
-    count = std::max(count, mine.executions);
+  std::ptrdiff_t start_of(std::size_t k) const {
+    return program_.places[program_.code[k].place].text.data() - program_.module->text->data();
+  }
+  void add(const Tally& mine, const host::Place& place, std::ptrdiff_t at) {
     Statement& statement = counts_[at];
     statement.line = place.line;
     if (statement.opcode.empty()) {

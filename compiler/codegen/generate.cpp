@@ -6,6 +6,7 @@
 #include "compiler/codegen/pattern.h"
 #include "compiler/codegen/text.h"
 #include "compiler/plan/entmax.h"
+#include "compiler/plan/inverse.h"
 #include "compiler/plan/materialise.h"
 #include "compiler/plan/short_rows.h"
 #include "templates/abi.h"
@@ -252,6 +253,8 @@ Source generate(const plan::Plan& plan, const plan::Pass& pass, plan::Variant va
   text.line("// lacuna {}: attention {}, {} on machine/{}", LACUNA_VERSION, pattern.name,
             plan::name_of(pass.kind), plan::name_of(pass.machine));
   for (const std::string& file : includes_of(pass)) text.line("#include \"{}\"", file);
+  if (pass.kind == plan::PassKind::threshold && plan::inverts(spec))
+    text.line("#include \"inverse.cuh\"");
   text.line("namespace lacuna {{");
   write_params(text, pattern, tails);
   write_pattern(text, plan, pass);

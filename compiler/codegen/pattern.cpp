@@ -4,6 +4,7 @@
 #include "compiler/codegen/intervals.h"
 #include "compiler/codegen/weight.h"
 #include "compiler/ir/print.h"
+#include "compiler/plan/inverse.h"
 
 #include <algorithm>
 #include <map>
@@ -65,6 +66,7 @@ class PatternWriter {
     keeps_key();
     narrow();
     score();
+    unscore();
     if (ir::is_entmax(pattern_) || ir::is_softmax_by_alpha(pattern_)) alpha();
     if (!ir::is_entmax(pattern_)) sink();
     text_.line("}};");
@@ -217,6 +219,48 @@ class PatternWriter {
       function(text_, pattern_.score_where.front(), head,
                body(pattern_.score, {.checked = plan_.facts.checked, .given = &given_}),
                heavy ? "LACUNA_OUTLINED" : "LACUNA_MEMBER");
+    }
+  }
+
+  /// Of the passes that gates go through scores in: a bound of scores as one of products.
+  void unscore() {
+    const bool threshold = pass_.kind == plan::PassKind::threshold;
+    if (!threshold && pass_.kind != plan::PassKind::accumulate) return;
+    const bool inverts = plan::inverts(plan_.spec);
+    text_.line("  static constexpr bool inverts = {};", inverts);
+    if (!threshold || !inverts) return;
+    std::string chain = "Unscored{score, 1.0f}";
+    int operands = 0;
+    for (const auto& [op, with] : plan::inverse_of(plan_.spec).steps) {
+      std::string operand;
+      if (with != ir::no_node) {
+        function(text_, pattern_.score_where.front(),
+                 fmt::format("float score_operand_{}({}, s32 q)", operands, place),
+                 body(with, {.k = "0"}));
+        operand = fmt::format("score_operand_{}(p, at, q)", operands++);
+      }
+      chain += fmt::format(".{}({})", undoing(op), operand);
+    }
+    text_.line("  LACUNA_MEMBER static Unscored unscore({}, s32 q, float score) {{ return {}; }}",
+               place, chain);
+  }
+  /// The member of Unscored (templates/inverse.cuh).
+  static std::string_view undoing(ir::Op op) {
+    switch (op) {
+      case ir::Op::add_f32:
+        return "plus";
+      case ir::Op::sub_f32:
+        return "minus";
+      case ir::Op::mul_f32:
+        return "times";
+      case ir::Op::div_f32:
+        return "over";
+      case ir::Op::min_f32:
+        return "least";
+      case ir::Op::max_f32:
+        return "greatest";
+      default:
+        return "tanh";
     }
   }
 

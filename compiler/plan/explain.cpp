@@ -3,6 +3,7 @@
 #include "compiler/ir/print.h"
 #include "compiler/plan/decided.h"
 #include "compiler/plan/entmax.h"
+#include "compiler/plan/inverse.h"
 #include "compiler/plan/lists.h"
 #include "compiler/plan/materialise.h"
 #include "compiler/plan/route.h"
@@ -84,9 +85,17 @@ void explain_entmax(std::string& out, const Plan& plan) {
       "thresholds,\n"
       "            and walks K once more, seldom twice, for exact ones\n",
       candidate_most);
-  if (pattern.score != ir::no_node)
-    out +=
-        "            scores have a rule: each is computed, and then compared with its row's gate\n";
+  const Inverse inverse = inverse_of(plan.spec);
+  const bool exact = plan.spec.dtype == DType::f32;
+  const std::string tells = "sums of products begin with it, and a sign tells a candidate";
+  if (exact || !inverse.why_not.empty())
+    out += fmt::format(
+        "            scores are computed first, and compared with their row's gate: {}\n",
+        exact ? "f32 would show how sums that begin with one are rounded" : inverse.why_not);
+  else if (inverse.steps.empty())
+    out += fmt::format("            a row has a gate: {}\n", tells);
+  else
+    out += fmt::format("            a row's gate passes back through the score: {}\n", tells);
 }
 
 void explain_score(std::string& out, const Plan& plan) {

@@ -149,7 +149,7 @@ struct EntmaxRows {
   // by way of distances to gates and of sums that begin with zmax, may be off by some of those of
   // either, others by one bit.
   LACUNA_MEMBER float bounded(float gain, float from) const {
-    const float units = begins ? 0x1p18f : 0x1p22f;
+    const float units = begins || Config::Pattern::inverts ? 0x1p18f : 0x1p22f;
     const float most = units * rcp_approx(abs_f32(from) + 0x1p-60f);
     return max_f32(min_f32(gain, most), -most);
   }

@@ -73,6 +73,10 @@ TEST_CASE("generated source of a few patterns, and of each route, is as recorded
        "attention kept {\n  tensor id: i32[batch, key]\n  tensor gain: f32[batch, key]\n"
        "  mask document(id)\n  score score * gain[b, k] + f32(id[b, q])\n}\n",
        spec, false, 4},
+      {"unscored",
+       "attention capped {\n  param cap: f32\n  tensor gain: f32[head]\n  mask causal\n"
+       "  score softcap(score, cap) * gain[h] + 0.25 * f32(q)\n  weights entmax(1.5)\n}\n",
+       spec, false},
   };
   const std::filesystem::path folder = "tests/golden";
   for (const Golden& g : goldens) {

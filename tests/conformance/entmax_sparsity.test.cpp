@@ -18,6 +18,7 @@ const std::vector<std::string> bodies = {
     "tensor see: bool[query, key]\nmask see[q, k]",
     "tensor dq: i32[query]\ntensor dk: i32[key]\nmask dq[q] == dk[k] or k < 2",
     "mask causal\nscore softcap(score, 4.0)",
+    "tensor gain: f32[head]\nscore tanh(score * (abs(gain[h]) + 0.5)) * 6.0 - 1.0",
     "tensor slope: f32[head]\nscore score - abs(slope[h]) * f32(abs(q - k)) / 64.0",
 };
 

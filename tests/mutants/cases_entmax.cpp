@@ -127,6 +127,21 @@ void add_entmax_cases(std::vector<Case>& all) {
                  .schedule = "32x32w2s2",
                  .shape = {1, 4, 4, 20, 1100},
                  .value = alike(0.2)});
+  // Gates that pass back through the score of every second head; the others fall. Those of the
+  // first rows lie below what all their scores are cut off at.
+  all.push_back({.name = "entmax capped",
+                 .spec = {.pattern = parse("mask causal\nmask window(200)\nscore "
+                                           "max(softcap(score * 2.0, 6.0) * (1.0 - 2.0 * f32(h % "
+                                           "2)), 1.0) - 0.25\nweights entmax(1.5)"),
+                          .dtype = DType::f16,
+                          .value_dim = 24,
+                          .statistic = true},
+                 .schedule = "32x32w2s2",
+                 .shape = {1, 2, 1, 75, 430},
+                 .offsets = {353},
+                 .value = [](char matrix, std::int64_t row, int, double drawn) {
+                   return matrix == 'q' && row < 32 ? drawn * 0x1p-4 : drawn;
+                 }});
   // More keys than the room of one tile has bits for.
   all.push_back({.name = "entmax far",
                  .spec = {.pattern = parse("mask causal\nmask window(70)\nweights entmax(2)"),

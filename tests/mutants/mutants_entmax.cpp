@@ -9,7 +9,8 @@ constexpr std::string_view threshold = "threshold.cuh", ring = "ring.cuh", gates
                            row = "weights/entmax_row.cuh", gather = "gather.cuh",
                            flash = "flash_forward.cuh", sparsity = "sparsity.cuh",
                            short_rows = "short_rows.cuh", kept = "kept_scores.cuh",
-                           sm80 = "machine/sm80.cuh";
+                           sm80 = "machine/sm80.cuh", products = "products.cuh",
+                           inverse = "inverse.cuh";
 
 constexpr Mutant table[] = {
     // What orders memory.
@@ -77,6 +78,26 @@ constexpr Mutant table[] = {
     {"the last tile but one is never walked", threshold, "entmax", "left == visit.count ? 0 : left",
      "left + 1 >= visit.count ? 0 : left", "value"},
     {"a gap of half the candidates", gates, "entmax", "width[0] = gap;", "width[0] = 0.5f * gap;",
+     "value"},
+    // Gates that pass back through a score.
+    {"gates pass back through twice an artanh", inverse, "entmax capped", "0x1.62e430p-2f *",
+     "0x1.62e430p-1f *", "value"},
+    {"gates pass back through a factor that falls", inverse, "entmax capped",
+     "return c > 0.0f && c < infinity();", "return true;", "value"},
+    {"gates pass back through where a score is cut off", inverse, "entmax capped",
+     "c > bound ? -infinity() : bound", "bound", "value"},
+    {"gates lie above what they pass back to", products, "entmax capped",
+     "Pass::Rising::of_candidates, -gate.bound)", "-0x1p-1f, -gate.bound)", "value"},
+    {"products are kept as scores", products, "entmax capped",
+     "    if (!pass.gated) return;\n    LACUNA_UNROLL\n    for (int e",
+     "    return;\n    for (int e", "value"},
+    {"a product keeps its gate", products, "entmax capped", "(x[e] - from[h]) * pass.p.call.scale",
+     "x[e] * pass.p.call.scale", "value"},
+    {"the gates of products are those of the first rows", products, "entmax capped",
+     "minus[h] = pass.gates.minus[h];\n      rotate(pass.from);", "minus[h] = pass.gates.minus[h];",
+     "value"},
+    {"masked products are candidates", threshold, "entmax capped",
+     "return full || Base::template to_scores<false, false>(c, live, first);", "return true;",
      "value"},
     // Sums.
     {"sums of an estimate count once more", threshold, "entmax", "      sums.clear();\n", "",

@@ -20,7 +20,7 @@ lacuna_test(compilers_search
   SOURCES ${CMAKE_CURRENT_LIST_DIR}/compilers_search.test.cpp
   LINKS lacuna_compilers_fixture)
 lacuna_test(compilers_math
-  SOURCES ${CMAKE_CURRENT_LIST_DIR}/compilers_math.test.cpp
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/compilers_math.test.cpp ${CMAKE_CURRENT_LIST_DIR}/compilers_inverse.test.cpp
   LINKS lacuna_ir)
 if(TARGET lacuna_host)
   lacuna_compilers_test(compilers_run

@@ -2,6 +2,7 @@
 
 #include "compiler/ir/bindings.h"
 #include "compiler/ir/element.h"
+#include "compiler/plan/inverse.h"
 #include "tools/lacuna/bound_entmax.h"
 #include "tools/lacuna/score_error.h"
 
@@ -36,6 +37,7 @@ struct Problem {
   const ir::Reference& reference;
   const ir::Pattern& pattern = spec.pattern.tree();
   bool packed = spec.lengths == Lengths::packed;
+  bool unscored = plan::inverts(spec);
   ir::Call call = ir::bind(spec, args, ir::Needs::inputs);
   std::vector<ir::Sequence> sequences = ir::sequences_of(spec, args, call);
   ir::CallBindings bindings{pattern, call, sequences, packed};
@@ -104,7 +106,8 @@ class Worker {
                             problem_.reference.gap[at],
                             pattern.graph.is_constant(pattern.weights.alpha),
                             problem_.spec.dtype,
-                            g(problem_.spec.head_dim)};
+                            g(problem_.spec.head_dim),
+                            problem_.unscored};
     const EntmaxRow row = weigh_entmax(pairs_, facts);
     bounds_.zmax[at] = row.zmax;
     bounds_.gap[at] = row.gap;

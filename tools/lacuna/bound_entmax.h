@@ -29,6 +29,7 @@ struct EntmaxFacts {
   bool constant;            ///< alpha is one: powers 1, 2, 3, 4 are products
   DType dtype;              ///< of V: it decides how exactly a kernel has to know the gap
   double dot;               ///< g(D), what a sum of D products may lose of what rides in it
+  bool unscored = false;    ///< what rides in it is a gate that went back through the score
 };
 
 /// Sets weight and change of every pair, with c = alpha - 1, β = 1/c, r = c (s - zmax) + t, the
@@ -37,7 +38,10 @@ struct EntmaxFacts {
 ///   d                                   the error of the score; z - zmax adds none that is not
 ///                                       relative to that difference: kernels subtract first
 ///   κ   = (g(D) + 2u) (|zmax| + 1/c)    zmax comes of a pass whose sums carry a gate, no more than
-///                                       1/c below it, and take it off again
+///                                       1/c below it, and take it off again; 18/c where the gate
+///                                       went back through the score: of the product that it then
+///                                       is, the slope of the score makes 16/c more at most
+///                                       (templates/products.cuh), and the way to zmax 1/c more
 ///   D   = the largest d of a key that may count: where r + c (d + D) > 0. τ never moves by more
 ///         than the scores that it hangs on: c D
 ///   a   = u (4c |s - zmax| + t)         u = fma(z - zmax, c/t, 1): t, c/t, and the fma, times t
