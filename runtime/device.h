@@ -34,6 +34,7 @@ struct Launch {
   std::span<const AddressSlot> slots;
   std::span<const Region> regions;
   Stream stream;
+  std::optional<int> shared_bytes = {};  ///< dynamic shared memory, where less than the artifact's
 };
 
 /// A loaded artifact. Thread-safe.

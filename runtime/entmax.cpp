@@ -33,6 +33,8 @@ void forward_entmax(EngineState& engine, const Planned& planned, const Args& arg
                     const Lists* given) {
   if (route.decode) return forward_decode(engine, planned, args, call, route, stream, stages);
   const auto kernels = kernels_of(engine, planned, route, variant_of(args), stream, stages);
+  if (route.short_rows)
+    return launch(engine, planned, *kernels.front(), args, call, stream, stages);
   const std::size_t first = kernels.size() - 3;
   const Loaded &threshold = *kernels[first], &live_tiles = *kernels[first + 1],
                &accumulate = *kernels[first + 2];

@@ -2,6 +2,7 @@
 
 #include "compiler/plan/explain.h"
 #include "compiler/plan/inside.h"
+#include "compiler/plan/short_rows.h"
 #include "runtime/clock.h"
 #include "runtime/program_check.h"
 #include "runtime/sparsity.h"
@@ -21,13 +22,15 @@ namespace {
 /// One launch of what `pack_into` packs for a report, or for none.
 template <class Pack>
 void launch_packed(EngineState& engine, const Planned& planned, const Loaded& loaded,
-                   std::uint64_t blocks, Stream stream, Stages* stages, const Pack& pack_into) {
+                   std::uint64_t blocks, Stream stream, Stages* stages, const Pack& pack_into,
+                   std::optional<int> shared_bytes = {}) {
   if (blocks == 0) return;
   std::optional<ReportBuffer> report;
   if (planned.plan.facts.checked) report.emplace(*engine.device);
   const Packed packed = pack_into(report ? report->memory() : nullptr);
   Clock clock;
-  loaded.kernel->launch({blocks, packed.params, packed.slots, packed.regions, stream});
+  loaded.kernel->launch(
+      {blocks, packed.params, packed.slots, packed.regions, stream, shared_bytes});
   if (report) report->raise(planned.plan.spec.pattern.tree(), stream);
   if (stages) stages->launch += clock.milliseconds();
 }
@@ -62,6 +65,15 @@ void launch(EngineState& engine, const Planned& planned, const Loaded& loaded, c
   launch_packed(engine, planned, loaded, blocks, stream, stages, [&](void* report) {
     return pack(planned, args, call, loaded.pass, report, candidates);
   });
+}
+
+void launch(EngineState& engine, const Planned& planned, const Loaded& loaded, const Args& args,
+            const ir::Call& call, Stream stream, Stages* stages) {
+  const std::uint64_t blocks = plan::grid(loaded.pass, planned.plan.spec, call.shape).blocks;
+  launch_packed(
+      engine, planned, loaded, blocks, stream, stages,
+      [&](void* report) { return pack(planned, args, call, loaded.pass, report); },
+      plan::short_rows_shared_bytes(loaded.pass, planned.plan.spec, call.shape.keys));
 }
 
 void make_lists(EngineState& engine, const Planned& planned, const Loaded& maker, const Args& args,
@@ -105,7 +117,9 @@ namespace {
 /// The log of an engine names the reason why a call has no lists where its plan would make them.
 void log_unlisted(const EngineState& engine, const plan::Plan& plan, const Shape& shape,
                   plan::Route route) {
-  if (!engine.options.log || route.decode || route.listed || !plan::list_reader(plan)) return;
+  if (!engine.options.log || route.decode || route.listed || route.short_rows ||
+      !plan::list_reader(plan))
+    return;
   const std::string limit = plan::list_limit(plan, shape);
   engine.options.log(fmt::format(
       "{}: {} without lists: {}", plan.spec.pattern.name(), plan::name_of(plan.passes[0].kind),
@@ -200,8 +214,9 @@ std::size_t Program::workspace(const Shape& shape) const {
     const plan::Plan& plan = planned->plan;
     plan::Route route = plan::route(plan, shape);
     most = std::max<std::size_t>(most, plan::workspace_bytes(plan, shape, route));
-    // With lists that were made before, a call does not take decode.
-    if (route.decode && plan::weighs_by_entmax(plan) && plan::list_reader(plan))
+    // With lists that were made before, a call takes neither decode nor short rows.
+    const bool lists_nothing = route.decode || route.short_rows;
+    if (lists_nothing && plan::weighs_by_entmax(plan) && plan::list_reader(plan))
       most = std::max<std::size_t>(most, plan::workspace_bytes(plan, shape, {}));
   }
   return most;

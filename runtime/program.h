@@ -55,6 +55,10 @@ Packed pack(const Planned& planned, const Args& args, const ir::Call& call, cons
 Packed pack(const Planned& planned, const Args& args, const ir::Call& call, const plan::Pass& pass,
             void* report, const Candidates& candidates);
 
+/// The same for short_rows.
+Packed pack(const Planned& planned, const Args& args, const ir::Call& call, const plan::Pass& pass,
+            void* report);
+
 /// The kernel that this call may take: aligned where every row of Q, K, V and O starts on 16 bytes.
 plan::Variant variant_of(const Args& args);
 
@@ -71,6 +75,9 @@ void launch(EngineState& engine, const Planned& planned, const Loaded& loaded, c
 /// The same for materialise or gather.
 void launch(EngineState& engine, const Planned& planned, const Loaded& loaded, const Args& args,
             const ir::Call& call, const Candidates& candidates, Stream stream, Stages* stages);
+/// The same for short_rows.
+void launch(EngineState& engine, const Planned& planned, const Loaded& loaded, const Args& args,
+            const ir::Call& call, Stream stream, Stages* stages);
 /// The launches that make the lists of a call.
 void make_lists(EngineState& engine, const Planned& planned, const Loaded& maker, const Args& args,
                 const ir::Call& call, const plan::TileLists& layout, const TensorView& workspace,

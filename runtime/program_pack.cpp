@@ -225,6 +225,19 @@ void pack_sparsity(Packer& packer, std::size_t byte, const SparsityState& sparsi
                  true);
 }
 
+/// Statistic and escort, where the spec wants them.
+void pack_entmax(Packer& packer, std::size_t byte, const Spec& spec, const Args& args) {
+  const auto output = [&](std::size_t field, std::string_view name, const TensorView& view) {
+    packer.write(byte + field, matrix(view));
+    packer.address(byte + field + offsetof(MatrixArg, data), name, view, true);
+  };
+  if (spec.statistic) {
+    output(offsetof(EntmaxArg, zmax), "zmax", args.zmax);
+    output(offsetof(EntmaxArg, gap), "gap", args.gap);
+  }
+  if (spec.escort) output(offsetof(EntmaxArg, escort), "escort", args.escort);
+}
+
 }  // namespace
 
 Packed pack(const Planned& planned, const Args& args, const ir::Call& call, std::int32_t q_tiles,
@@ -300,15 +313,17 @@ Packed pack(const Planned& planned, const Args& args, const ir::Call& call, cons
                  words(candidates.workspace, layout.candidates), true);
   packer.address(byte + offsetof(MaterialisedArg, found), "found",
                  words(candidates.workspace, layout.found), true);
-  const auto output = [&](std::size_t field, std::string_view name, const TensorView& view) {
-    packer.write(byte + field, matrix(view));
-    packer.address(byte + field + offsetof(MatrixArg, data), name, view, true);
-  };
-  if (spec.statistic) {
-    output(offsetof(MaterialisedArg, entmax.zmax), "zmax", args.zmax);
-    output(offsetof(MaterialisedArg, entmax.gap), "gap", args.gap);
-  }
-  if (spec.escort) output(offsetof(MaterialisedArg, entmax.escort), "escort", args.escort);
+  pack_entmax(packer, byte + offsetof(MaterialisedArg, entmax), spec, args);
+  return packed;
+}
+
+Packed pack(const Planned& planned, const Args& args, const ir::Call& call, const plan::Pass& pass,
+            void* report) {
+  const Spec& spec = planned.plan.spec;
+  Packed packed = room(planned, sizeof(EntmaxArg));
+  Packer packer(packed);
+  const std::int32_t q_tiles = plan::grid(pass, spec, call.shape).q_tiles;
+  pack_entmax(packer, pack_call(packer, planned, args, call, q_tiles, report, 1), spec, args);
   return packed;
 }
 

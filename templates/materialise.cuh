@@ -48,7 +48,7 @@ struct Materialise : TileScores<Config, Params> {
       Base::visit;
   static constexpr int rows = Base::rows, keys = Base::keys;
   static constexpr int stages = Machine::stages, ahead = stages - 1;
-  static constexpr int capacity = Config::capacity, warp_rows = Config::tile_q / Config::warps;
+  static constexpr int capacity = Config::capacity, warp_rows = Machine::warp_rows;
   static constexpr s32 round_tiles = capacity / Config::tile_k;
   static constexpr int pitch = capacity + 8;  // rows that lanes write together lie in other banks
   static_assert(Config::split && capacity % Config::tile_k == 0, "a round consists of tiles");

@@ -30,11 +30,12 @@ using runtime::Lists;
 
 /// Names of functions that an instruction is counted for, by where their text stands.
 constexpr std::array counted_functions = {
-    "take",    "turn",      "fetch", "distances",   "open_rows", "walk",       "collect",
-    "append",  "rise",      "raise", "sweep",       "unload",    "solve",      "add",
-    "improve", "note_live", "leave", "leave_group", "mark_keys", "store_rows", "work",
-    "start",   "weigh",     "step",  "store",       "again",     "score",      "take_row",
-    "sift",    "each",      "find",  "narrowed",    "meet",      "found"};
+    "take",    "turn",      "fetch",      "distances",   "open_rows", "walk",       "collect",
+    "append",  "rise",      "raise",      "sweep",       "unload",    "solve",      "add",
+    "improve", "note_live", "leave",      "leave_group", "mark_keys", "store_rows", "work",
+    "start",   "weigh",     "step",       "store",       "again",     "score",      "take_row",
+    "sift",    "each",      "find",       "narrowed",    "meet",      "found",      "begin",
+    "join",    "tell",      "add_values", "finish"};
 
 /// The function that holds a line of a template.
 std::string function_at(const std::string& file, int line) {
@@ -305,10 +306,45 @@ void run_few(EngineState& engine, const Case& c, std::int64_t heads) {
   std::fflush(stdout);
 }
 
+/// Short rows: all queries of a causal head, in one launch. A score is one of the tiles of keys
+/// that the mask leaves.
+void run_short(EngineState& engine, const Case& c) {
+  const Operands drawn = draw({c.scores, c.sigma, c.keys, c.head_dim, 1});
+  const auto depth = static_cast<std::int64_t>(c.head_dim);
+  std::vector<std::uint16_t> q = bf16_of(drawn.q), k = bf16_of(drawn.k), v = k, o(q.size());
+  const Spec spec{.pattern = Pattern::parse(fmt::format(
+                      "attention a {{\n  mask causal\n  weights entmax({})\n}}\n", c.alpha)),
+                  .head_dim = c.head_dim,
+                  .value_dim = c.head_dim};
+  const auto planned = runtime::planned_for(engine, spec);
+  const auto view = [&](std::vector<std::uint16_t>& x) {
+    return TensorView::contiguous(x.data(), DType::bf16, {1, 1, c.keys, depth});
+  };
+  const Args args{.q = view(q), .k = view(k), .v = view(v), .o = view(o)};
+  const ir::Call call = ir::bind(spec, args);
+  const std::vector<plan::Pass>& passes = planned->plan.passes;
+  const auto found = std::find_if(passes.begin(), passes.end(), [&](const plan::Pass& pass) {
+    return pass.kind == plan::PassKind::short_rows && c.keys <= pass.most_keys;
+  });
+  if (found == passes.end()) return;
+  Trace trace;
+  const auto watched = runtime::host::open_host({.threads = 1, .observe = trace.observer()});
+  const runtime::Compiled compiled =
+      runtime::compiled_for(engine, *planned, static_cast<std::size_t>(found - passes.begin()), {});
+  const runtime::Loaded loaded{compiled.pass, watched->load(compiled.artifact)};
+  runtime::launch(engine, *planned, loaded, args, call, {}, nullptr);
+  const plan::Schedule& s = compiled.pass.schedule;
+  double visited = 0;
+  for (std::int64_t first = 0; first < c.keys; first += s.tile_q)
+    visited += std::ceil(double(std::min<std::int64_t>(first + s.tile_q, c.keys)) / s.tile_k);
+  print(plan::name_of(compiled.pass).c_str(), counted(trace.take(), visited * s.tile_q * s.tile_k));
+  std::fflush(stdout);
+}
+
 }  // namespace
 }  // namespace lacuna::bench
 
-/// bench_entmax [quick|all|flat [KEYS [D]]|few|passes|"passes quick"]
+/// bench_entmax [quick|all|flat [KEYS [D]]|few|short|passes|"passes quick"]
 int main(int count, char** words) {
   using namespace lacuna;
   using bench::Scores;
@@ -339,6 +375,16 @@ int main(int count, char** words) {
     };
     for (const double alpha : {1.25, 1.5, 2.0})
       for (const double sigma : {0.05, 0.25, 0.5, 1.0, 2.0, 4.0}) iid(sigma, alpha);
+    return 0;
+  }
+  if (which == "short") {
+    for (const std::int64_t keys : {256, 512, 1024, 2048})
+      for (const double sigma : {1.0, 0.25})
+        for (const Scores scores : {Scores::iid, Scores::clustered}) {
+          const bench::Case c{scores, keys, keys, 64, sigma, 1.5};
+          bench::run(*engine, c);
+          bench::run_short(*engine, c);
+        }
     return 0;
   }
   if (which.starts_with("passes")) {

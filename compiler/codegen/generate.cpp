@@ -7,6 +7,7 @@
 #include "compiler/codegen/text.h"
 #include "compiler/plan/entmax.h"
 #include "compiler/plan/materialise.h"
+#include "compiler/plan/short_rows.h"
 #include "templates/abi.h"
 
 #include <fmt/format.h>
@@ -32,7 +33,7 @@ std::vector<Tail> tails_of(const plan::Pass& pass, const Spec& spec) {
   if (pass.listed) tails.push_back({"TileReadArg", "lists", int{sizeof(TileReadArg)}});
   if (pass.kind == plan::PassKind::threshold)
     tails.push_back({"ThresholdArg", "threshold", int{sizeof(ThresholdArg)}});
-  if (pass.kind == plan::PassKind::accumulate)
+  if (pass.kind == plan::PassKind::accumulate || pass.kind == plan::PassKind::short_rows)
     tails.push_back({"EntmaxArg", "entmax", int{sizeof(EntmaxArg)}});
   if (pass.kind == plan::PassKind::materialise || pass.kind == plan::PassKind::gather)
     tails.push_back({"MaterialisedArg", "materialised", int{sizeof(MaterialisedArg)}});
@@ -89,7 +90,12 @@ void write_products(Text& text, const plan::Plan& plan, const plan::Pass& pass,
   const plan::Schedule& s = pass.schedule;
   const bool threshold = pass.kind == plan::PassKind::threshold;
   const bool materialise = pass.kind == plan::PassKind::materialise;
-  text.line("  using Machine = {}<Config>;", pass.machine == plan::Machine::sm80 ? "Sm80" : "Fma");
+  const bool short_rows = pass.kind == plan::PassKind::short_rows;
+  if (short_rows && pass.machine == plan::Machine::sm80)
+    text.line("  using Machine = Sm80<Config, {}>;", plan::key_warps(pass));
+  else
+    text.line("  using Machine = {}<Config>;",
+              pass.machine == plan::Machine::sm80 ? "Sm80" : "Fma");
   if (pass.kind == plan::PassKind::flash_forward)
     text.line("  using Weights = SoftmaxRows<Config>;");
   if (pass.kind == plan::PassKind::accumulate) text.line("  using Weights = EntmaxRows<Config>;");
@@ -107,6 +113,12 @@ void write_products(Text& text, const plan::Plan& plan, const plan::Pass& pass,
   }
   if (materialise) {
     text.line("  static constexpr int capacity = {};", plan::materialise_capacity);
+    write_entmax(text, plan);
+    return;
+  }
+  if (short_rows) {
+    text.line("  static constexpr int turns = {};", plan::turns_of(pass));
+    text.line("  static constexpr bool escort = {};", spec.escort);
     write_entmax(text, plan);
     return;
   }
@@ -151,8 +163,10 @@ void write_config(Text& text, const plan::Plan& plan, const plan::Pass& pass,
 std::string entry_of(const plan::Plan& plan, const plan::Pass& pass, plan::Variant variant) {
   const std::string of_plan = fmt::format("lacuna_{}_", plan.digest.substr(0, 16));
   if (!pass.varies() || is_list_maker(pass)) return of_plan + std::string(plan::name_of(pass.kind));
-  const std::string kind =
-      pass.kind == plan::PassKind::flash_forward ? "" : std::string(plan::name_of(pass.kind)) + "_";
+  const bool short_rows = pass.kind == plan::PassKind::short_rows;
+  const std::string kind = pass.kind == plan::PassKind::flash_forward ? ""
+                           : short_rows ? plan::name_of(pass) + "_"
+                                        : std::string(plan::name_of(pass.kind)) + "_";
   const bool split = pass.split && pass.kind == plan::PassKind::flash_forward;
   return fmt::format("{}{}{}{}{}", of_plan, kind, split ? "split_" : "",
                      pass.listed ? "listed_" : "", variant.aligned ? "aligned" : "unaligned");
@@ -180,6 +194,9 @@ std::vector<std::string> includes_of(const plan::Pass& pass) {
               "ops.cuh"};
     case plan::PassKind::gather:
       return {"gather.cuh", "ops.cuh"};
+    case plan::PassKind::short_rows:
+      return {"short_rows.cuh", fmt::format("machine/{}.cuh", plan::name_of(pass.machine)),
+              "ops.cuh"};
   }
   return {};
 }
@@ -196,6 +213,8 @@ std::string_view shared_type_of(plan::PassKind kind) {
       return "Materialise";
     case plan::PassKind::gather:
       return "Gather";
+    case plan::PassKind::short_rows:
+      return "ShortRows";
     default:
       return "";
   }

@@ -253,6 +253,7 @@ void write_pattern(Text& text, const plan::Plan& plan, const plan::Pass& pass) {
     case plan::PassKind::threshold:
     case plan::PassKind::accumulate:
     case plan::PassKind::materialise:
+    case plan::PassKind::short_rows:
       return writer.write();
     case plan::PassKind::gather:
       return writer.write_weights();

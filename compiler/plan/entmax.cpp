@@ -3,6 +3,7 @@
 #include "compiler/base/digest.h"
 #include "compiler/plan/materialise.h"
 #include "compiler/plan/route.h"
+#include "compiler/plan/short_rows.h"
 
 #include <algorithm>
 #include <cmath>
@@ -128,11 +129,13 @@ void add_entmax(Plan& plan) {
   plan.passes = {thresholds_for(plan, accumulate, false).front(), live_tiles_for(accumulate),
                  accumulate};
   add_materialise(plan);
-  if (!listed) return;
-  const Pass threshold = thresholds_for(plan, accumulate, true).front();
-  plan.passes.push_back(lists_for(threshold));
-  plan.passes.push_back(threshold);
-  plan.lists = list_traits(plan);
+  if (listed) {
+    const Pass threshold = thresholds_for(plan, accumulate, true).front();
+    plan.passes.push_back(lists_for(threshold));
+    plan.passes.push_back(threshold);
+    plan.lists = list_traits(plan);
+  }
+  add_short_rows(plan);
 }
 
 std::uint64_t threshold_ctas(const Plan& plan, const Pass& threshold, const Shape& shape) {

@@ -101,6 +101,7 @@ void explain_score(std::string& out, const Plan& plan) {
 
 /// "flash_forward", "flash_forward over splits of the keys", "flash_forward over lists", "combine".
 std::string title(const Pass& pass) {
+  if (pass.kind == PassKind::short_rows) return name_of(pass);
   return fmt::format("{}{}", name_of(pass.kind),
                      pass.split    ? " over splits of the keys"
                      : pass.listed ? " over lists"
@@ -153,10 +154,29 @@ void explain_few(std::string& out, const Plan& plan) {
       heads_of_tile(plan), rows, most_row_tiles * rows, multiprocessors(plan.facts));
 }
 
+/// The short route of entmax.
+void explain_short(std::string& out, const Plan& plan) {
+  if (plan.spec.sparsity || plan.facts.schedule) return;
+  std::string widths;
+  for (const Pass& pass : plan.passes)
+    if (pass.kind == PassKind::short_rows)
+      widths += fmt::format("{}{} keys in tiles of {} queries", widths.empty() ? "" : ", ",
+                            pass.most_keys, pass.schedule.tile_q);
+  if (widths.empty()) return;
+  out += fmt::format(
+      "  short     short_rows, one launch: all scores of a tile of queries stay in shared memory;\n"
+      "            taken up to {};\n"
+      "            of tiles of less than 64 queries, where the plain grid has fewer CTAs than the "
+      "{} "
+      "SMs\n",
+      widths, multiprocessors(plan.facts));
+}
+
 void explain_routes(std::string& out, const Plan& plan) {
   if (weighs_by_entmax(plan)) {
     out += "routes\n  plain     threshold, live_tiles, accumulate\n";
     explain_few(out, plan);
+    explain_short(out, plan);
     if (is_listed(plan))
       out +=
           "  listed    tile_lists first, and threshold over lists; taken where reads are proved "
@@ -300,9 +320,10 @@ void explain_shape(std::string& out, const Plan& plan, const Shape& shape, const
   out += fmt::format("shape     B={} H={} G={} Nq={} Nk={}\n", shape.batch, shape.heads,
                      shape.kv_heads, shape.queries, shape.keys);
   const Route taken = route(plan, shape);
-  out += taken.decode   ? fmt::format("            route decode, {} splits\n", taken.splits)
-         : taken.listed ? "            route listed\n"
-                        : fmt::format("            route plain{}\n", unlisted_by(plan, shape));
+  out += taken.decode       ? fmt::format("            route decode, {} splits\n", taken.splits)
+         : taken.listed     ? "            route listed\n"
+         : taken.short_rows ? "            route short\n"
+                            : fmt::format("            route plain{}\n", unlisted_by(plan, shape));
   for (const std::size_t index : passes_of(plan, taken)) {
     const Pass& pass = plan.passes[index];
     if (pass.kind == PassKind::tile_lists || pass.kind == PassKind::live_tiles) continue;
@@ -335,7 +356,7 @@ HeadTiles head_tiles(const Plan& plan, const Shape& shape, std::span<const HeadC
   if (sequences.empty()) return {.sequences = 0, .unknown = "are none: there is no sequence"};
   const Route taken = route(plan, shape);
   if (taken.decode) return {.unknown = "of decode are not counted"};
-  const Pass& pass = taken.listed ? *list_reader(plan) : plan.passes.front();
+  const Pass& pass = taken.listed ? *list_reader(plan) : plan.passes[taken.short_rows];
   double pairs = 0;
   for (const HeadCall& one : sequences)
     pairs += static_cast<double>(one.site.q_len) * one.site.k_len;

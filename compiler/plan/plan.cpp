@@ -120,6 +120,7 @@ std::string digest_of(const Plan& plan) {
         .add("packed heads", pass.packed_heads)
         .add("granule", pass.granule_k)
         .add("listed", pass.listed);
+    if (pass.most_keys > 0) digest.add("keys", pass.most_keys);
   }
   return digest.hex();
 }
@@ -133,12 +134,15 @@ std::string_view name_of(Strategy strategy) {
 }
 
 std::string_view name_of(PassKind kind) {
-  constexpr std::string_view names[] = {"flash_forward", "combine",    "tile_lists",  "threshold",
-                                        "live_tiles",    "accumulate", "materialise", "gather"};
+  constexpr std::string_view names[] = {"flash_forward", "combine",    "tile_lists",
+                                        "threshold",     "live_tiles", "accumulate",
+                                        "materialise",   "gather",     "short_rows"};
   return names[static_cast<int>(kind)];
 }
 
 std::string name_of(const Pass& pass) {
+  if (pass.kind == PassKind::short_rows)
+    return fmt::format("{}_{}", name_of(pass.kind), pass.schedule.tile_q);
   const bool one_of_several =
       pass.kind == PassKind::flash_forward || pass.kind == PassKind::threshold;
   return fmt::format("{}{}{}", name_of(pass.kind), pass.split && one_of_several ? "_split" : "",

@@ -48,6 +48,7 @@ enum class PassKind : std::uint8_t {
   accumulate,
   materialise,  ///< of entmax, for few queries (materialise.h)
   gather,       ///< of what materialise leaves
+  short_rows,   ///< of entmax, all of it (short_rows.h)
 };
 std::string_view name_of(PassKind kind);
 
@@ -63,12 +64,14 @@ struct Pass {
   int shared_bytes = 0;
   int ctas_per_sm = 1;  ///< of a split pass, and of threshold: with so many the SMs count as filled
   int granule_k = 0;    ///< of threshold: keys of a tile of accumulate
+  int most_keys = 0;    ///< of short_rows: so many have room
   /// Whether its code depends on Variant::aligned.
   bool varies() const { return kind != PassKind::combine; }
   int threads() const { return schedule.warps * 32; }
 };
 
-/// "flash_forward", or "flash_forward_split" and "flash_forward_listed" of several of a kind.
+/// "flash_forward", or "flash_forward_split", "flash_forward_listed" and "short_rows_64" of several
+/// of a kind.
 std::string name_of(const Pass& pass);
 
 /// What a kernel is specialised for besides the plan (design §3): at most four per spec.

@@ -3,6 +3,7 @@
 #include "compiler/plan/entmax.h"
 #include "compiler/plan/lists.h"
 #include "compiler/plan/materialise.h"
+#include "compiler/plan/short_rows.h"
 
 #include <algorithm>
 
@@ -58,20 +59,28 @@ Route route(const Plan& plan, const Shape& shape) {
   // Sparsity is what threshold and accumulate find.
   const bool splits = !ir::is_softmax_by_alpha(plan.spec.pattern.tree()) && !plan.spec.sparsity;
   Route taken = splits ? decode(plan, shape) : Route{};
-  taken.listed = !taken.decode && list_reader(plan) && list_limit(plan, shape).empty();
-  return taken;
+  if (taken.decode) return taken;
+  taken.short_rows = short_rows_of(plan, shape);
+  return taken.short_rows ? taken : tiles_route(plan, shape);
+}
+
+Route tiles_route(const Plan& plan, const Shape& shape) {
+  if (is_empty(shape)) return {};
+  return {.listed = list_reader(plan) && list_limit(plan, shape).empty()};
 }
 
 std::vector<std::size_t> passes_of(const Plan& plan, Route route) {
   using Passes = std::vector<std::size_t>;
   if (weighs_by_entmax(plan))
-    return route.decode   ? Passes{materialise_at, materialise_at + 1}
-           : route.listed ? Passes{5, 6, 1, 2}
-                          : Passes{0, 1, 2};
+    return route.short_rows ? Passes{route.short_rows}
+           : route.decode   ? Passes{materialise_at, materialise_at + 1}
+           : route.listed   ? Passes{5, 6, 1, 2}
+                            : Passes{0, 1, 2};
   return route.decode ? Passes{1, 2} : route.listed ? Passes{3, 4} : Passes{0};
 }
 
 std::uint64_t workspace_bytes(const Plan& plan, const Shape& shape, Route route) {
+  if (route.short_rows) return 0;
   if (weighs_by_entmax(plan) && route.decode)
     return candidate_layout(plan, shape, route.splits).bytes;
   // Rows without keys have zmax and gap, too.

@@ -16,9 +16,12 @@ struct Route {
   bool decode = false;
   int splits = 1;
   bool listed = false;
+  std::size_t short_rows = 0;  ///< of entmax: the pass that keeps whole rows of scores; 0: none
   bool operator==(const Route&) const = default;
 };
 
+/// Of entmax there is also *short_rows* (short_rows.h), one pass for all.
+///
 /// The rule, on the shape alone: decode where
 ///   - the rows that share K and V (queries, times heads of a group where they are packed) fit
 ///     `most_row_tiles` tiles of the decode pass,
@@ -31,6 +34,10 @@ struct Route {
 /// padded ones with their longest.
 inline constexpr int most_row_tiles = 4, least_key_tiles = 2, most_splits = 128;
 Route route(const Plan& plan, const Shape& shape);
+
+/// The same where tiles of keys are visited one by one, by one CTA to each query tile: plain or
+/// listed.
+Route tiles_route(const Plan& plan, const Shape& shape);
 
 /// The passes of a route in the order in which they run, as indices of plan.passes.
 std::vector<std::size_t> passes_of(const Plan& plan, Route route);

@@ -116,13 +116,15 @@ class CudaKernel : public Kernel {
     // The driver takes a kernel in place of a function, and then finds the function of whichever
     // context is current: a framework's own one is as good as the primary one.
     const auto& entry = on.driver().cuLaunchKernel;
-    const Result result = entry(
-        reinterpret_cast<Function>(handle_), static_cast<unsigned>(launch.blocks), 1, 1, threads_,
-        1, 1, shared_bytes_, static_cast<StreamHandle>(launch.stream.handle), nullptr, extra);
+    const unsigned shared =
+        launch.shared_bytes ? static_cast<unsigned>(*launch.shared_bytes) : shared_bytes_;
+    const Result result = entry(reinterpret_cast<Function>(handle_),
+                                static_cast<unsigned>(launch.blocks), 1, 1, threads_, 1, 1, shared,
+                                static_cast<StreamHandle>(launch.stream.handle), nullptr, extra);
     if (result == Result::success) return;
     on.fail(entry.name, result,
             fmt::format(" (kernel {}, {} blocks of {} threads, {} bytes of shared memory)", entry_,
-                        launch.blocks, threads_, shared_bytes_));
+                        launch.blocks, threads_, shared));
   }
 
  private:

@@ -59,7 +59,9 @@ class HostKernel final : public Kernel {
     LaunchState state{.program = &program_,
                       .request = &launch,
                       .statics = static_spans_,
-                      .dynamic_shared = dynamic_shared_,
+                      .dynamic_shared = launch.shared_bytes
+                                            ? static_cast<std::uint32_t>(*launch.shared_bytes)
+                                            : dynamic_shared_,
                       .threads = threads_,
                       .instruction_limit = options_.instruction_limit,
                       .observe = options_.observe,

@@ -10,7 +10,8 @@ template <class Config>
 struct Fma {
   static constexpr int width =
       Config::head_dim > Config::value_dim ? Config::head_dim : Config::value_dim;
-  static constexpr int rows = Config::tile_q / Config::warps / 4;  // of a lane
+  static constexpr int warp_rows = Config::tile_q / Config::warps, stage_keys = Config::tile_k;
+  static constexpr int rows = warp_rows / 4;                       // of a lane
   static constexpr int keys = Config::tile_k / 8;                  // of a lane
   static constexpr int values = Config::value_dim / 8;             // columns of O of a lane
   static constexpr int chunk = Config::value_dim % 32 == 0   ? 4
@@ -37,9 +38,8 @@ struct Fma {
   template <int pending>
   LACUNA_MEMBER static void wait() {}
 
-  LACUNA_MEMBER static int first_row() {
-    return (int)warp_index() * (Config::tile_q / Config::warps);
-  }
+  LACUNA_MEMBER static int first_row() { return (int)warp_index() * warp_rows; }
+  LACUNA_MEMBER static int part() { return 0; }
   LACUNA_MEMBER static int row(int i) { return first_row() + i * 4 + (int)lane_index() / 8; }
   LACUNA_MEMBER static int key(int j) { return j * 8 + (int)lane_index() % 8; }
   static constexpr int key_step = 8;  // from key(2 j) to key(2 j + 1)

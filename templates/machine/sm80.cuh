@@ -166,11 +166,14 @@ struct TileLayout {
   }
 };
 
-template <class Config>
+// `key_warps` warps share rows: each takes a tile of its own of a stage, which has as many.
+template <class Config, int key_warps = 1>
 struct Sm80 {
   using In = typename Config::In;
   using Product = Operand<In>;
-  static constexpr int m_tiles = Config::tile_q / Config::warps / 16;
+  static constexpr int warp_rows = Config::tile_q * key_warps / Config::warps;
+  static constexpr int stage_keys = Config::tile_k * key_warps;
+  static constexpr int m_tiles = warp_rows / 16;
   static constexpr int rows = 2 * m_tiles;              // of a lane
   static constexpr int keys = Config::tile_k / 4;       // of a lane
   static constexpr int values = Config::value_dim / 4;  // columns of O of a lane
@@ -179,10 +182,10 @@ struct Sm80 {
   static constexpr int stages = Config::stages;
   static constexpr int threads = Config::warps * 32;
   using Q = TileLayout<Config::head_dim, Config::tile_q>;
-  using K = TileLayout<Config::head_dim, Config::tile_k>;
-  using V = TileLayout<Config::value_dim, Config::tile_k>;
+  using K = TileLayout<Config::head_dim, stage_keys>;
+  using V = TileLayout<Config::value_dim, stage_keys>;
   static constexpr int slot_bytes = K::bytes > V::bytes ? K::bytes : V::bytes;
-  static_assert(Config::tile_q % (Config::warps * 16) == 0 && Config::tile_k % 16 == 0,
+  static_assert(warp_rows % 16 == 0 && Config::tile_k % 16 == 0,
                 "tiles consist of whole products");
   static_assert(m_tiles <= 2, "a statement has products for two operands of 16 rows at most");
 
@@ -195,7 +198,9 @@ struct Sm80 {
     return shared_address(shared.ring) + (u32)(index * slot_bytes);
   }
 
-  LACUNA_MEMBER static int first_row() { return (int)warp_index() * (m_tiles * 16); }
+  LACUNA_MEMBER static int first_row() { return (int)warp_index() / key_warps * warp_rows; }
+  // Which tile of a stage is this warp's.
+  LACUNA_MEMBER static int part() { return (int)warp_index() % key_warps; }
   LACUNA_MEMBER static int row(int i) {
     return first_row() + i / 2 * 16 + i % 2 * 8 + (int)lane_index() / 4;
   }
@@ -302,7 +307,8 @@ struct Sm80 {
                                          const float (&start)[rows]) {
     const int lane = (int)lane_index();
     u32 q = queries(shared) + Q::offset(first_row() + lane % 16, lane / 16);
-    u32 k = slot(shared, at) + K::offset(lane % 8 + lane / 16 * 8, lane / 8 % 2);
+    u32 k = slot(shared, at) + K::offset(lane % 8 + lane / 16 * 8, lane / 8 % 2) +
+            (u32)(part() * (Config::tile_k * K::pitch));
     LACUNA_UNROLL
     for (int s = 0; s < K::columns / K::slab; ++s, q += Q::slab_bytes, k += K::slab_bytes) {
       LACUNA_UNROLL
@@ -330,7 +336,8 @@ struct Sm80 {
   LACUNA_MEMBER static void accumulate(float (&o)[rows][values], const float (&p)[rows][keys],
                                        Shared& shared, int at) {
     const int lane = (int)lane_index();
-    const u32 v = slot(shared, at) + V::offset(lane % 16, lane / 16);
+    const u32 v = slot(shared, at) + V::offset(lane % 16, lane / 16) +
+                  (u32)(part() * (Config::tile_k * V::pitch));
     LACUNA_UNROLL
     for (int k = 0; k < Config::tile_k / 16; ++k) {
       U4 a[m_tiles];

@@ -88,7 +88,7 @@ struct Visit<Config, true> {
 // The keys that each row of a warp sees, where bands alone decide: a row or more to a lane.
 template <class Config>
 struct Sight {
-  static constexpr int warp_rows = Config::tile_q / Config::warps, rounds = (warp_rows + 31) / 32;
+  static constexpr int warp_rows = Config::Machine::warp_rows, rounds = (warp_rows + 31) / 32;
   Range of[rounds];  // of row 32 n + lane
   bool exact;        // else the bands do not say it
 

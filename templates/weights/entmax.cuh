@@ -65,6 +65,27 @@ struct Power {
   }
 };
 
+// A model of F(g) = Σ [x - g]₊^β where its value, slope and bend are known:
+//   F(g + d) = F(g) (1 - bend d / fall)^(1/bend),  fall = -F / F'.
+struct Decline {
+  static constexpr float log2_e = 0x1.715476p+0f, log_2 = 0x1.62e430p-1f;
+  float fall, bend;
+  // The way on which F falls to e^-x of what it is.
+  LACUNA_MEMBER float way(float x) const {
+    const float y = x * bend;
+    // (1 - e^-y) / y, whose quotient says nothing near 0.
+    const float series =
+        fma_rn(y, fma_rn(y, fma_rn(y, -0x1.555556p-5f, 0x1.555556p-3f), -0.5f), 1.0f);
+    const float quotient = (1.0f - exp2_approx(-y * log2_e)) * rcp_approx(y);
+    return fall * x * (abs_f32(y) < 0.125f ? series : quotient);
+  }
+  // No way is longer than what the model may be asked for: most of the gap, or back some of it.
+  LACUNA_MEMBER float bounded(float x) const {
+    const float most = 2.0f * rcp_approx(abs_f32(bend) + 0x1p-60f);
+    return max_f32(min_f32(x, most), -most);
+  }
+};
+
 // Whether rows with this α are entmax's at all; those with 1 are softmax's, others are NaN.
 LACUNA_DEVICE bool is_alpha(float alpha) {
   return alpha >= 1.01f && alpha <= 2.0f;

@@ -9,6 +9,19 @@
 
 namespace lacuna {
 
+// Σ u^β, Σ u^(β-1) and, where that is a product, Σ u^(β-2) of a row, u = [(z - top) / gap + 1]₊.
+struct RowSums {
+  float f = 0, w = 0, h = 0;
+
+  template <class Norm>
+  LACUNA_MEMBER void add(const Norm& norm, float u) {
+    const float slope = norm.slope(u);
+    f = norm.sum(f, u, slope);
+    w += slope;
+    if constexpr (Norm::power_of > 1) h = norm.bend(h, u);
+  }
+};
+
 template <int power, bool precise>
 struct EntmaxRow {
   using Norm = Power<power, precise>;
@@ -26,6 +39,9 @@ struct EntmaxRow {
     farthest = 1.0f / of_score;
     unit = scaled ? of_score : 1.0f;
     reach = scaled ? 1.0f : farthest;
+  }
+  LACUNA_MEMBER static float ratio(float a, float b) {
+    return precise ? divide(a, b) : a * rcp_approx(b);
   }
   LACUNA_MEMBER float distance(float score, float top, float gap) const {
     const float d = score - top + gap;
@@ -57,10 +73,33 @@ struct EntmaxRow {
     }
     return gap;
   }
+  // The gap that such sums say, and what the first term of it may be that they do not know. F as
+  // a function of the gap is modelled: right in value, slope and curvature, or without Σ u^(β-2) in
+  // where it ends. Or a step of Newton, which always comes nearer.
+  struct Solved {
+    float gap, off;
+  };
+  LACUNA_MEMBER Solved solved(float gap, const RowSums& sums, bool by_model) const {
+    constexpr bool curved = Norm::power_of > 1;
+    if (!by_model) {
+      const float next = refined(gap, sums.f, sums.w);
+      return {next, abs_f32(next - gap)};
+    }
+    const float per_w = ratio(1.0f, sums.w), root = ratio(1.0f, norm.beta);
+    const float fall = gap * sums.f * per_w * root;
+    const float bend = curved ? 1.0f - (1.0f - root) * sums.f * sums.h * per_w * per_w
+                              : min_f32(sums.f * per_w * root, root);
+    const Decline model = {fall, bend};
+    const float x =
+        (log2_approx(sums.f) + norm.beta * log2_approx(ratio(gap, farthest))) * Decline::log_2;
+    const float next = gap - model.way(model.bounded(x));
+    return {min_f32(max_f32(next, gap * 0x1p-6f), farthest),
+            abs_f32(fall * x * x * (curved ? x * (1.0f / 6) : 0.5f))};
+  }
   // What is left of the gap after one more step, where f and w are Σ u^β and Σ u^(β-1),
   // u = [(z - top) / gap + 1]₊.
   LACUNA_MEMBER float refined(float gap, float f, float w) const {
-    const float move = w > 0.0f ? (f - norm.root(f) * divide(farthest, gap)) / w : 0.0f;
+    const float move = w > 0.0f ? ratio(f - norm.root(f) * ratio(farthest, gap), w) : 0.0f;
     return min_f32(gap * (1.0f - move), farthest);
   }
 };

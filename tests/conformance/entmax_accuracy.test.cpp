@@ -2,6 +2,7 @@
 // ||O - O*|| / ||O*|| of every row, and no weight that is lost.
 #include "compiler/ir/element.h"
 #include "compiler/ir/reference.h"
+#include "runtime/program.h"
 #include "tests/catch.h"
 #include "tests/conformance/compare.h"
 #include "tests/conformance/engines.h"
@@ -103,8 +104,10 @@ TEST_CASE("entmax is as accurate as promised on every distribution of the study"
           Problem problem({scores, sigma, keys, D, random()}, queries, spec);
           INFO(engine.name << " " << bench::name_of(scores) << " sigma " << sigma << " alpha "
                            << alpha << " " << name_of(dtype) << " n " << keys);
-          const std::optional<plan::Route> route = tests::any_route(draw);
-          INFO(route->splits << (route->decode ? " splits" : " CTA a tile"));
+          const plan::Plan& plan = runtime::planned_for(*engine.state, spec)->plan;
+          const plan::Route route = tests::any_route(plan, {1, 1, 1, queries, keys}, draw);
+          INFO(route.splits << (route.decode ? " splits" : " CTA a tile") << ", pass "
+                            << route.short_rows);
           CHECK(tests::run_and_compare(*engine.state, spec, problem.call, route) == "");
           rows[dtype].all += problem.rows();
           rows[dtype].kept += problem.kept(promised(dtype), alpha);

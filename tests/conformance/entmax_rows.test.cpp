@@ -1,5 +1,6 @@
 // Rows that entmax is most easily wrong on, score by score: a tensor gives every score exactly.
 #include "compiler/ir/element.h"
+#include "runtime/program.h"
 #include "tests/catch.h"
 #include "tests/conformance/compare.h"
 #include "tests/conformance/engines.h"
@@ -96,10 +97,11 @@ std::string run(const tests::TestEngine& engine, const std::string& weights, DTy
                                            {rows, keys});
   }
   call.args.tensors = call.tensors;
-  const bool entmax = ir::is_entmax(spec.pattern.tree());
+  const plan::Plan& plan = runtime::planned_for(*engine.state, spec)->plan;
+  std::optional<plan::Route> route;
+  if (plan::weighs_by_entmax(plan)) route = tests::any_route(plan, shape, draw);
   try {
-    return tests::run_and_compare(*engine.state, spec, call,
-                                  entmax ? tests::any_route(draw) : std::nullopt);
+    return tests::run_and_compare(*engine.state, spec, call, route);
   } catch (const Error& error) {
     return std::string(error.what()) + "\n" + error.log();
   }

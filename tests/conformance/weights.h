@@ -1,4 +1,5 @@
 #pragma once
+#include "compiler/plan/entmax.h"
 #include "compiler/plan/route.h"
 #include "tests/fuzz/program.h"
 #include "tests/fuzz/random.h"
@@ -37,11 +38,21 @@ inline Pattern weighed(const std::string& statements, const std::string& weights
   return Pattern::parse("attention weighed {\n" + kept + "\n" + weights + "\n}\n", "weighed.lac");
 }
 
+/// A pass of short rows that has room for so many keys, or 0.
+inline std::size_t any_short_rows(const plan::Plan& plan, std::int64_t keys, fuzz::Draw& draw) {
+  std::vector<std::size_t> all;
+  for (std::size_t i = 0; i < plan.passes.size(); ++i)
+    if (plan.passes[i].kind == plan::PassKind::short_rows && keys <= plan.passes[i].most_keys)
+      all.push_back(i);
+  return all.empty() ? 0 : draw.of(all);
+}
+
 /// For calls of entmax whose shape decides nothing: threshold and accumulate, or few queries with
-/// more splits than one round of keys needs, or fewer.
-inline std::optional<plan::Route> any_route(fuzz::Draw& draw) {
-  if (draw.chance(0.5)) return plan::Route{};
-  return plan::Route{true, draw.of({1, 2, 7})};
+/// more splits than one round of keys needs, or fewer, or short rows where there is room.
+inline plan::Route any_route(const plan::Plan& plan, const Shape& shape, fuzz::Draw& draw) {
+  if (!plan::weighs_by_entmax(plan) || draw.chance(0.4)) return {};
+  if (draw.chance(0.5)) return {.decode = true, .splits = draw.of({1, 2, 7})};
+  return {.short_rows = any_short_rows(plan, shape.keys, draw)};
 }
 
 /// Gives the call an alpha where it needs one: for a tensor some heads have 1 and others not, and

@@ -153,6 +153,22 @@ void add_entmax_cases(std::vector<Case>& all) {
                    if (row < 512) return 0.0;
                    return row < 896 ? 0.25 * drawn : row < 1408 ? 0.5 : drawn;
                  }});
+  // Short rows: tiles of 64 queries, two warps to a row, turns of which some have no weight.
+  all.push_back({.name = "entmax short",
+                 .spec = {.pattern = parse("mask causal\nmask window(150)\nweights entmax(1.5)"),
+                          .dtype = DType::bf16,
+                          .value_dim = 40,
+                          .statistic = true,
+                          .escort = true},
+                 .schedule = "32x32w2s2",
+                 .shape = {1, 2, 1, 75, 430},
+                 .offsets = {353},
+                 .route = {.short_rows = 5},
+                 .value = [](char matrix, std::int64_t row, int column, double drawn) {
+                   // Of row 70 the last keys have all weight, of others any.
+                   if (matrix == 'q' && row == 70) return column == 0 ? 32.0 : 0.0;
+                   return matrix == 'k' && column == 0 ? (row > 400 ? 4.0 : -4.0) : drawn;
+                 }});
 }
 
 }  // namespace lacuna::tests

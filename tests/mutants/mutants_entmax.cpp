@@ -7,7 +7,8 @@ constexpr std::string_view threshold = "threshold.cuh", gates = "gates.cuh", sum
                            entmax = "weights/entmax.cuh", live = "tiles/live.cuh",
                            materialise = "materialise.cuh", row = "weights/entmax_row.cuh",
                            gather = "gather.cuh", flash = "flash_forward.cuh",
-                           sparsity = "sparsity.cuh";
+                           sparsity = "sparsity.cuh", short_rows = "short_rows.cuh",
+                           sm80 = "machine/sm80.cuh";
 
 constexpr Mutant table[] = {
     // What orders memory.
@@ -195,6 +196,48 @@ constexpr Mutant table[] = {
      "value"},
     {"the gap of few queries is in the unit of products", gather, "entmax few",
      "row.refined(gap, all.x, all.y) / row.farthest", "row.refined(gap, all.x, all.y)", "value"},
+    // Short rows: several warps to a row, scores that stay.
+    {"one copy too many may be pending, of short rows", short_rows, "entmax short",
+     "Machine::template wait<ahead - 1>();", "Machine::template wait<ahead>();", "copy in flight"},
+    {"operands of short rows are fetched into the slot in use", short_rows, "entmax short",
+     "fetch(wrap(slot + ahead));", "fetch(slot);", "copy in flight"},
+    {"the greatest scores are read before all warps told theirs", short_rows, "entmax short",
+     "    cta_sync();\n    LACUNA_UNROLL\n    for (int i = 0; i < rows; ++i) {\n      top[i]",
+     "    LACUNA_UNROLL\n    for (int i = 0; i < rows; ++i) {\n      top[i]", "uninitialised"},
+    {"sums are told over those that are read", short_rows, "entmax short",
+     "told ^= 1;  // what was told before may still be read", "", "race"},
+    {"sums are read before all warps told theirs", short_rows, "entmax short",
+     "      tell(sums);\n      cta_sync();", "      tell(sums);", "race"},
+    {"weights are summed before all warps told theirs", short_rows, "entmax short",
+     "    tell(sums);\n    cta_sync();", "    tell(sums);", "race"},
+    {"the greatest score of short rows is that of one lane", short_rows, "entmax short",
+     "lanes < Machine::row_lanes; lanes *= 2", "lanes < 1; lanes *= 2", "value"},
+    {"all warps of short rows score the same tile", sm80, "entmax short",
+     "(u32)(part() * (Config::tile_k * K::pitch))", "0", "value"},
+    {"all warps of short rows weigh the same tile", sm80, "entmax short",
+     "(u32)(part() * (Config::tile_k * V::pitch))", "0", "value"},
+    {"warps of short rows count keys from the same one", short_rows, "entmax short",
+     "t * key_warps + Machine::part()", "t * key_warps", "value"},
+    {"turns with a weight are those of a launch before", short_rows, "entmax short",
+     "if (thread_index() < 2) memory.live[thread_index()] = 0;", "", "uninitialised"},
+    {"the first turn has no weight", short_rows, "entmax short", "own |= 1ull << t;",
+     "own |= 2ull << t;", "value"},
+    {"V lies on sums that are read", short_rows, "entmax short",
+     "cta_sync();  // every warp has read the last operands, or sums", "", "race"},
+    {"sums lie on operands that are read", short_rows, "entmax short",
+     "cta_sync();  // those before have been read", "", "race"},
+    {"sums are joined before they are there", short_rows, "entmax short",
+     "        cta_sync();\n        LACUNA_UNROLL", "        LACUNA_UNROLL", "race"},
+    {"one warp's sums are all", short_rows, "entmax short", "sum(4 * n) += x.x", "sum(4 * n) += 0",
+     "value"},
+    {"a weight takes the place of u", short_rows, "entmax short",
+     "x[n] = Config::escort ? u : weight;", "x[n] = weight;", "value"},
+    {"the escort of short rows is O", short_rows, "entmax short", "add_values<true>()",
+     "add_values<false>()", "value"},
+    {"zmax of short rows is in the unit of products", short_rows, "entmax short", "top[i] * scale",
+     "top[i]", "value"},
+    {"the gap of short rows is in the unit of products", short_rows, "entmax short",
+     "norm.refined(gap[i], f, w) / norm.farthest", "norm.refined(gap[i], f, w)", "value"},
 };
 
 }  // namespace

@@ -69,10 +69,11 @@ void add_passes(const plan::Plan& plan, Report& report) {
                  {"warps", schedule.warps},           {"stages", schedule.stages},
                  {"shared_bytes", pass.shared_bytes}, {"split", pass.split},
                  {"packed_heads", pass.packed_heads}, {"listed", pass.listed}};
-    const std::string name = fmt::format("{}{}", plan::name_of(pass.kind),
-                                         pass.split    ? " over splits"
-                                         : pass.listed ? " over lists"
-                                                       : "");
+    const std::string name = fmt::format(
+        "{}{}", pass.most_keys ? plan::name_of(pass) : std::string(plan::name_of(pass.kind)),
+        pass.split    ? " over splits"
+        : pass.listed ? " over lists"
+                      : "");
     if (cost.unknown.empty()) {
       json["registers"] = cost.registers;
       json["spill_bytes"] = cost.spills;
