@@ -102,7 +102,7 @@ fetch_adasplash() {
 make_bundle() {
   local file
   mkdir -p "$bundle"
-  for file in cuda_gpu_test conformance_entmax_test conformance_test liblacuna.so; do
+  for file in cuda_gpu_test conformance_entmax_test conformance_entmax_kept_test conformance_test liblacuna.so; do
     [ -e "$build/gpu/$file" ] || die "$build/gpu/$file is not built: cmake --build $build --target gpu_bundle"
     cp "$build/gpu/$file" "$bundle/$file"
     check_program "$bundle/$file"
@@ -140,6 +140,7 @@ dry() {
   [ -e "$LACUNA_LLVM" ] || { say "no dry run of micro and entmax: $LACUNA_LLVM is not built"; exit 77; }
   dry_step micro bench/gpu/micro.py
   dry_step entmax bench/gpu/entmax.py
+  dry_step "what must be noticed" bench/gpu/notices.py
   dry_step rehearsal bench/gpu/rehearse.py
   exit 77
 }
