@@ -19,7 +19,7 @@
 #   scripts/gpu.sh entmax
 #   scripts/gpu.sh micro
 #   scripts/gpu.sh probe
-# Each ends within ten minutes; what time did not suffice for is left out, the less telling first, and named. Less of one:
+# What time does not suffice for is left out, the less telling first, and named. Less of one:
 # `scripts/gpu.sh suite --only entmax`, `scripts/gpu.sh entmax --head-dim 64`, `scripts/gpu.sh micro --quick`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
