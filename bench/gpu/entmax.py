@@ -85,6 +85,10 @@ def label(case):
     return "{dtype} alpha={alpha} {scores} D={head_dim} B={batch} H={heads} G={kv_heads} N={queries}x{keys}".format(**case)
 
 
+def route_in(explained):
+    return re.search(r"\n +route (\w+)", explained)[1]
+
+
 class Programs:
     """Those of the cases, compiled once."""
 
@@ -104,11 +108,14 @@ class Programs:
     def by_tiles(self, case):
         """(route, program) of a case: beside one that keeps short rows' scores, the one that visits tiles."""
         explained = self.of(case).explain(*shape_of(case))
-        route = re.search(r"\n +route (\w+)", explained)[1]
+        route = route_in(explained)
         if route != "short":
             return route, None
         tiles = re.search(r"\npass +accumulate .*\n +tiles (\d+)x(\d+), (\d+) warps, (\d+) stage", explained).groups()
-        return route, self.of(case, schedule="{}x{}w{}s{}".format(*tiles))
+        other = self.of(case, schedule="{}x{}w{}s{}".format(*tiles))
+        if route_in(other.explain(*shape_of(case))) != "plain":
+            raise RuntimeError("a schedule by name does not lead to threshold and accumulate")
+        return route, other
 
 
 def sparsity_of(backend, programs, case):
