@@ -7,23 +7,25 @@
 
 namespace lacuna {
 
-// Lists: {score, key}, 32 lanes side by side.
+// Lists: {a score or its distance, key}, 32 lanes side by side.
 constexpr u32 list_pitch = 256;
 // Scores of 2 rows and 2 keys as distances to the gates of their rows, and the first key.
 constexpr u32 block_pitch = 1024;
 
 // Appends a block where `signs`, the bits of its distances and-ed, says that one is above its gate.
+// All lanes of a warp meet in it; where none has one, it is left at once.
 LACUNA_DEVICE void append_block(u64 base, u32& end, u32 signs, float a, float b, float c, float d,
-                                s32 key) {
+                                s32 key, s32 behind) {
   asm volatile(
-      "{ .reg .pred p; .reg .u64 to; setp.ge.s32 p, %1, 0; cvt.u64.u32 to, %0; add.u64 to, to, %7; "
-      "@p st.global.v4.f32 [to], {%2, %3, %4, %5}; @p st.global.s32 [to+16], %6; "
-      "@p add.u32 %0, %0, 1024; }"
+      "{ .reg .pred p, any; .reg .u64 to; .reg .s32 first; setp.ge.s32 p, %1, 0; "
+      "vote.sync.any.pred any, p, 0xffffffff; @!any bra past; add.s32 first, %6, %8; "
+      "cvt.u64.u32 to, %0; add.u64 to, to, %7; @p st.global.v4.f32 [to], {%2, %3, %4, %5}; "
+      "@p st.global.s32 [to+16], first; @p add.u32 %0, %0, 1024; past: }"
       : "+r"(end)
-      : "r"(signs), "f"(a), "f"(b), "f"(c), "f"(d), "r"(key), "l"(base)
+      : "r"(signs), "f"(a), "f"(b), "f"(c), "f"(d), "r"(key), "l"(base), "r"(behind)
       : "memory");
 }
-// Where at >= end, four times -inf.
+// Where at >= end, four times -inf, and no key.
 LACUNA_DEVICE void load_block(u64 base, u32 at, u32 end, float (&x)[4], s32& key) {
   asm volatile(
       "{ .reg .pred p; .reg .u64 from; setp.lt.u32 p, %6, %7; cvt.u64.u32 from, %6; "
@@ -34,34 +36,16 @@ LACUNA_DEVICE void load_block(u64 base, u32 at, u32 end, float (&x)[4], s32& key
       : "l"(base), "r"(at), "r"(end)
       : "memory");
 }
-// Where at >= end, -inf.
-LACUNA_DEVICE void load_candidate(u64 base, u32 at, u32 end, float& score, s32& key) {
+// The candidate `behind` bytes behind at. Where at >= end, which is as many before the list's, -inf
+// and no key.
+template <u32 behind>
+LACUNA_DEVICE void load_candidate(u64 base, u32 at, u32 end, float& value, s32& key) {
   asm volatile(
-      "{ .reg .pred p; .reg .u64 from; setp.lt.u32 p, %3, %4; cvt.u64.u32 from, %3; "
+      "{ .reg .pred p; .reg .u64 from; setp.lt.s32 p, %3, %4; cvt.u64.u32 from, %3; "
       "add.u64 from, from, %2; mov.b32 %0, 0fff800000; mov.b32 %1, 0; "
-      "@p ld.global.v2.b32 {%0, %1}, [from]; }"
-      : "=&f"(score), "=&r"(key)
-      : "l"(base), "r"(at), "r"(end)
-      : "memory");
-}
-// Appends a score whose distance to the gate is above 0, or NaN.
-LACUNA_DEVICE void append_candidate(u64 base, u32& end, float distance, float score, s32 key) {
-  asm volatile(
-      "{ .reg .pred p; .reg .u64 to; setp.gtu.f32 p, %1, 0f00000000; cvt.u64.u32 to, %0; "
-      "add.u64 to, to, %4; @p st.global.v2.b32 [to], {%2, %3}; @p add.u32 %0, %0, 256; }"
-      : "+r"(end)
-      : "f"(distance), "f"(score), "r"(key), "l"(base)
-      : "memory");
-}
-// The same for a list that may be full: `limit` is then where it ends, and the score is lost.
-LACUNA_DEVICE void append_candidate(u64 base, u32& end, u32 limit, float distance, float score,
-                                    s32 key) {
-  asm volatile(
-      "{ .reg .pred p; .reg .u64 to; setp.gtu.f32 p, %1, 0f00000000; "
-      "setp.ne.and.u32 p, %0, %5, p; cvt.u64.u32 to, %0; add.u64 to, to, %4; "
-      "@p st.global.v2.b32 [to], {%2, %3}; @p add.u32 %0, %0, 256; }"
-      : "+r"(end)
-      : "f"(distance), "f"(score), "r"(key), "l"(base), "r"(limit)
+      "@p ld.global.v2.b32 {%0, %1}, [from+%5]; }"
+      : "=&f"(value), "=&r"(key)
+      : "l"(base), "r"(at), "r"(end), "n"(behind)
       : "memory");
 }
 
@@ -76,6 +60,17 @@ struct Above {
     f = norm.sum(f, x, slope);
     slopes += slope;
     return x;
+  }
+  // The same for a candidate, which is appended if its distance x is above 0, or NaN; nothing is
+  // added otherwise. slope: x^(β-1).
+  LACUNA_MEMBER void append(u64 base, u32& end, float x, float slope, float value, s32 key) {
+    asm volatile(
+        "{ .reg .pred p; .reg .u64 to; setp.gtu.f32 p, %3, 0f00000000; cvt.u64.u32 to, %0; "
+        "add.u64 to, to, %7; @p fma.rn.f32 %1, %4, %3, %1; @p add.rn.f32 %2, %2, %4; "
+        "@p st.global.v2.b32 [to], {%5, %6}; @p add.u32 %0, %0, 256; }"
+        : "+r"(end), "+f"(f), "+f"(slopes)
+        : "f"(x), "f"(slope), "f"(value), "r"(key), "l"(base)
+        : "memory");
   }
   template <class Machine>
   LACUNA_MEMBER void meet() {

@@ -20,12 +20,16 @@ LACUNA_DEVICE void rotate(T (&values)[n]) {
   values[n - 1] = first;
 }
 
-template <class Machine_, int power, bool precise>
+// `scores`: lists keep those; else distances to the gate at which they were sorted out last, which
+// is less to compute, and by a rounding or two worse.
+template <class Machine_, int power, bool precise, bool scores>
 struct Gates {
   using Machine = Machine_;
   using Norm = Power<power, precise>;
   static constexpr int rows = Machine::rows, pairs = rows / 2;
+  // A list is full where a block may find no room in it.
   static constexpr u32 list_bytes = candidate_slots * list_pitch,
+                       full_bytes = list_bytes - 2 * list_pitch,
                        stage_bytes = candidate_blocks * block_pitch,
                        warp_bytes = rows * list_bytes + pairs * stage_bytes;
   // Distances of scores to a gate are counted in x = c z where powers of them may leave the range.
@@ -37,16 +41,19 @@ struct Gates {
   // of which D = 256 has 16 to 32. Candidates began with the gates before; sums of a walk all begin
   // with the same, and what is common to them moves no key against another.
   static constexpr float of_candidates = 0x1p-19f, of_walk = 0x1p-22f;
-  static constexpr float last_digit = 0x1p-22f;  // of a gap: a step that is less moves nothing
-  static constexpr float never = -0x1p120f;      // minus a gate that nothing reaches
-  // Of Newton: on one tile, whose gate is only the first; and on all candidates.
-  static constexpr int first_steps = 4, last_steps = 6;
+  static constexpr float last_digit = 0x1p-22f;   // of a gap: a step that is less moves nothing
+  static constexpr float of_step = 1 - 0x1p-14f;  // of Newton's: what is certainly not too far
+  // The step that is the last: the next would be some of its square, where powers are smooth.
+  static constexpr float last_step = power > 1 ? 0x1p-11f : last_digit;
+  static constexpr float never = -0x1p120f;  // minus a gate that nothing reaches
+  static constexpr int last_steps = 6;       // of Newton, on all candidates
 
   Norm norm;
   float unit;         // of a score, to distances
   float reach;        // the distance that is 1 of x
   float least;        // by which a gate stays below what is known of the threshold
   float minus[rows];  // the gate, negated
+  float rose[rows];   // by what it rose since lists were sorted out
   u64 scratch;        // of the CTA
   u32 lists, staged;  // where those of this lane begin
   u32 end[rows], staged_end[pairs];
@@ -65,7 +72,7 @@ struct Gates {
     reach = scaled ? 1.0f : 1.0f / of_score;
     least = of_x / of_score;
     LACUNA_UNROLL
-    for (int i = 0; i < rows; ++i) minus[i] = 0;
+    for (int i = 0; i < rows; ++i) minus[i] = rose[i] = 0;
     clear();
   }
   LACUNA_MEMBER void clear() {
@@ -85,20 +92,26 @@ struct Gates {
   LACUNA_MEMBER float to_distance(float difference) const {
     return scaled ? difference * unit : difference;
   }
+  LACUNA_MEMBER float kept(float difference, int i) const {
+    return scores ? difference - minus[i] : difference;
+  }
+  // What makes of a value that a list keeps its difference to the gate.
+  LACUNA_MEMBER float to_gate(int i) const { return scores ? minus[i] : -rose[i]; }
 
-  // A gate for a row from its scores in a tile, the greatest of which is `most`.
+  // Gates of rows from their scores in a tile, by a step of Newton: the candidates soon say more.
+  // They come as the greatest of those scores.
   template <int keys>
-  LACUNA_MEMBER float first(const float (&score)[keys], float most) const {
-    float gate = most - reach / unit;
-    LACUNA_NOUNROLL
-    for (int n = 0; n < first_steps; ++n) {
+  LACUNA_MEMBER void first(const float (&score)[rows][keys], float (&gate)[rows]) const {
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      gate[i] -= reach / unit;
       Above above;
       LACUNA_UNROLL
-      for (int j = 0; j < keys; ++j) above.add(norm, to_distance(score[j] - gate));
+      for (int j = 0; j < keys; ++j) above.add(norm, to_distance(score[i][j] - gate[i]));
       above.meet<Machine>();
-      gate += norm.step(above.f, above.slopes, reach) / unit;
+      gate[i] += norm.step(above.f, above.slopes, reach) / unit;
+      gate[i] -= margin(gate[i]);
     }
-    return gate - margin(gate);
   }
 
   // Takes the hits among the distances of a tile. Returns whether it is time to sort them out: the
@@ -120,17 +133,18 @@ struct Gates {
       }
     }
     if (!any_lane((s32)all >= 0)) return false;
-    u32 fullest = 0;
+    bool crowded = false;
     LACUNA_UNROLL
     for (int a = 0; a < pairs; ++a) {
       LACUNA_UNROLL
       for (int b = 0; b < spans; ++b)
-        if (any_lane((s32)signs[a][b] >= 0))
-          append_block(scratch, staged_end[a], signs[a][b], c[2 * a][2 * b], c[2 * a][2 * b + 1],
-                       c[2 * a + 1][2 * b], c[2 * a + 1][2 * b + 1], first + Machine::key(2 * b));
-      fullest = max_of(fullest, staged_end[a] - (staged + (u32)a * stage_bytes));
+        append_block(scratch, staged_end[a], signs[a][b], c[2 * a][2 * b], c[2 * a][2 * b + 1],
+                     c[2 * a + 1][2 * b], c[2 * a + 1][2 * b + 1], first + Machine::key(0),
+                     Machine::key(2 * b) - Machine::key(0));
+      crowded |= staged_end[a] >
+                 staged + (u32)a * stage_bytes + (u32)(candidate_blocks - spans) * block_pitch;
     }
-    return due || any_lane(fullest > (u32)(candidate_blocks - spans) * block_pitch);
+    return due || any_lane(crowded);
   }
 
   // Sorts candidates out, adds them up, and raises the gates by what they say. False: lists do not
@@ -146,15 +160,20 @@ struct Gates {
       LACUNA_UNROLL
       for (int h = 0; h < 2; ++h) {
         of_pair[h].template meet<Machine>();
-        well &= end[h] != begin + (u32)(h + 1) * list_bytes && of_pair[h].f < infinity();
+        well &= end[h] < begin + full_bytes + (u32)h * list_bytes && of_pair[h].f < infinity();
         above[h] = of_pair[h];
       }
       turn_pairs(above);
     }
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) rose[i] = 0;
     if (!all_lanes(well)) return false;
     LACUNA_UNROLL
-    for (int i = 0; i < rows; ++i)
+    for (int i = 0; i < rows; ++i) {
+      const float before = minus[i];
       raise(i, norm.step(above[i].f, above[i].slopes, reach), least, of_candidates);
+      rose[i] = before - minus[i];
+    }
     return true;
   }
   // Rows take their turn in the first places, two at a time.
@@ -165,6 +184,7 @@ struct Gates {
       rotate(above);
       rotate(end);
       rotate(minus);
+      rotate(rose);
     }
   }
   // By a distance that is known not to pass the threshold, less a margin. Whether it was worth it.
@@ -175,42 +195,47 @@ struct Gates {
   }
   // The lists of the first two rows: what lies above the gate stays, in its order.
   LACUNA_MEMBER void sweep(u32 begin, Above (&above)[2]) {
-    const u32 before[2] = {end[0], end[1]};
-    const u32 most = warp_max(max_of(before[0] - begin, before[1] - begin - list_bytes));
+    const u32 lengths[2] = {end[0] - begin, end[1] - begin - list_bytes};
+    const u32 last = begin + warp_max(max_of(lengths[0], lengths[1]));
+    const u32 ends[2] = {begin + lengths[0], begin + lengths[1]};
+    const float to_gates[2] = {to_gate(0), to_gate(1)};
     end[0] = begin;
     end[1] = begin + list_bytes;
     LACUNA_NOUNROLL
-    for (u32 r = 0; r < most; r += 2 * list_pitch) {
-      float score[4];
+    for (u32 r = begin; r < last; r += 2 * list_pitch) {
+      float value[4];
       s32 key[4];
-      LACUNA_UNROLL
-      for (int e = 0; e < 4; ++e)
-        load_candidate(scratch, begin + (u32)(e / 2) * list_bytes + r + (u32)(e % 2) * list_pitch,
-                       before[e / 2], score[e], key[e]);
-      LACUNA_UNROLL
-      for (int e = 0; e < 4; ++e) {
-        const float distance = to_distance(score[e] + minus[e / 2]);
-        above[e / 2].add(norm, distance);
-        append_candidate(scratch, end[e / 2], distance, score[e], key[e]);
-      }
-    }
-  }
-  // Their staging area into their lists.
-  LACUNA_MEMBER void unload(u32 begin, u32 stage, Above (&above)[2]) {
-    const u32 before = staged_end[0], most = warp_max(before - stage);
-    staged_end[0] = stage;
-    LACUNA_NOUNROLL
-    for (u32 r = 0; r < most; r += block_pitch) {
-      float x[4];
-      s32 key;
-      load_block(scratch, stage + r, before, x, key);
+      load_candidate<0>(scratch, r, ends[0], value[0], key[0]);
+      load_candidate<list_pitch>(scratch, r, ends[0] - list_pitch, value[1], key[1]);
+      load_candidate<list_bytes>(scratch, r, ends[1], value[2], key[2]);
+      load_candidate<list_bytes + list_pitch>(scratch, r, ends[1] - list_pitch, value[3], key[3]);
       LACUNA_UNROLL
       for (int e = 0; e < 4; ++e) {
         const int h = e / 2;
-        above[h].add(norm, to_distance(x[e]));
-        append_candidate(scratch, end[h], begin + (u32)(h + 1) * list_bytes, x[e], x[e] - minus[h],
-                         key + e % 2 * Machine::key_step);
+        const float difference = value[e] + to_gates[h], x = to_distance(difference);
+        above[h].append(scratch, end[h], x, norm.slope_above(x), scores ? value[e] : difference,
+                        key[e]);
       }
+    }
+  }
+  // Their staging area into their lists, of which a full one loses what is new.
+  LACUNA_MEMBER void unload(u32 begin, u32 stage, Above (&above)[2]) {
+    const u32 before = staged_end[0], last = stage + warp_max(before - stage);
+    staged_end[0] = stage;
+    LACUNA_NOUNROLL
+    for (u32 r = stage; r < last; r += block_pitch) {
+      float difference[4];
+      s32 key;
+      load_block(scratch, r, before, difference, key);
+      LACUNA_UNROLL
+      for (int e = 0; e < 4; ++e) {
+        const int h = e / 2;
+        const float x = to_distance(difference[e]);
+        above[h].append(scratch, end[h], x, norm.slope_above(x), kept(difference[e], h),
+                        key + e % 2 * Machine::key_step);
+      }
+      LACUNA_UNROLL
+      for (int h = 0; h < 2; ++h) end[h] = min_of(end[h], begin + full_bytes + (u32)h * list_bytes);
     }
   }
 
@@ -224,46 +249,56 @@ struct Gates {
     }
   }
 
-  // Does something with every candidate of a row, whose score is -inf where a lane has fewer.
+  // Does something with every candidate of a row; what is kept of one is -inf where a lane has
+  // fewer.
   template <class Visitor>
   LACUNA_MEMBER void each_candidate(u32 begin, u32 behind, const Visitor& visitor) const {
-    const u32 most = warp_max(behind - begin);
+    const u32 last = begin + warp_max(behind - begin);
     LACUNA_NOUNROLL
-    for (u32 r = 0; r < most; r += 2 * list_pitch) {
-      float score[2];
+    for (u32 r = begin; r < last; r += 2 * list_pitch) {
+      float value[2];
       s32 key[2];
+      load_candidate<0>(scratch, r, behind, value[0], key[0]);
+      load_candidate<list_pitch>(scratch, r, behind - list_pitch, value[1], key[1]);
       LACUNA_UNROLL
-      for (int e = 0; e < 2; ++e)
-        load_candidate(scratch, begin + r + (u32)e * list_pitch, behind, score[e], key[e]);
-      LACUNA_UNROLL
-      for (int e = 0; e < 2; ++e) visitor(score[e], key[e]);
+      for (int e = 0; e < 2; ++e) visitor(value[e], key[e]);
     }
   }
-  // The thresholds, exactly: candidates relative to the greatest of them. One piece of code for all
-  // rows, which take their turn in the first place.
-  LACUNA_MEMBER void solve(float (&top)[rows], float (&width)[rows]) {
+  // The thresholds, exactly. One piece of code for all rows, which take their turn in the first
+  // place. `live`: of what lists keep, what is above may have a weight, however the last bit of a
+  // score is rounded.
+  LACUNA_MEMBER void solve(float (&top)[rows], float (&width)[rows], float (&live)[rows]) {
     LACUNA_NOUNROLL
-    for (u32 begin = lists; begin != lists + rows * list_bytes; begin += list_bytes) {
-      float most = -infinity();
-      each_candidate(begin, end[0], [&](float score, s32) { most = max_f32(most, score); });
-      most = Machine::row_max(most);
-      float gap = min_f32(most + minus[0], reach / unit);
+    for (int n = 0; n < rows; ++n) {
+      const u32 begin = lists + (u32)n * list_bytes;
+      float most = -infinity(), base = 0, gap = to_gate(0);
       LACUNA_NOUNROLL
-      for (int n = 0; n < last_steps; ++n) {
+      for (int k = 0; k < last_steps; ++k) {
         Above above;
-        each_candidate(begin, end[0],
-                       [&](float score, s32) { above.add(norm, to_distance(score - most + gap)); });
+        each_candidate(begin, end[0], [&](float value, s32) {
+          most = max_f32(most, value);
+          above.add(norm, to_distance(value - base + gap));
+        });
+        if (k == 0) {
+          base = most = Machine::row_max(most);
+          gap += most;
+        }
         above.meet<Machine>();
-        const float d = norm.step(above.f, above.slopes, reach) / unit;
-        gap -= d;
-        if (!any_lane(d > gap * last_digit)) break;
+        // No gap is longer than the reach, which says more than sums that overflow, or steps from
+        // far off, whose last digits may be longer than it.
+        const float before = gap, d = norm.step(above.f, above.slopes, reach) / unit;
+        gap = min_f32(fma_rn(d, -of_step, gap), reach / unit);
+        if (!any_lane(before - gap > gap * last_step)) break;
       }
-      top[0] = most;
+      top[0] = scores ? most : most - (minus[0] + rose[0]);
       width[0] = gap;
+      live[0] = most - gap - margin(top[0]);
       rotate(top);
       rotate(width);
+      rotate(live);
       rotate(end);
       rotate(minus);
+      rotate(rose);
     }
   }
 };

@@ -54,19 +54,21 @@ struct TileScores {
           present);
     }
   }
-  // The rows of a tile of keys, or of a stage of them: stepped, from `next` on, which then is the next tile's; else from
-  // `first` rows behind `next`, which stays that of key 0.
-  template <int depth, bool unrolled, bool stepped = !listed>
+  // The rows of a tile of keys, or of a stage of them: from `next` on, which then is the tile's
+  // behind it, or (stride -1) before it; stride 0: from `first` rows behind `next`, which stays
+  // that of key 0.
+  template <int depth, bool unrolled, int stride = listed ? 0 : 1>
   LACUNA_MEMBER void load_keys(u64& next, s64 row, s32 first, int to) {
     const Params& params = p;
     const Place place = at;
     const s64 pitch = row * (s64)sizeof(typename Config::In::Raw);
     Machine::template load<depth, Machine::stage_keys, unrolled>(
-        Machine::slot(shared, to), stepped ? next : next + (u64)(first * pitch), row, [&](int r) {
+        Machine::slot(shared, to), stride != 0 ? next : next + (u64)(first * pitch), row,
+        [&](int r) {
           return (u32)(first + r) < (u32)place.k_len &&
                  Pattern::keeps_key(params, place, first + r);
         });
-    if (stepped) next += (u64)(pitch * Machine::stage_keys);
+    if (stride != 0) next += (u64)(pitch * (stride * Machine::stage_keys));
   }
 
   LACUNA_MEMBER s32 row(int i) const { return row0 + Machine::row(i); }

@@ -9,22 +9,22 @@
 // CTA walks K once more for exact ones (sums.cuh).
 #pragma once
 #include "gates.cuh"
-#include "scores.cuh"
+#include "ring.cuh"
 #include "sparsity.cuh"
 #include "sums.cuh"
 
 namespace lacuna {
 
 template <class Config, class Params>
-struct Threshold : TileScores<Config, Params> {
-  using Base = TileScores<Config, Params>;
+struct Threshold : KeyRing<Config, Params> {
+  using Base = KeyRing<Config, Params>;
   using Machine = typename Base::Machine;
   using Pattern = typename Base::Pattern;
-  using Rising = Gates<Machine, Config::power, Config::precise>;
+  using Rising =
+      Gates<Machine, Config::power, Config::precise, Config::precise || !Pattern::plain_score>;
   using Base::at, Base::exists, Base::p, Base::raw, Base::row, Base::row0, Base::tile_rows,
       Base::visit;
   static constexpr int rows = Base::rows, keys = Base::keys;
-  static constexpr int stages = Machine::stages, ahead = stages - 1;
   static constexpr int threads = Config::warps * 32, granule = Config::granule_k;
   // Two do but for rows whose estimate fails, which then come near by steps of Newton.
   static constexpr int most_walks = 24;
@@ -50,12 +50,12 @@ struct Threshold : TileScores<Config, Params> {
   bool dense;                    // they found no room
   bool gated;                    // sums begin with the gate
   float from[rows];              // what they begin with
+  u32 plain;                     // full_place of tiles that need no more than products is less
   float scale;                   // of a score, to natural logits
   u32 open;                      // bit i: row i has seen no key yet
   u32 lost;                      // bit i: row i has seen a NaN, or an infinite score
   float top[rows], width[rows];  // in the end: the greatest score, and the gap, in its unit
-  u64 next_k;
-  int slot;
+  float live_from[rows];         // of what lists keep of candidates, the least that is live
   using Statistic = Tally<Config, Machine>;
   Statistic tally;
 
@@ -96,12 +96,11 @@ struct Threshold : TileScores<Config, Params> {
       visit.find(p, at, tile_rows, row0);
       found = visit.count > 0;
       if (found) {
-        next_k = Base::template address_of<typename Config::In>(p.call.k, at.g, at.k_start);
         if constexpr (Pattern::only_bands)
           Base::sight.find(p, at, tile_rows, row0 + Machine::first_row());
         Base::load_queries();
         flat = find(live);
-        if (!dense) gates.solve(top, width);
+        if (!dense) gates.solve(top, width, live_from);
       }
       store_rows();
     }
@@ -134,42 +133,29 @@ struct Threshold : TileScores<Config, Params> {
     begin_sums();
     return true;
   }
-  // ---- The ring of tiles of K: the first, then from the last one back. ----
-  LACUNA_MEMBER s32 turn_of(s32 j) const { return j == 0 ? 0 : visit.count - j; }
-  LACUNA_MEMBER static int wrap(int index) { return index >= stages ? index - stages : index; }
-  template <bool unrolled>
-  LACUNA_MEMBER void fetch(s32 j, int to) {
-    if (j < visit.count)
-      Base::template load_keys<Config::head_dim, unrolled, false>(next_k, p.call.k.row,
-                                                                  visit.first_key(turn_of(j)), to);
-    Machine::commit();
-  }
-  LACUNA_MEMBER void begin_walk() {
-    slot = 0;
-    LACUNA_NOUNROLL
-    for (int n = 0; n < ahead; ++n) fetch<false>(n, n);
-  }
-  // Makes the j-th tile visible to all, and asks for another.
-  LACUNA_MEMBER void turn(s32 j) {
-    if constexpr (ahead > 0) Machine::template wait<ahead - 1>();
-    cta_sync();
-    fetch<true>(j + ahead, wrap(slot + ahead));
-    if constexpr (ahead == 0) {
-      Machine::template wait<0>();
-      cta_sync();
-    }
+  // What the common path of a tile tests, at once: no mask, no gate that is not in the sums, no row
+  // that is still to see a key.
+  LACUNA_MEMBER void find_plain() {
+    const bool usual = goal != Goal::nothing && gated && !any_lane(open != 0);
+    plain = usual ? Base::fulls() : 0;
   }
 
   // The scores of the tile in the slot as distances to the gates of their rows. False: the rows of
-  // this warp see none of its keys.
-  LACUNA_MEMBER bool distances(float (&c)[rows][keys], s32 first, bool full) {
-    const int at_slot = slot;
-    slot = wrap(slot + 1);
+  // this warp see none of its keys, or it looks for nothing.
+  LACUNA_MEMBER bool distances(float (&c)[rows][keys], s32 t, s32 first) {
+    const int at_slot = Base::take_slot();
+    const bool common = Base::full_place(t, first) < plain;
+    bool full = true;
     u32 live[rows];  // bits of keys, of rolled masks
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) live[i] = 0xffffffffu;
-    if (!full && !Base::sees(live, first)) return false;
+    if (!common) {
+      if (goal == Goal::nothing) return false;
+      full = visit.is_full(t, first);
+      if (!full && !Base::sees(live, first)) return false;
+    }
     Machine::scores_from(c, from, Base::shared, at_slot);
+    if (common) return true;
     bool any = true;
     if (!full || !gated) {
       if (!full || Pattern::plain_score)
@@ -190,44 +176,54 @@ struct Threshold : TileScores<Config, Params> {
 
   // Rows that see their first keys: the gate is the threshold of these alone.
   LACUNA_MEMBER void open_rows(float (&c)[rows][keys]) {
+    float gate[rows];
+    u32 opens = 0;
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
       float most = c[i][0];
       LACUNA_UNROLL
       for (int j = 1; j < keys; ++j) most = max_f32(most, c[i][j]);
       most = Machine::row_max(most);
-      const bool opens = (open >> i & 1) != 0 && abs_f32(most) < infinity();
-      const float first = gates.first(c[i], opens ? most : 0.0f);  // all lanes meet in it
-      const float gate = opens ? first : 0.0f;
-      gates.minus[i] -= gate;
+      const bool found = abs_f32(most) < infinity();
+      opens |= (u32)found << i;
+      gate[i] = found ? most : 0.0f;
+    }
+    opens &= open;
+    open &= ~opens;
+    gates.first(c, gate);
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      const bool here = (opens >> i & 1) != 0;
+      const float up = here ? gate[i] : 0.0f;
+      gates.minus[i] -= up;
       LACUNA_UNROLL
-      for (int j = 0; j < keys; ++j) c[i][j] -= gate;
-      if (opens) sums.certain[i] = gates.minus[i];
-      open &= ~((u32)opens << i);
+      for (int j = 0; j < keys; ++j) c[i][j] -= up;
+      if (here) sums.certain[i] = gates.minus[i];
     }
     begin_sums();
+    find_plain();
   }
 
   LACUNA_MEMBER void begin_sums() {
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) from[i] = gated ? gates.minus[i] : 0.0f;
   }
-  // All tiles once. One piece of code, most of which is every goal's. `due`: tiles after which
-  // gates move whatever was found.
-  LACUNA_MEMBER void walk(const Live& live, s32 due) {
-    s32 next = 2;  // tiles after which they do where candidates were
-    begin_walk();
+  // All tiles once. One piece of code, most of which is every goal's. `seeking`: gates move, in the
+  // end whatever was found.
+  LACUNA_MEMBER void walk(const Live& live, bool seeking) {
+    s32 due = visit.count - 1;  // tiles left when gates move where candidates were found
+    s32 left = visit.count;
+    find_plain();
+    Base::begin_walk();
     LACUNA_NOUNROLL
-    for (s32 j = 0; j < visit.count; ++j) {
-      turn(j);
-      const s32 t = turn_of(j), first = visit.first_key(t);
-      bool moves = j + 1 == due;
+    for (;;) {
+      Base::turn(left);
+      const s32 t = left == visit.count ? 0 : left, first = visit.first_key(t);
+      bool moves = false;
       float c[rows][keys];
-      if (goal == Goal::nothing) {
-        slot = wrap(slot + 1);
-      } else if (distances(c, first, visit.is_full(t, first))) {
+      if (distances(c, t, first)) {
         if (goal == Goal::candidates) {
-          moves |= gates.collect(c, first, j + 1 >= next);
+          moves = gates.collect(c, first, left <= due);
         } else if (Statistic::wanted && goal == Goal::keys) {
           tally.note(c, first);
         } else {
@@ -235,21 +231,26 @@ struct Threshold : TileScores<Config, Params> {
           if (goal == Goal::sums) {
             sums.add_curve(gates, c);
             live.template note<Config::tile_k / granule>(c, first / granule);
+          } else {
+            moves = left <= due;
           }
         }
       }
-      if (moves) {
-        const bool begins = goal == Goal::candidates && !gates.rise(sums.above);
-        next = min_of((j + 1) * 3 / 2 + 1, visit.count);
-        if (begins) goal = Goal::estimate;
-        if (goal == Goal::estimate) {
-          sums.follow(gates, begins, j + 1, visit.count);
-          due = next;
-        }
-        begin_sums();
-      }
+      --left;
+      if (!moves && left > 0) continue;
+      if (seeking) move(due, visit.count - left);
+      if (left == 0) break;
     }
     Machine::template wait<0>();
+  }
+
+  // Gates by what `seen` tiles say.
+  LACUNA_MEMBER void move(s32& due, s32 seen) {
+    const bool begins = goal == Goal::candidates && !gates.rise(sums.above);
+    due = max_of(visit.count - seen * 3 / 2, 1);
+    if (begins) goal = Goal::estimate;
+    if (goal == Goal::estimate) sums.follow(gates, begins, seen, visit.count);
+    begin_sums();
   }
 
   // Thresholds from candidates; where those are too many, from sums. Returns whether any warp took
@@ -260,7 +261,7 @@ struct Threshold : TileScores<Config, Params> {
     LACUNA_NOUNROLL
     for (int n = 0;; ++n) {
       if (!listed) tally.begin_walk();
-      walk(live, n == 0 ? visit.count : 0);
+      walk(live, n == 0);
       dense |= goal == Goal::estimate;
       if (goal == Goal::sums && improve() && n + 1 < most_walks) {
         // Once more.
@@ -374,13 +375,10 @@ struct Threshold : TileScores<Config, Params> {
   LACUNA_MEMBER void mark_keys(const Live& live) {
     LACUNA_NOUNROLL
     for (int n = 0; n < rows; ++n) {
-      const float below = width[0] + gates.margin(top[0]), most = top[0];
+      const float from = live_from[0];
       gates.each_candidate(gates.lists + (u32)n * Rising::list_bytes, gates.end[0],
-                           [&](float score, s32 key) {
-                             if (score - most + below > 0.0f) live.set_key(key);
-                           });
-      rotate(top);
-      rotate(width);
+                           [&](float value, s32 key) { live.set_key(key, value, from); });
+      rotate(live_from);
       rotate(gates.end);
     }
   }

@@ -83,7 +83,7 @@ void explain_entmax(std::string& out, const Plan& plan) {
       "            where they do not it goes on with sums of all scores, which estimate "
       "thresholds,\n"
       "            and walks K once more, seldom twice, for exact ones\n",
-      candidate_slots);
+      candidate_most);
   if (pattern.score != ir::no_node)
     out +=
         "            scores have a rule: each is computed, and then compared with its row's gate\n";

@@ -35,8 +35,11 @@ struct LiveTiles {
       store_global(states + (u64)i * 4, 0u);
   }
   LACUNA_MEMBER void clear_bits() const {
+    const s32 here = min_of(groups - first, most);
     LACUNA_NOUNROLL
-    for (s32 i = (s32)thread_index(); i < most * (granule + 1); i += threads) bits[i] = 0;
+    for (s32 i = (s32)thread_index(); i < here * granule; i += threads) bits[i] = 0;
+    LACUNA_NOUNROLL
+    for (s32 i = (s32)thread_index(); i < here; i += threads) bits[most * granule + i] = 0;
   }
   LACUNA_MEMBER void set_tile(s32 tile) const {
     set_bits(states + (u64)(tile / 32) * 8, 1u << tile % 32);
@@ -57,9 +60,14 @@ struct LiveTiles {
       if (any_lane((s32)all >= 0) && lane_index() == 0) set_tile(tile + part);
     }
   }
-  LACUNA_MEMBER void set_key(s32 key) const {
+  // Where value > from.
+  LACUNA_MEMBER void set_key(s32 key, float value, float from) const {
     const u32 bit = (u32)(key - first * group_keys);
-    if (bit < (u32)(most * group_keys)) set_bits(bits[bit / 32], 1u << bit % 32);
+    asm volatile(
+        "{ .reg .pred p; .reg .b32 one; setp.gt.f32 p, %0, %1; setp.lt.and.u32 p, %2, %3, p; "
+        "shf.l.wrap.b32 one, 0, 1, %2; @p red.shared.or.b32 [%4], one; }" ::"f"(value),
+        "f"(from), "r"(bit), "r"((u32)(most * group_keys)), "r"(shared_address(bits) + bit / 32 * 4)
+        : "memory");
   }
   LACUNA_MEMBER void set_full(s32 tile) const {
     const u32 bit = (u32)(tile - first * 32);

@@ -18,13 +18,17 @@ struct Power {
 
   // 0 where u is 0; a NaN stays one. Returns u^(β-1).
   LACUNA_MEMBER float slope(float u) const {
-    if constexpr (power == 1) return u == 0.0f ? 0.0f : 1.0f;
+    const float x = slope_above(u);
+    return power > 1 ? x : u == 0.0f ? 0.0f : x;
+  }
+  // The same of a u above 0, or NaN.
+  LACUNA_MEMBER float slope_above(float u) const {
+    if constexpr (power == 1) return 1.0f;
     if constexpr (power == 2) return u;
     if constexpr (power == 3) return u * u;
     if constexpr (power == 4) return u * u * u;
     const float less = beta - 1.0f;
-    const float x = precise ? exponential(less * logarithm(u)) : exp2_approx(less * log2_approx(u));
-    return u == 0.0f ? 0.0f : x;
+    return precise ? exponential(less * logarithm(u)) : exp2_approx(less * log2_approx(u));
   }
   // u^β, where slope is u^(β-1).
   LACUNA_MEMBER float value(float u, float slope) const {
@@ -141,10 +145,11 @@ struct EntmaxRows {
   }
   LACUNA_MEMBER static bool takes(float alpha) { return alpha != 1.0f; }
 
-  // However the last bits of great scores are rounded, the greatest keeps a weight: sums that begin
-  // with a gate, and then with zmax, may be off by some of those of either, others by one bit.
+  // However the last bits of great scores are rounded, the greatest keeps a weight: plain products,
+  // by way of distances to gates and of sums that begin with zmax, may be off by some of those of
+  // either, others by one bit.
   LACUNA_MEMBER float bounded(float gain, float from) const {
-    const float units = raw && begins ? 0x1p18f : 0x1p22f;
+    const float units = begins ? 0x1p18f : 0x1p22f;
     const float most = units * rcp_approx(abs_f32(from) + 0x1p-60f);
     return max_f32(min_f32(gain, most), -most);
   }

@@ -159,9 +159,12 @@ void add_entmax_cases(std::vector<Case>& all) {
                           .dtype = DType::bf16,
                           .value_dim = 40,
                           .statistic = true,
-                          .escort = true},
+                          .escort = true,
+                          .lengths = Lengths::padded},
                  .schedule = "32x32w2s2",
                  .shape = {1, 2, 1, 75, 430},
+                 .q_lens = {73},
+                 .k_lens = {430},
                  .offsets = {353},
                  .route = {.short_rows = 5},
                  .value = [](char matrix, std::int64_t row, int column, double drawn) {
