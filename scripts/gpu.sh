@@ -3,21 +3,24 @@
 #
 #   scripts/gpu.sh build    makes build-gpu/ here: the tests and the library, linked so that they need the C library
 #                           alone (2.36 or newer), and AdaSplash's wheel to compare with
-#   scripts/gpu.sh suite    the conformance and the CUDA tests on the GPU
-#   scripts/gpu.sh micro    the forward pass beside torch's SDPA; launches, cache hits, compiles
+#   scripts/gpu.sh suite    the conformance and the CUDA tests on the GPU, those of entmax among them
+#   scripts/gpu.sh entmax   the forward pass of entmax beside AdaSplash's and torch's SDPA, its goals beside its times
+#   scripts/gpu.sh micro    the forward pass of softmax beside torch's SDPA; launches, cache hits, compiles
 #   scripts/gpu.sh probe    QK passes of the entmax threshold beside AdaSplash's launches
 #   scripts/gpu.sh dry      what can be known of all that without a GPU
 #
-# suite, micro and probe need build-gpu/, a python3 with torch, and NVRTC; nothing else, and no network. They leave JSON
+# suite, entmax, micro and probe need build-gpu/, a python3 with torch, and NVRTC; nothing else, and no network. They leave JSON
 # in bench/results/, or in $OUT where that is set. Without a GPU they do what can be done without one and exit with 77;
 # any other code but 0 is a failure.
 #
 # Where the GPU is in another machine that is given a copy of this tree and of build-gpu/, and ten minutes a command:
 # run `scripts/gpu.sh build` here, then there, each a call of its own and in this order:
 #   scripts/gpu.sh suite
+#   scripts/gpu.sh entmax
 #   scripts/gpu.sh micro
 #   scripts/gpu.sh probe
-# or all three in one: `scripts/gpu.sh suite && scripts/gpu.sh micro --quick; scripts/gpu.sh probe --head-dim 64`.
+# What time does not suffice for is left out, the less telling first, and named. Less of one:
+# `scripts/gpu.sh suite --only entmax`, `scripts/gpu.sh entmax --head-dim 64`, `scripts/gpu.sh micro --quick`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=$(realpath -m "${LACUNA_BUILD_DIR:-build}")
@@ -99,7 +102,7 @@ fetch_adasplash() {
 make_bundle() {
   local file
   mkdir -p "$bundle"
-  for file in conformance_test cuda_gpu_test liblacuna.so; do
+  for file in cuda_gpu_test conformance_entmax_test conformance_entmax_kept_test conformance_test liblacuna.so; do
     [ -e "$build/gpu/$file" ] || die "$build/gpu/$file is not built: cmake --build $build --target gpu_bundle"
     cp "$build/gpu/$file" "$bundle/$file"
     check_program "$bundle/$file"
@@ -134,8 +137,10 @@ dry() {
   export LACUNA_CACHE_DIR=$here LACUNA_LLVM=${LACUNA_LLVM:-$build/liblacuna_llvm.so}
   dry_step suite bench/gpu/suite.py "$bundle"
   dry_step probe bench/gpu/probe.py
-  [ -e "$LACUNA_LLVM" ] || { say "no dry run of micro: $LACUNA_LLVM is not built"; exit 77; }
+  [ -e "$LACUNA_LLVM" ] || { say "no dry run of micro and entmax: $LACUNA_LLVM is not built"; exit 77; }
   dry_step micro bench/gpu/micro.py
+  dry_step entmax bench/gpu/entmax.py
+  dry_step "what must be noticed" bench/gpu/notices.py
   dry_step rehearsal bench/gpu/rehearse.py
   exit 77
 }
@@ -148,7 +153,7 @@ case $verb in
     make_bundle
     check_size ;;
   dry) dry ;;
-  suite | micro | probe)
+  suite | entmax | micro | probe)
     code=0
     python3 bench/gpu/driver.py || code=$?
     [ $code != 77 ] || { build_bundle gpu_dry optional && dry; }

@@ -24,6 +24,13 @@ class Torch:
     def randn(self, shape, dtype):
         return self.torch.randn(shape, device=self.device, dtype=self.torch.float32).to(self.dtype(dtype))
 
+    def cast(self, tensor, dtype):
+        return tensor.to(self.dtype(dtype))
+
+    def index(self, positions):
+        """Positions, an array of numpy's, as a tensor takes them in brackets."""
+        return self.torch.as_tensor(positions, device=self.device)
+
     def numpy(self, tensor):
         return tensor.float().cpu().numpy().astype(np.float64)
 
@@ -31,11 +38,12 @@ class Torch:
         """torch's own attention by the kernels that it has for a GPU; whatever it takes on the host."""
         from torch.nn.attention import SDPBackend, sdpa_kernel
         attention = self.torch.nn.functional.scaled_dot_product_attention
+        shared = {} if q.shape[1] == k.shape[1] else {"enable_gqa": True}
 
         def by(backend):
             def run():
                 with sdpa_kernel(backend):
-                    return attention(q, k, v, is_causal=causal)
+                    return attention(q, k, v, is_causal=causal, **shared)
             return run
 
         if not self.gpu:
@@ -70,13 +78,19 @@ class Numpy:
     def randn(self, shape, dtype):
         return self.random.standard_normal(shape).astype(dtype)
 
+    def cast(self, array, dtype):
+        return array.astype(dtype)
+
+    def index(self, positions):
+        return positions
+
     def numpy(self, array):
         return array.astype(np.float64)
 
     def peers(self, q, k, v, causal):
         return {}
 
-    def stream_us(self, call):
+    def stream_us(self, call, count=200):
         return None
 
 

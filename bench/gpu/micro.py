@@ -32,10 +32,10 @@ def cases(backend, quick):
             for n in (LENGTHS[1::2] if quick else LENGTHS)]
 
 
-def open_engine(backend, cache_dir=""):
+def open_engine(backend, cache_dir="", **options):
     if backend.gpu:
-        return lacuna.Engine(device="cuda", compiler="nvrtc", cache_dir=cache_dir)
-    return lacuna.Engine(device="host", cache_dir=cache_dir)
+        return lacuna.Engine(device="cuda", compiler="nvrtc", cache_dir=cache_dir, **options)
+    return lacuna.Engine(device="host", cache_dir=cache_dir, **options)
 
 
 def tensors(backend, case):

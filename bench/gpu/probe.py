@@ -6,9 +6,9 @@ import ast
 import itertools
 import os
 import pathlib
-import subprocess
 import sys
 
+import competitor
 import driver
 import qk_pass
 import report
@@ -48,43 +48,6 @@ def dry(nvrtc, problems):
     report.show(rows, ["kernel", "head_dim", "variant", "arch", "registers", "spill_bytes", "shared_bytes", "compile_ms"])
 
 
-def adasplash():
-    """Its forward, or the reason why there is none; what it needs is carried in build-gpu/python."""
-    try:
-        from adasplash import adasplash_v2
-        import adasplash.adasplash_v2  # noqa: F401  the kernels themselves: with triton or not at all
-        return adasplash_v2, None
-    except Exception as error:
-        return None, f"{type(error).__name__}: {error}"
-
-
-def warm(torch, head_dim, length):
-    """Fills Triton's disk cache, so that the measuring process compiles nothing: a process for each size, side by side."""
-    forward, why = adasplash()
-    if not forward:
-        sys.exit(why)
-    q = torch.randn(1, WIDTH // head_dim, length, head_dim, device="cuda").bfloat16()
-    with torch.no_grad():
-        forward(q, q, q)
-    torch.cuda.synchronize()
-
-
-def start_warming(sizes):
-    return {size: subprocess.Popen([sys.executable, __file__, "--warm", str(size[0]), str(size[1])],
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for size in sizes}
-
-
-def kernel_times(torch, call, rounds=5):
-    """Milliseconds of each kernel of `call`, by torch's profiler: the mean over some calls."""
-    from torch.profiler import ProfilerActivity, profile
-    with profile(activities=[ProfilerActivity.CUDA]) as profiled:
-        for _ in range(rounds):
-            call()
-        torch.cuda.synchronize()
-    return {event.key: event.device_time_total / rounds / 1e3 for event in profiled.key_averages()
-            if event.device_time_total > 0}
-
-
 def check(torch, bound, gate, tops, row, problems):
     """The two passes against torch, on the first heads."""
     part = slice(0, CHECKED_HEADS)
@@ -108,7 +71,7 @@ def measure(torch, gpu, passes, size, problems):
     batch, heads = max(TOKENS // length, 1), WIDTH // head_dim
     all_heads, found = batch * heads, []
     dots = all_heads * head_dim * length * (length + 1)  # flops of one causal QK product
-    forward, why = adasplash()
+    forward, why = competitor.load()
     import lacuna
     program = lacuna.Engine(device="cuda", cache_dir="").program(TEXT, torch.bfloat16, head_dim)
     for name, make in DISTRIBUTIONS.items():
@@ -138,7 +101,8 @@ def measure(torch, gpu, passes, size, problems):
             functions["adasplash"] = lambda: forward(q4, k4, v4)
         with torch.no_grad():
             times = timing.race(gpu, functions, seconds=4)
-            profiled = kernel_times(torch, functions["adasplash"]) if "median_ms" in times.get("adasplash", {}) else {}
+            ran = "median_ms" in times.get("adasplash", {})
+            profiled = competitor.kernel_times(torch, functions["adasplash"]) if ran else {}
         for key, time in times.items():
             row = rows.get(key, dict(base, kernel=key)) | time
             if "median_ms" in time:
@@ -155,7 +119,8 @@ def measure(torch, gpu, passes, size, problems):
 
 def on_gpu(nvrtc, found, sizes, problems):
     import torch
-    warming = start_warming(sizes)
+    # Nothing is measured before every size is warm.
+    warming = competitor.Warming([("bfloat16", WIDTH // head_dim, length, head_dim) for head_dim, length in sizes])
     gpu = timing.GpuClock(torch)
     capability = torch.cuda.get_device_capability()
     arch = "sm_{}{}".format(*capability)
@@ -166,12 +131,8 @@ def on_gpu(nvrtc, found, sizes, problems):
             passes.append(qk_pass.Passes(found, nvrtc, arch, variant))
             record["compiled"].append(dict(head_dim=size[0], variant=variant.name, ms=passes[-1].cubin.milliseconds,
                                            **passes[-1].cubin.resources))
-        # Nothing is measured before every size is warm: a neighbour would be in the times.
-        for other in list(warming):
-            process = warming.pop(other)
-            errors = process.communicate()[1]
-            if process.returncode:
-                print(f"-- adasplash at {other}: {errors.strip()[-400:]}")
+        for other, errors in warming.finish(240).items():
+            print(f"-- adasplash at {other}: {errors}")
         record["rows"] += measure(torch, gpu, passes, size, problems)
         record["problems"] = problems
         report.write("probe", record)  # after every size: a run that is cut short leaves what it has
@@ -180,13 +141,9 @@ def on_gpu(nvrtc, found, sizes, problems):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--warm", type=int, nargs=2)
     parser.add_argument("--head-dim", type=int, nargs="+", default=HEAD_DIMS)
     parser.add_argument("--length", type=int, nargs="+", default=LENGTHS)
     options = parser.parse_args()
-    if options.warm:
-        import torch
-        return warm(torch, *options.warm)
     problems = []
     try:
         nvrtc = driver.Nvrtc()

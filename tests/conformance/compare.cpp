@@ -115,6 +115,17 @@ void run(EngineState& engine, const Spec& spec, const fuzz::OwnedCall& call,
     runtime::forward(engine, *planned, call.args, {}, nullptr, route);
 }
 
+void run_entmax(EngineState& engine, TensorView x, TensorView p, float alpha) {
+  const Engine entmax(std::shared_ptr<EngineState>(&engine, [](EngineState*) {}));
+  if (engine.device->kind() != DeviceKind::cuda) return entmax.entmax(x, p, alpha);
+  Mirror mirror(*engine.device);
+  const bool in_place = x.data == p.data;
+  p = mirror.upload(p);
+  x = in_place ? p : mirror.upload(x);
+  entmax.entmax(x, p, alpha);
+  mirror.download();
+}
+
 std::string run_and_compare(EngineState& engine, const Spec& spec, fuzz::OwnedCall& call,
                             std::optional<plan::Route> route) {
   run(engine, spec, call, route);

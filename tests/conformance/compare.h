@@ -12,6 +12,9 @@ namespace lacuna::tests {
 void run(EngineState& engine, const Spec& spec, const fuzz::OwnedCall& call,
          std::optional<plan::Route> route = {});
 
+/// Engine::entmax of rows that are on the host; on a GPU they are copied there and back.
+void run_entmax(EngineState& engine, TensorView x, TensorView p, float alpha);
+
 /// Runs a call whose memory is on the host and compares O, and the row statistic where the spec
 /// wants it, with the reference, element by element, under the rounding bounds of
 /// tools/lacuna/bound.h. Returns "" or what differs: "o[0,1,5,3] is 0.5, expected 0.25 within 1e-6;
