@@ -66,49 +66,31 @@ struct Sums {
     rotate(gates.rose);
   }
 
-  struct Model {
-    float fall, bend;
-    // The way on which F falls to e^-x of what it is.
-    LACUNA_MEMBER float way(float x) const {
-      const float y = x * bend;
-      // (1 - e^-y) / y, whose quotient says nothing near 0.
-      const float series =
-          fma_rn(y, fma_rn(y, fma_rn(y, -0x1.555556p-5f, 0x1.555556p-3f), -0.5f), 1.0f);
-      const float quotient = (1.0f - exp2_approx(-y * log2_e)) * rcp_approx(y);
-      return fall * x * (abs_f32(y) < 0.125f ? series : quotient);
-    }
-    // No way is longer than what the model may be asked for: most of the gap, or back some of it.
-    LACUNA_MEMBER float bounded(float x) const {
-      const float most = 2.0f * rcp_approx(abs_f32(bend) + 0x1p-60f);
-      return max_f32(min_f32(x, most), -most);
-    }
-  };
-  LACUNA_MEMBER static Model model_of(const Gates& gates, const Above& all, float most) {
+  LACUNA_MEMBER static Decline model_of(const Gates& gates, const Above& all, float most) {
     const float fall = all.f * rcp_approx(all.slopes * gates.norm.beta);
     return {fall, min_f32(fall * rcp_approx(most), 1.0f / gates.norm.beta)};
   }
-  static constexpr float log2_e = 0x1.715476p+0f, log_2 = 0x1.62e430p-1f;
   // log F, in units in which it is 0 at the threshold.
   LACUNA_MEMBER static float log_of(const Gates& gates, float f) {
-    return (log2_approx(f) - gates.norm.beta * log2_approx(gates.reach)) * log_2;
+    return (log2_approx(f) - gates.norm.beta * log2_approx(gates.reach)) * Decline::log_2;
   }
 
   // `seen` of all tiles have been: moves gates to where the threshold of all may be; after the last
   // one by the doubt below it. `begins`: from what candidates add up to, over all lanes of a row.
   LACUNA_MEMBER void follow(Gates& gates, bool begins, s32 seen, s32 tiles) {
-    const float rest = (log2_approx((float)tiles) - log2_approx((float)seen)) * log_2;
+    const float rest = (log2_approx((float)tiles) - log2_approx((float)seen)) * Decline::log_2;
     u32 list = gates.lists;
     LACUNA_NOUNROLL
     for (int n = 0; n < rows; ++n, list += Gates::list_bytes) {
       if (begins) begin(gates, list);
       Above all = above[0];
       all.meet<Machine>();
-      const Model model = model_of(gates, all, Machine::row_max(most[0]));
+      const Decline model = model_of(gates, all, Machine::row_max(most[0]));
       const float x = model.bounded(log_of(gates, all.f) + rest), d = model.way(x);
-      const float left = exp2_approx(-x * model.bend * log2_e);
+      const float left = exp2_approx(-x * model.bend * Decline::log2_e);
       float minus = gates.minus[0];
       if (all.f > 0.0f && all.f < infinity() && all.slopes > 0.0f) {
-        const float less = exp2_approx(-x * log2_e);
+        const float less = exp2_approx(-x * Decline::log2_e);
         above[0].f *= less;
         above[0].slopes *= less * rcp_approx(left);
         most[0] -= d;
@@ -146,7 +128,7 @@ struct Sums {
     Above all = above[0];
     all.meet<Machine>();
     const float greatest = Machine::row_max(most[0]);
-    Model model = model_of(gates, all, greatest);
+    Decline model = model_of(gates, all, greatest);
     if (curved) {
       const float share = (1.0f - 1.0f / gates.norm.beta) * all.f * Machine::row_sum(curve[0]);
       model.bend = 1.0f - share * rcp_approx(all.slopes * all.slopes);
