@@ -33,19 +33,35 @@ struct Sums {
   float most[rows];     // the greatest of its distances to the gate
   float curve[rows];    // Σ of distances to the power of β - 2, where they are exact
   float certain[rows];  // minus a gate that certainly does not lie right of the threshold
+  float slack[rows];    // as far below the gate tiles are noted, since the threshold may lie there
 
   LACUNA_MEMBER void clear() {
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) above[i] = Above(), most[i] = curve[i] = 0;
   }
-  template <int keys>
-  LACUNA_MEMBER void add(const Gates& gates, const float (&c)[rows][keys]) {
+  // `greatest`: of each row, in as many parts of the tile.
+  template <int parts, int keys>
+  LACUNA_MEMBER void add(const Gates& gates, const float (&c)[rows][keys],
+                         float (&greatest)[parts][rows]) {
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
       LACUNA_UNROLL
-      for (int k = 0; k < keys; ++k)
-        most[i] = max_f32(most[i], above[i].add(gates.norm, gates.to_distance(c[i][k])));
+      for (int k = 0; k < keys; ++k) {
+        above[i].add(gates.norm, gates.to_distance(c[i][k]));
+        float& top = greatest[k * parts / keys][i];
+        top = k % (keys / parts) == 0 ? c[i][k] : max_f32(top, c[i][k]);
+      }
+      LACUNA_UNROLL
+      for (int part = 0; part < parts; ++part)
+        most[i] = max_f32(most[i], gates.to_distance(greatest[part][i]));
     }
+  }
+  // Whether keys of the warp may have a weight, where a lane's are no greater.
+  LACUNA_MEMBER bool near(const float (&greatest)[rows]) const {
+    u32 all = ~0u;
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) all &= bits_of(greatest[i] + slack[i]);
+    return any_lane((s32)all >= 0);
   }
   template <int keys>
   LACUNA_MEMBER void add_curve(const Gates& gates, const float (&c)[rows][keys]) {
@@ -62,6 +78,7 @@ struct Sums {
     rotate(most);
     rotate(curve);
     rotate(certain);
+    rotate(slack);
     rotate(gates.minus);
     rotate(gates.rose);
   }
@@ -95,6 +112,7 @@ struct Sums {
         above[0].slopes *= less * rcp_approx(left);
         most[0] -= d;
         minus = gates.minus[0] - d / gates.unit;
+        slack[0] = doubt * left * model.fall / gates.unit;
         if (seen == tiles) minus += lower(gates, doubt * left * model.fall);
       }
       gates.minus[0] = minus < certain[0] ? minus : certain[0];
@@ -147,6 +165,16 @@ struct Sums {
   // Moves its gate to where the threshold certainly is not left of it. Whether it is still unknown.
   LACUNA_MEMBER bool improve(Gates& gates, const Row& row, float& width) {
     const float reach = gates.reach;
+    // Where tiles were noted as far as the threshold, the model knows the way back to it.
+    const float back = lower(gates, row.gap - row.most + row.off);
+    const bool noted = back <= slack[0] * 0.9375f;
+    slack[0] = 0;
+    if (row.is_beyond && noted && row.off <= row.gap * tolerance && row.gap < reach) {
+      width = row.gap / gates.unit;
+      gates.minus[0] += back;
+      certain[0] = gates.minus[0];
+      return false;
+    }
     if (row.is_beyond) {
       const float minus = gates.minus[0] + lower(gates, row.less - row.step);
       gates.minus[0] = minus < certain[0] ? minus : certain[0];

@@ -21,8 +21,9 @@ struct Threshold : KeyRing<Config, Params> {
   using Base = KeyRing<Config, Params>;
   using Machine = typename Base::Machine;
   using Pattern = typename Base::Pattern;
-  using Rising =
-      Gates<Machine, Config::power, Config::precise, Config::precise || !Pattern::plain_score>;
+  // Scores are staged as they are: distances to gates far below lose their last digits.
+  static constexpr bool of_scores = (Config::precise || !Pattern::plain_score) && !Pattern::inverts;
+  using Rising = Gates<Machine, Config::power, Config::precise, of_scores || Pattern::inverts>;
   using Base::at, Base::exists, Base::p, Base::raw, Base::row, Base::row0, Base::tile_rows,
       Base::visit;
   static constexpr int rows = Base::rows, keys = Base::keys;
@@ -30,8 +31,6 @@ struct Threshold : KeyRing<Config, Params> {
   // Two do but for rows whose estimate fails, which then come near by steps of Newton.
   static constexpr int most_walks = 24;
   using OfProducts = Products<Threshold, Pattern::inverts>;
-  // Scores are staged as they are: distances to gates far below lose their last digits.
-  static constexpr bool of_scores = (Config::precise || !Pattern::plain_score) && !Pattern::inverts;
   static_assert(rows % 2 == 0 && keys % 2 == 0, "candidates come in blocks of 2 x 2");
   static_assert(Config::tile_k % granule == 0, "a tile consists of granules");
 
@@ -130,7 +129,8 @@ struct Threshold : KeyRing<Config, Params> {
     for (int i = 0; i < rows; ++i) {
       const bool weighed = exists(i) && is_alpha(alpha);
       open |= (u32)weighed << i;
-      if (!weighed) gates.minus[i] = Rising::never;
+      gates.minus[i] = weighed ? 0.0f : Rising::never;
+      sums.slack[i] = 0;
     }
     if (!is_alpha(alpha)) lost = ~0u;
     goal = Goal::candidates;
@@ -144,8 +144,8 @@ struct Threshold : KeyRing<Config, Params> {
     plain = usual ? Base::fulls() : 0;
   }
 
-  // The scores of the tile in the slot as distances to the gates of their rows. False: the rows of
-  // this warp see none of its keys, or it looks for nothing.
+  // The scores of a tile, as distances to the gates of rows. False: the warp's see none of its
+  // keys, or it looks for nothing.
   LACUNA_MEMBER bool distances(float (&c)[rows][keys], s32 t, s32 first) {
     const int at_slot = Base::take_slot();
     const bool common = Base::full_place(t, first) < plain;
@@ -181,7 +181,7 @@ struct Threshold : KeyRing<Config, Params> {
     }
   }
 
-  // Rows that see their first keys: the gate is the threshold of these alone.
+  // Rows that see their first keys take a gate from these alone.
   LACUNA_MEMBER void open_rows(float (&c)[rows][keys]) {
     float gate[rows];
     u32 opens = 0;
@@ -200,12 +200,11 @@ struct Threshold : KeyRing<Config, Params> {
     gates.first(c, gate);
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
-      const bool here = (opens >> i & 1) != 0;
-      const float up = here ? gate[i] : 0.0f;
+      const float up = (opens >> i & 1) != 0 ? gate[i] : 0.0f;
       gates.minus[i] -= up;
       LACUNA_UNROLL
       for (int j = 0; j < keys; ++j) c[i][j] -= of_scores ? 0.0f : up;
-      if (here) sums.certain[i] = gates.minus[i];
+      if ((opens >> i & 1) != 0) sums.certain[i] = gates.minus[i];
     }
     if (Pattern::inverts) return;
     begin_sums();
@@ -246,14 +245,15 @@ struct Threshold : KeyRing<Config, Params> {
 
   // Distances to what is not for candidates. Whether gates move by it.
   LACUNA_MEMBER bool add(const Live& live, const float (&c)[rows][keys], s32 first) {
-    if (Statistic::wanted && goal == Goal::keys) {
-      tally.note(c, first);
-      return false;
-    }
-    sums.add(gates, c);
+    if (Statistic::wanted && goal == Goal::keys) return tally.note(c, first), false;
+    constexpr int parts = Config::tile_k / granule;
+    float greatest[parts][rows];
+    sums.add(gates, c, greatest);
     if (goal == Goal::estimate) return true;
     sums.add_curve(gates, c);
-    live.template note<Config::tile_k / granule>(c, first / granule);
+    LACUNA_UNROLL
+    for (int part = 0; part < parts; ++part)
+      if (sums.near(greatest[part]) && lane_index() == 0) live.set_tile(first / granule + part);
     return false;
   }
 
@@ -298,7 +298,7 @@ struct Threshold : KeyRing<Config, Params> {
         lost |= bit;
         gates.minus[0] = sums.certain[0] = Rising::never;
       } else {
-        if ((open & bit) == 0 && !all.is_beyond) top[0] = all.most / gates.unit - gates.minus[0];
+        if ((open & bit) == 0 && all.f > 0.0f) top[0] = all.most / gates.unit - gates.minus[0];
         more |= sums.improve(gates, all, width[0]);
       }
       sums.turn(gates);
@@ -312,10 +312,10 @@ struct Threshold : KeyRing<Config, Params> {
   }
   // Of rows that are softmax's, whose lse zmax takes.
   LACUNA_MEMBER void store_no_gaps() const {
+    const bool stores = (int)lane_index() % Machine::row_lanes == 0;
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i)
-      if (row(i) < rows_of<Config::lengths>(p.call, at) &&
-          (int)lane_index() % Machine::row_lanes == 0)
+      if (stores && row(i) < rows_of<Config::lengths>(p.call, at))
         store_global(statistic(p.threshold.entmax.gap, i), exists(i) ? 0.0f : 1.0f);
   }
   LACUNA_MEMBER void store_rows() const {

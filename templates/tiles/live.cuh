@@ -44,22 +44,6 @@ struct LiveTiles {
   LACUNA_MEMBER void set_tile(s32 tile) const {
     set_bits(states + (u64)(tile / 32) * 8, 1u << tile % 32);
   }
-  // Tiles of whose distances to gates, `parts` tiles side by side, one is not below 0.
-  template <int parts, int rows, int keys>
-  LACUNA_MEMBER void note(const float (&c)[rows][keys], s32 tile) const {
-    constexpr int each = keys / parts;
-    LACUNA_UNROLL
-    for (int part = 0; part < parts; ++part) {
-      u32 all = ~0u;
-      LACUNA_UNROLL
-      for (int i = 0; i < rows; ++i) {
-        LACUNA_UNROLL
-        for (int k = part * each; k < (part + 1) * each; k += 2)
-          all = and_of(all, bits_of(c[i][k]), bits_of(c[i][k + 1]));
-      }
-      if (any_lane((s32)all >= 0) && lane_index() == 0) set_tile(tile + part);
-    }
-  }
   // Where value > from.
   LACUNA_MEMBER void set_key(s32 key, float value, float from) const {
     const u32 bit = (u32)(key - first * group_keys);

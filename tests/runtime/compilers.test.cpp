@@ -91,8 +91,10 @@ TEST_CASE("both compilers accept the generator's sources, and ptxas the file nam
     for (const auto& compiler : compilers()) {
       INFO(entry.path() << " by " << compiler->identity());
       const std::string ptx = compile_ptx(*compiler, program(text)).payload;
-      const bool lists = has(text, "tiles/lists.cuh");
-      CHECK(has(ptx, lists ? "\"tiles/lists.cuh\"" : "\"weights/softmax.cuh\""));
+      const std::string_view included = has(text, "tiles/lists.cuh") ? "tiles/lists.cuh"
+                                        : has(text, "threshold.cuh") ? "gates.cuh"
+                                                                     : "weights/softmax.cuh";
+      CHECK(has(ptx, fmt::format("\"{}\"", included)));
       // A folder and a file apart is what clang writes by itself, and ptxas refuses.
       CHECK(!std::regex_search(ptx, std::regex(R"re(\.file[ \t]+\d+[ \t]+"[^"]*"[ \t]+")re")));
     }

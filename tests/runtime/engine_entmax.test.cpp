@@ -14,7 +14,7 @@ namespace {
 using namespace lacuna;
 using test::FakeEngine;
 
-constexpr Shape shape{.batch = 2, .heads = 4, .kv_heads = 2, .queries = 300, .keys = 500};
+constexpr Shape shape{.batch = 2, .heads = 4, .kv_heads = 2, .queries = 300, .keys = 2500};
 
 Spec spec_of(const std::string& body, bool statistic = false) {
   return {.pattern = Pattern::parse("attention a {\n" + body + "\n}\n"),
@@ -46,8 +46,8 @@ std::vector<std::string> passes(const test::FakeDevice& device) {
   for (std::size_t i = 0; i < device.launches.size(); ++i) {
     clears(i);
     std::string name = "flash_forward";  // has no name of its own
-    for (const char* pass :
-         {"tile_lists", "live_tiles", "threshold", "accumulate", "materialise", "gather"})
+    for (const char* pass : {"tile_lists", "live_tiles", "threshold", "accumulate", "materialise",
+                             "gather", "short_rows_64"})
       if (device.launches[i].entry.find(pass) != std::string::npos) name = pass;
     names.push_back(name);
   }
@@ -68,6 +68,23 @@ TEST_CASE("entmax is three passes: thresholds, lists of what is live, and the su
   const auto& launches = fake.device->launches;
   CHECK(launches[0].blocks == plan::threshold_ctas(plan, plan.passes[0], shape));
   CHECK(launches[3].blocks == plan::grid(plan.passes[2], plan.spec, shape).blocks);
+}
+
+TEST_CASE("short rows are one launch with as much memory as they need, but for lists made before") {
+  FakeEngine fake;
+  const Program program = fake.engine.program(spec_of("mask chunked(64)\nweights sparsemax"));
+  const Shape rows{.batch = 2, .heads = 4, .kv_heads = 2, .queries = 300, .keys = 200};
+  Call call(rows.keys);
+  program.forward(call.args);
+  CHECK(passes(*fake.device) == Names{"short_rows_64"});
+  CHECK(fake.device->launches[0].blocks == 2 * 4 * 5);
+  CHECK(program.workspace(rows) > 0);  // of calls with lists
+  const Tiles tiles = program.tiles(call.args);
+  fake.device->launches.clear();
+  fake.device->cleared.clear();
+  call.args.tiles = &tiles;
+  program.forward(call.args);
+  CHECK(passes(*fake.device) == own);
 }
 
 TEST_CASE("lists of the masks come first, and once made are made no more") {
