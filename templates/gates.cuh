@@ -47,15 +47,19 @@ struct Gates {
   static constexpr float last_step = power > 1 ? 0x1p-11f : last_digit;
   static constexpr float never = -0x1p120f;  // minus a gate that nothing reaches
   static constexpr int last_steps = 6;       // of Newton, on all candidates
+  // Candidates that were staged as distances have the digits of the gate of then: too few, where
+  // that was greater than twice the gate of now and so many reaches.
+  static constexpr float far = 16;
 
   Norm norm;
-  float unit;         // of a score, to distances
-  float reach;        // the distance that is 1 of x
-  float least;        // by which a gate stays below what is known of the threshold
-  float minus[rows];  // the gate, negated
-  float rose[rows];   // by what it rose since lists were sorted out
-  u64 scratch;        // of the CTA
-  u32 lists, staged;  // where those of this lane begin
+  float unit;            // of a score, to distances
+  float reach;           // the distance that is 1 of x
+  float least;           // by which a gate stays below what is known of the threshold
+  float minus[rows];     // the gate, negated
+  float rose[rows];      // by what it rose since lists were sorted out
+  float farthest[rows];  // the greatest size of a gate that candidates were staged with
+  u64 scratch;           // of the CTA
+  u32 lists, staged;     // where those of this lane begin
   u32 end[rows], staged_end[pairs];
 
   LACUNA_MEMBER void place(u64 scratch_of_cta) {
@@ -72,7 +76,7 @@ struct Gates {
     reach = scaled ? 1.0f : 1.0f / of_score;
     least = of_x / of_score;
     LACUNA_UNROLL
-    for (int i = 0; i < rows; ++i) minus[i] = rose[i] = 0;
+    for (int i = 0; i < rows; ++i) minus[i] = rose[i] = farthest[i] = 0;
     clear();
   }
   LACUNA_MEMBER void clear() {
@@ -148,7 +152,7 @@ struct Gates {
   }
 
   // Sorts candidates out, adds them up, and raises the gates by what they say. False: lists do not
-  // do here, since one is full, or a sum is no number; gates stay where they are.
+  // do here, since one is full, a sum is no number, or candidates lack digits; gates stay.
   template <class Pass>
   LACUNA_MEMBER bool rise(Pass& pass, Above (&above)[rows]) {
     bool well = true;
@@ -169,13 +173,35 @@ struct Gates {
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) rose[i] = 0;
     if (!all_lanes(well)) return false;
+    float before[rows];
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
-      const float before = minus[i];
+      before[i] = minus[i];
       raise(i, norm.step(above[i].f, above[i].slopes, reach), least, of_candidates);
-      rose[i] = before - minus[i];
+      rose[i] = before[i] - minus[i];
+      farthest[i] = max_f32(farthest[i], before[i] == never ? 0.0f : abs_f32(before[i]));
+      well &= farthest[i] <= 2 * abs_f32(minus[i]) + far * reach / unit;
     }
-    return true;
+    if (Pass::of_scores || all_lanes(well)) return true;
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) minus[i] = before[i], rose[i] = 0;
+    return false;
+  }
+  // The same until none leaps.
+  template <class Pass>
+  LACUNA_MEMBER bool settle(Pass& pass, Above (&above)[rows]) {
+    LACUNA_NOUNROLL
+    for (;;) {
+      if (!rise(pass, above)) return false;
+      if (Pass::of_scores || !leapt()) return true;
+    }
+  }
+  // Whether one rose so far that it may not be near its threshold yet.
+  LACUNA_MEMBER bool leapt() const {
+    bool any = false;
+    LACUNA_UNROLL
+    for (int i = 0; i < rows; ++i) any |= rose[i] > reach / unit;
+    return any_lane(any);
   }
   // Rows take their turn in the first places, two at a time.
   LACUNA_MEMBER void turn_pairs(Above (&above)[rows]) {

@@ -26,6 +26,7 @@ struct Sums {
   static constexpr float tolerance = Gates::Norm::power_of > 2 ? 0x1p-11f
                                      : curved                  ? 0x1p-13f
                                                                : 0x1p-10f;
+  static constexpr float many = 32;
   // A margin below a threshold that exact sums know, at most: gates of small gaps come near.
   static constexpr float of_gap = 0x1p-8f;
 
@@ -138,6 +139,7 @@ struct Sums {
     float step;      // to the threshold: Newton's, which does not pass it; 0 where sums overflow
     float gap, off;  // by the model; how far it may be off, before its factor
     float less;      // what a gate that is not certain keeps from it
+    float keys;      // at least so many lie above the gate: as many as would if all were alike
     bool is_beyond;  // the gate lies right of the threshold
 
     LACUNA_MEMBER bool is_lost() const { return f != f || most == infinity(); }
@@ -160,14 +162,17 @@ struct Sums {
             greatest - way,
             model.fall * x * x * (curved ? x * (1.0f / 6) : 0.5f),
             doubt * model.fall,
+            exp2_approx(gates.norm.beta * log2_approx(all.slopes) -
+                        (gates.norm.beta - 1.0f) * log2_approx(all.f)),
             !(step >= 0.0f) && gates.minus[0] < certain[0]};
   }
   // Moves its gate to where the threshold certainly is not left of it. Whether it is still unknown.
   LACUNA_MEMBER bool improve(Gates& gates, const Row& row, float& width) {
     const float reach = gates.reach;
-    // Where tiles were noted as far as the threshold, the model knows the way back to it.
+    // Where tiles were noted as far as the threshold, the model knows the way back to it, if keys
+    // are so many that those on the way are as it says.
     const float back = lower(gates, row.gap - row.most + row.off);
-    const bool noted = back <= slack[0] * 0.9375f;
+    const bool noted = back <= slack[0] * 0.9375f && row.keys >= many;
     slack[0] = 0;
     if (row.is_beyond && noted && row.off <= row.gap * tolerance && row.gap < reach) {
       width = row.gap / gates.unit;

@@ -259,7 +259,7 @@ struct Threshold : KeyRing<Config, Params> {
 
   // Gates by what `seen` tiles say.
   LACUNA_MEMBER void move(s32& due, s32 seen) {
-    const bool begins = goal == Goal::candidates && !gates.rise(*this, sums.above);
+    const bool begins = goal == Goal::candidates && !gates.settle(*this, sums.above);
     due = max_of(visit.count - seen * 3 / 2, 1);
     if (begins) goal = Goal::estimate;
     if (goal == Goal::estimate) sums.follow(gates, begins, seen, visit.count);

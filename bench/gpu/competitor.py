@@ -66,7 +66,9 @@ class Warming:
         if self.stopped:  # finish() may have looked before this one was there
             process.kill()
         errors = process.communicate()[1]
-        return None if process.returncode == 0 else "not compiled in time" if self.stopped else errors.strip()[-400:]
+        if process.returncode == 0:
+            return None
+        return "not compiled in time" if self.stopped else errors.strip()[-400:] or f"exit code {process.returncode}"
 
     def busy(self):
         return not all(future.done() for future in self.waiting)
@@ -81,7 +83,8 @@ class Warming:
             if process.poll() is None:
                 process.kill()
         self.pool.shutdown()
-        return {size: future.result() for future, size in self.waiting.items() if future.result()}
+        whys = {size: future.exception() or future.result() for future, size in self.waiting.items()}
+        return {size: str(why) for size, why in whys.items() if why}
 
 
 def kernel_times(torch, call, rounds=5):

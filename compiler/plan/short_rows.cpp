@@ -92,6 +92,7 @@ int turns_of(const Pass& pass) {
 }
 
 void add_short_rows(Plan& plan) {
+  if (plan.spec.sparsity) return;
   int before = 0;
   for (const int tile_q : {widest_tile, 32, 16}) {
     const std::optional<Pass> pass = best(plan, tile_q, most_keys * 16 / tile_q);
@@ -102,7 +103,7 @@ void add_short_rows(Plan& plan) {
 }
 
 std::size_t short_rows_of(const Plan& plan, const Shape& shape) {
-  if (plan.spec.sparsity || plan.facts.schedule) return 0;
+  if (plan.facts.schedule) return 0;
   const auto sms = static_cast<std::uint64_t>(multiprocessors(plan.facts));
   const bool idle = grid(plan.passes.front(), plan.spec, shape).blocks < sms;
   for (std::size_t i = 0; i < plan.passes.size(); ++i) {

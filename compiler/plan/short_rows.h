@@ -7,9 +7,9 @@
 namespace lacuna::plan {
 
 /// α-entmax of short rows in one launch: *short_rows* keeps all scores of a tile of queries in
-/// shared memory. There is a pass for tiles of 64, of 32 and of 16 queries, each with room for
-/// about twice the keys of the one before, and for 2048 at most; those that the GPU has no room for
-/// are left out.
+/// shared memory. There is a pass for tiles of 64, of 32 and of 16 queries, with room for ever more
+/// keys, and for 2048 at most; those that the GPU has no room for are left out, and all where the
+/// spec asks for sparsity.
 void add_short_rows(Plan& plan);
 
 /// The pass that a call takes, or 0: that with the most queries to a tile that has room for all its

@@ -165,6 +165,40 @@ TEST_CASE("entmax: rows of K and V that no query may see may hold anything") {
   }
 }
 
+TEST_CASE("entmax: products of the first keys far below others cost those no digits") {
+  const std::uint64_t seed = fuzz::fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  fuzz::Random random(seed);
+  fuzz::Draw draw(random);
+  // The keys that are walked first give gates that sums of the others could not carry, as masks do
+  // that stand in a column of K.
+  for (const char* const score : {"", "score softcap(score, 100000.0)", "score score + 0.5"})
+    for (const DType dtype : {DType::bf16, DType::f16, DType::f32})
+      for (const tests::TestEngine& engine : tests::engines()) {
+        const Spec spec{.pattern = Pattern::parse(
+                            fmt::format("attention a {{\n  mask causal\n  {}\n  weights {}\n}}",
+                                        score, draw.chance(0.5) ? "sparsemax" : "entmax(1.5)")),
+                        .dtype = dtype,
+                        .head_dim = 32,
+                        .value_dim = 16,
+                        .output = DType::f32,
+                        .statistic = true};
+        const Shape shape{.batch = 1, .heads = 1, .kv_heads = 1, .queries = 20, .keys = 1500};
+        fuzz::OwnedCall call = fuzz::random_call(random, spec, shape);
+        call.args.offset = {};
+        call.args.offsets = {};
+        call.args.scale = 1.0f;
+        const double low = draw.of({-30.0, -300.0, -5000.0, -30000.0});
+        const auto put = [&](const TensorView& view, std::int64_t row, double value) {
+          ir::store_real(dtype, view.data, row * view.strides[2] + 31, value);
+        };
+        for (std::int64_t row = 0; row < 20; ++row) put(call.args.q, row, 1.0);
+        for (std::int64_t row = 0; row < 1500; ++row) put(call.args.k, row, row < 200 ? low : 0.0);
+        INFO(engine.name << " " << name_of(dtype) << " " << spec.pattern.text() << low);
+        CHECK(tests::run_and_compare(*engine.state, spec, call, plan::Route{}) == "");
+      }
+}
+
 TEST_CASE("entmax: scores of the first keys far below others cost those no digits") {
   const std::uint64_t seed = fuzz::fresh_seed();
   INFO("LACUNA_SEED=" << seed);

@@ -168,6 +168,20 @@ void add_entmax_cases(std::vector<Case>& all) {
                    if (row < 512) return 0.0;
                    return row < 896 ? 0.25 * drawn : row < 1408 ? 0.5 : drawn;
                  }});
+  // The first keys have products near -30000, as masks in a column of K give them.
+  all.push_back({.name = "entmax far products",
+                 .spec = {.pattern = parse("weights sparsemax"),
+                          .dtype = DType::f16,
+                          .head_dim = 16,
+                          .value_dim = 24,
+                          .statistic = true},
+                 .schedule = "32x32w2s2",
+                 .shape = {1, 1, 1, 20, 330},
+                 .scale = 1.0f,
+                 .value = [](char matrix, std::int64_t row, int column, double drawn) {
+                   if (matrix == 'v' || column != 15) return drawn;
+                   return matrix == 'q' ? 1.0 : row < 70 ? -30000.0 : 0.0;
+                 }});
   // Short rows: tiles of 64 queries, two warps to a row, turns of which some have no weight.
   all.push_back({.name = "entmax short",
                  .spec = {.pattern = parse("mask causal\nmask window(150)\nweights entmax(1.5)"),

@@ -38,6 +38,7 @@ struct Problem {
   const ir::Pattern& pattern = spec.pattern.tree();
   bool packed = spec.lengths == Lengths::packed;
   bool unscored = plan::inverts(spec);
+  bool carried = unscored || (spec.dtype != DType::f32 && pattern.score == ir::no_node);
   ir::Call call = ir::bind(spec, args, ir::Needs::inputs);
   std::vector<ir::Sequence> sequences = ir::sequences_of(spec, args, call);
   ir::CallBindings bindings{pattern, call, sequences, packed};
@@ -107,7 +108,10 @@ class Worker {
                             pattern.graph.is_constant(pattern.weights.alpha),
                             problem_.spec.dtype,
                             g(problem_.spec.head_dim),
-                            problem_.unscored};
+                            problem_.carried ? 2.0 : 1.0,
+                            problem_.unscored  ? 36.0
+                            : problem_.carried ? 18.0
+                                               : 1.0};
     const EntmaxRow row = weigh_entmax(pairs_, facts);
     bounds_.zmax[at] = row.zmax;
     bounds_.gap[at] = row.gap;

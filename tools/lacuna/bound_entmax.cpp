@@ -131,7 +131,7 @@ class Weighing {
   std::span<Pair> pairs_;
   const EntmaxFacts& facts_;
   double c_ = facts_.alpha - 1, m_ = facts_.zmax, t_ = facts_.gap, tol_ = tolerance(facts_.dtype);
-  double gate_ = (facts_.dot + 2 * u) * (std::fabs(m_) + (facts_.unscored ? 18 : 1) / c_);
+  double gate_ = (facts_.dot + 2 * u) * (facts_.of_zmax * std::fabs(m_) + facts_.of_reach / c_);
   double beta_, shift_ = 0;
   bool products_;
 };

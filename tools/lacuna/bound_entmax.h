@@ -29,7 +29,8 @@ struct EntmaxFacts {
   bool constant;            ///< alpha is one: powers 1, 2, 3, 4 are products
   DType dtype;              ///< of V: it decides how exactly a kernel has to know the gap
   double dot;               ///< g(D), what a sum of D products may lose of what rides in it
-  bool unscored = false;    ///< what rides in it is a gate that went back through the score
+  double of_zmax = 1, of_reach = 1;  ///< what rides in it is no greater than of_zmax |zmax| +
+                                     ///< of_reach / c
 };
 
 /// Sets weight and change of every pair, with c = alpha - 1, β = 1/c, r = c (s - zmax) + t, the
@@ -37,11 +38,13 @@ struct EntmaxFacts {
 ///
 ///   d                                   the error of the score; z - zmax adds none that is not
 ///                                       relative to that difference: kernels subtract first
-///   κ   = (g(D) + 2u) (|zmax| + 1/c)    zmax comes of a pass whose sums carry a gate, no more than
-///                                       1/c below it, and take it off again; 18/c where the gate
-///                                       went back through the score: of the product that it then
-///                                       is, the slope of the score makes 16/c more at most
-///                                       (templates/products.cuh), and the way to zmax 1/c more
+///   κ   = (g(D) + 2u) (|zmax| + 1/c)    zmax comes of a pass whose scores are compared with a gate
+///                                       no more than 1/c below it. Where sums carry one, and take
+///                                       it off again, it may be one of before, no greater than
+///                                       twice the last and 16/c (templates/gates.cuh): 2 |zmax| +
+///                                       18/c; and where it went back through the score 18/c more:
+///                                       16/c is what the slope of the score may make of it
+///                                       (templates/products.cuh), the rest the way to zmax
 ///   D   = the largest d of a key that may count: where r + c (d + D) > 0. τ never moves by more
 ///         than the scores that it hangs on: c D
 ///   a   = u (4c |s - zmax| + t)         u = fma(z - zmax, c/t, 1): t, c/t, and the fma, times t
