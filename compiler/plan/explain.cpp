@@ -7,6 +7,7 @@
 #include "compiler/plan/lists.h"
 #include "compiler/plan/materialise.h"
 #include "compiler/plan/route.h"
+#include "compiler/plan/short_rows.h"
 
 #include <fmt/format.h>
 
@@ -81,8 +82,7 @@ void explain_entmax(std::string& out, const Plan& plan) {
       "  threshold finds zmax and the gap in one pass over K where the candidates of a row, {} a "
       "lane, "
       "find room;\n"
-      "            where they do not it goes on with sums of all scores, which estimate "
-      "thresholds,\n"
+      "            where they do not it goes on with sums of all scores, which estimate them,\n"
       "            and walks K once more, seldom twice, for exact ones\n",
       candidate_most);
   const Inverse inverse = inverse_of(plan.spec);
@@ -165,20 +165,23 @@ void explain_few(std::string& out, const Plan& plan) {
 
 /// The short route of entmax.
 void explain_short(std::string& out, const Plan& plan) {
-  if (plan.spec.sparsity || plan.facts.schedule) return;
-  std::string widths;
-  for (const Pass& pass : plan.passes)
-    if (pass.kind == PassKind::short_rows)
-      widths += fmt::format("{}{} keys in tiles of {} queries", widths.empty() ? "" : ", ",
-                            pass.most_keys, pass.schedule.tile_q);
+  if (plan.facts.schedule) return;
+  std::string widths, few;
+  for (const Pass& pass : plan.passes) {
+    if (pass.kind != PassKind::short_rows) continue;
+    widths += fmt::format("{}{} keys in tiles of {} queries", widths.empty() ? "" : ", ",
+                          pass.most_keys, pass.schedule.tile_q);
+    if (pass.schedule.tile_q < widest_short_tile)
+      few = fmt::format(
+          "            of smaller tiles than {}, where the plain grid has fewer CTAs than the {} "
+          "SMs\n",
+          widest_short_tile, multiprocessors(plan.facts));
+  }
   if (widths.empty()) return;
   out += fmt::format(
       "  short     short_rows, one launch: all scores of a tile of queries stay in shared memory;\n"
-      "            taken up to {};\n"
-      "            of tiles of less than 64 queries, where the plain grid has fewer CTAs than the "
-      "{} "
-      "SMs\n",
-      widths, multiprocessors(plan.facts));
+      "            taken up to {}\n{}",
+      widths, few);
 }
 
 void explain_routes(std::string& out, const Plan& plan) {

@@ -31,7 +31,7 @@ class Walk {
         place = i;
       }
       const std::optional<InverseStep> step = step_of(at, place);
-      if (!step) return refused(at, "may fall, or jump, where the score rises");
+      if (!step) return refused(at, "is no step that a gate passes back through");
       if (step->with != ir::no_node) {
         if (graph_.dependence(step->with) & ir::on(ir::Variable::k))
           return refused(step->with, "depends on the key");

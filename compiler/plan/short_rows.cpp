@@ -32,8 +32,6 @@ int shared_bytes(const Pass& pass, const Spec& spec, int turns) {
   return pass.machine == Machine::sm80 ? (bytes + 127) / 128 * 128 : bytes;
 }
 
-constexpr int widest_tile = 64;
-
 /// Sums of O, scores and weights of a tile, fragments, and the state of rows.
 bool registers_fit(const Pass& pass, const Plan& plan) {
   const Schedule& s = pass.schedule;
@@ -94,7 +92,7 @@ int turns_of(const Pass& pass) {
 void add_short_rows(Plan& plan) {
   if (plan.spec.sparsity) return;
   int before = 0;
-  for (const int tile_q : {widest_tile, 32, 16}) {
+  for (const int tile_q : {widest_short_tile, 32, 16}) {
     const std::optional<Pass> pass = best(plan, tile_q, most_keys * 16 / tile_q);
     if (!pass || pass->most_keys <= before) continue;
     before = pass->most_keys;
@@ -109,7 +107,7 @@ std::size_t short_rows_of(const Plan& plan, const Shape& shape) {
   for (std::size_t i = 0; i < plan.passes.size(); ++i) {
     const Pass& pass = plan.passes[i];
     if (pass.kind == PassKind::short_rows && shape.keys <= pass.most_keys &&
-        (pass.schedule.tile_q == widest_tile || idle))
+        (pass.schedule.tile_q == widest_short_tile || idle))
       return i;
   }
   return 0;

@@ -11,6 +11,8 @@ namespace lacuna::plan {
 /// keys, and for 2048 at most; those that the GPU has no room for are left out, and all where the
 /// spec asks for sparsity.
 void add_short_rows(Plan& plan);
+/// Queries of the tiles that a call takes however many CTAs there are.
+inline constexpr int widest_short_tile = 64;
 
 /// The pass that a call takes, or 0: that with the most queries to a tile that has room for all its
 /// keys. Tiles of 32 and 16 queries read K and V from L2 for few rows each, and are taken only

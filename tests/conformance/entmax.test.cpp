@@ -50,21 +50,6 @@ Case case_of(const std::vector<int>& row, fuzz::Random& random) {
   return c;
 }
 
-std::string describe(const Case& c, const fuzz::OwnedCall& call) {
-  const Spec& s = c.spec;
-  std::string text = fmt::format(
-      "{}\n{} D={} Dv={} -> {} statistic={} escort={} lengths={} B={} H={} G={} Nq={} Nk={}\n",
-      s.pattern.text(), name_of(s.dtype), s.head_dim, s.value_dim,
-      name_of(s.output.value_or(s.dtype)), s.statistic, s.escort, static_cast<int>(s.lengths),
-      c.shape.batch, c.shape.heads, c.shape.kv_heads, c.shape.queries, c.shape.keys);
-  for (const NamedValue& param : call.params)
-    if (param.name == "alpha_") text += fmt::format("alpha {}\n", std::get<float>(param.value));
-  for (const auto& [name, storage] : s.storage)
-    text += fmt::format("{} stored as {}\n", name, name_of(storage));
-  for (const std::string& note : call.notes) text += note + "\n";
-  return text;
-}
-
 std::string outcome(EngineState& engine, const Spec& spec, fuzz::OwnedCall& call) {
   try {
     // Rows that are short enough for one launch are entmax_short.test.cpp's.
@@ -85,7 +70,7 @@ void run_row(const std::vector<int>& row, const std::vector<tests::TestEngine>& 
   std::vector<float> alphas;
   fuzz::OwnedCall call = fuzz::random_call(random, c.spec, c.shape);
   tests::give_alpha(call, draw, alphas);
-  INFO(engines[c.engine].name << "\n" << describe(c, call));
+  INFO(engines[c.engine].name << "\n" << tests::describe(c.spec, c.shape, call));
   CHECK(outcome(*engines[c.engine].state, c.spec, call) == "");
 }
 
@@ -104,11 +89,7 @@ TEST_CASE("every way to weigh agrees with the reference over a pairwise cover") 
   INFO("LACUNA_SEED=" << seed);
   fuzz::Random random(seed);
   const std::vector<tests::TestEngine>& engines = tests::engines();
-  std::vector<std::vector<int>> rows = cover(engines.size(), random);
-  if (!tests::runs_all()) {
-    std::shuffle(rows.begin(), rows.end(), random);
-    rows.resize(rows.size() / 3);
-  }
+  const std::vector<std::vector<int>> rows = tests::chosen(cover(engines.size(), random), random);
   for (const std::vector<int>& row : rows) run_row(row, engines, random);
 }
 

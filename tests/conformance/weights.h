@@ -4,6 +4,9 @@
 #include "tests/fuzz/program.h"
 #include "tests/fuzz/random.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cstdlib>
 #include <optional>
 #include <string>
@@ -36,6 +39,30 @@ inline bool runs_all() {
 inline Pattern weighed(const std::string& statements, const std::string& weights) {
   const std::string kept = statements.substr(0, statements.find("weights "));
   return Pattern::parse("attention weighed {\n" + kept + "\n" + weights + "\n}\n", "weighed.lac");
+}
+
+/// A call, as a failure shows it.
+inline std::string describe(const Spec& s, const Shape& shape, const fuzz::OwnedCall& call) {
+  std::string text = fmt::format(
+      "{}\n{} D={} Dv={} -> {} statistic={} escort={} lengths={} B={} H={} G={} Nq={} Nk={}\n",
+      s.pattern.text(), name_of(s.dtype), s.head_dim, s.value_dim,
+      name_of(s.output.value_or(s.dtype)), s.statistic, s.escort, static_cast<int>(s.lengths),
+      shape.batch, shape.heads, shape.kv_heads, shape.queries, shape.keys);
+  for (const NamedValue& param : call.params)
+    if (param.name == "alpha_") text += fmt::format("alpha {}\n", std::get<float>(param.value));
+  for (const auto& [name, storage] : s.storage)
+    text += fmt::format("{} stored as {}\n", name, name_of(storage));
+  for (const std::string& note : call.notes) text += note + "\n";
+  return text;
+}
+
+/// The rows of a cover that a run takes: all, or another third each time.
+inline std::vector<std::vector<int>> chosen(std::vector<std::vector<int>> rows,
+                                            fuzz::Random& random) {
+  if (runs_all()) return rows;
+  std::shuffle(rows.begin(), rows.end(), random);
+  rows.resize(rows.size() / 3);
+  return rows;
 }
 
 /// A pass of short rows that has room for so many keys, or 0.
