@@ -130,7 +130,8 @@ struct SparsityRow {
 };
 
 /// Candidates of a lane: so many of each of its rows, {score, key}; and before they are sorted out,
-/// so many blocks of 2 rows and 2 keys, {4 distances to the gate, key, unused}.
+/// so many blocks of 2 rows and 2 keys, {4 scores or distances to the gate, key,
+/// unused}.
 constexpr int candidate_slots = 67, candidate_blocks = 24;
 /// Of a row, a lane keeps so many: a list is full where it may not take another block.
 constexpr int candidate_most = candidate_slots - 3;

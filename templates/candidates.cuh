@@ -9,7 +9,7 @@ namespace lacuna {
 
 // Lists: {a score or its distance, key}, 32 lanes side by side.
 constexpr u32 list_pitch = 256;
-// Scores of 2 rows and 2 keys as distances to the gates of their rows, and the first key.
+// Scores of 2 rows and 2 keys, or their distances to the gates of their rows, and the first key.
 constexpr u32 block_pitch = 1024;
 
 // Appends a block where `signs`, the bits of its distances and-ed, says that one is above its gate.
