@@ -29,7 +29,9 @@ struct FlashForward : TileScores<Config, Params> {
   s32 split;           // which part of the visited tiles is this CTA's
   int slot;            // of K of the tile at hand
   u64 next_k, next_v;  // rows of the tiles to ask for next; of a list, of key 0
-  float o[rows][values];
+  // Sums of a row: of its weights; of one walk with the escort, then those of its u^(β-1), too.
+  static constexpr int sums = Config::one_walk ? 2 * rows : rows;
+  float o[sums][values];
   typename Config::Weights weights;
 
   LACUNA_MEMBER FlashForward(const Params& params, Shared& memory) : Base(params, memory) {}
@@ -59,7 +61,7 @@ struct FlashForward : TileScores<Config, Params> {
       if (weights.again()) return true;
     if constexpr (Config::split) {
       store_part();
-    } else if constexpr (Config::escort) {
+    } else if constexpr (Config::escort && !Config::one_walk) {
       store(weights.escorts ? p.entmax.escort : p.call.o);
       // Kept over the next walk, addresses that follow from these would take registers from it.
       forget(row0, visit.count, at.h, at.g, at.q_start, at.k_start, at.q_len, at.k_len);
@@ -74,7 +76,7 @@ struct FlashForward : TileScores<Config, Params> {
 
   LACUNA_MEMBER void clear() {
     LACUNA_UNROLL
-    for (int i = 0; i < rows; ++i) {
+    for (int i = 0; i < sums; ++i) {
       LACUNA_UNROLL
       for (int c = 0; c < values; ++c) o[i][c] = 0;
     }
@@ -169,8 +171,14 @@ struct FlashForward : TileScores<Config, Params> {
     } else if (!Pattern::plain_score) {
       Base::template to_scores<true>(z, live, first);
     }
-    weights.weigh(z, o);
-    Machine::accumulate(o, z, shared, v_slot);
+    if constexpr (Config::one_walk) {
+      float both[sums][keys];
+      weights.weigh_to(both, z);
+      Machine::accumulate(o, both, shared, v_slot);
+    } else {
+      weights.weigh(z, o);
+      Machine::accumulate(o, z, shared, v_slot);
+    }
   }
 
   // What this split found of its rows, for combine.cuh.
@@ -198,25 +206,38 @@ struct FlashForward : TileScores<Config, Params> {
     const s32 limit = rows_of<Config::lengths>(p.call, at);
     constexpr int size = (int)sizeof(typename Config::Out::Raw);
     const s32 first_row = row0 + Machine::row(0);
-    const u64 corner =
-        Base::template address_of<typename Config::Out>(to, at.h, at.q_start + first_row) +
-        Machine::column(0) * size;
+    const auto corner_of = [&](const MatrixArg& m) {
+      return Base::template address_of<typename Config::Out>(m, at.h, at.q_start + first_row) +
+             Machine::column(0) * size;
+    };
+    const u64 corner = corner_of(to);
+    u64 escorts = 0;
+    if constexpr (Config::one_walk) escorts = corner_of(p.entmax.escort);
     LACUNA_UNROLL
     for (int i = 0; i < rows; ++i) {
       const s32 down = Machine::row(i) - Machine::row(0), r = first_row + down;
       const auto total = weights.total(i);
       if (r >= limit) continue;
       const auto end = weights.end(p, at, r, exists(i), i, total);
-      const u64 first = corner + (u64)(down * to.row * size);
-      LACUNA_UNROLL
-      for (int c = 0; c < values; c += Machine::run) {
-        float x[Machine::run];
+      if constexpr (Config::one_walk) {
+        float(&slopes)[values] = o[rows + i];
         LACUNA_UNROLL
-        for (int e = 0; e < Machine::run; ++e) x[e] = o[i][c + e] * end.factor;
-        store_columns<typename Config::Out, Config::aligned>(first + Machine::after(c) * size, x);
+        for (int c = 0; c < values; ++c) o[i][c] = fma_rn(slopes[c] - o[i][c], end.lean, o[i][c]);
+        store_mean(escorts + (u64)(down * p.entmax.escort.row * size), slopes, end.of_slopes);
       }
+      store_mean(corner + (u64)(down * to.row * size), o[i], end.factor);
       if (Config::statistic && (int)lane_index() % Machine::row_lanes == 0)
         weights.store(end, p, at, r);
+    }
+  }
+  LACUNA_MEMBER static void store_mean(u64 first, const float (&sum)[values], float factor) {
+    LACUNA_UNROLL
+    for (int c = 0; c < values; c += Machine::run) {
+      float x[Machine::run];
+      LACUNA_UNROLL
+      for (int e = 0; e < Machine::run; ++e) x[e] = sum[c + e] * factor;
+      store_columns<typename Config::Out, Config::aligned>(
+          first + Machine::after(c) * (int)sizeof(typename Config::Out::Raw), x);
     }
   }
 };

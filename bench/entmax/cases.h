@@ -14,6 +14,7 @@ struct Case {
   int head_dim;
   double sigma, alpha;
   float cap = 0;  ///< of scores: softcap; 0: none
+  bool escort = false;
 };
 
 /// Its score statement, a line, or "".

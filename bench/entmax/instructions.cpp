@@ -45,7 +45,7 @@ void run(EngineState& engine, const Case& c, bool lines = false) {
   const Operands drawn = draw({c.scores, c.sigma, c.keys, c.head_dim, 1});
   const auto depth = static_cast<std::int64_t>(c.head_dim);
   std::vector<std::uint16_t> q = bf16_of(drawn.q), k = bf16_of(drawn.k), v = k,
-                             o(static_cast<std::size_t>(c.queries * depth));
+                             o(static_cast<std::size_t>(c.queries * depth)), escort = o;
   const auto rows = [&](std::vector<std::uint16_t>& x, std::int64_t first, std::int64_t count) {
     return TensorView::contiguous(x.data() + first * depth, DType::bf16, {1, 1, count, depth});
   };
@@ -55,7 +55,8 @@ void run(EngineState& engine, const Case& c, bool lines = false) {
           "attention a {{\n  mask causal\n{}  weights entmax({})\n}}\n", score_of(c), c.alpha)),
       .head_dim = c.head_dim,
       .value_dim = c.head_dim,
-      .statistic = true};
+      .statistic = true,
+      .escort = c.escort};
   const auto planned = runtime::planned_for(engine, spec);
   Args args{.q = rows(q, c.keys - c.queries, c.queries),
             .k = rows(k, 0, c.keys),
@@ -63,6 +64,7 @@ void run(EngineState& engine, const Case& c, bool lines = false) {
             .o = rows(o, 0, c.queries)};
   args.zmax = TensorView::contiguous(zmax.data(), DType::f32, {1, 1, c.queries});
   args.gap = TensorView::contiguous(gap.data(), DType::f32, {1, 1, c.queries});
+  if (c.escort) args.escort = rows(escort, 0, c.queries);
   const ir::Call call = ir::bind(spec, args);
 
   Trace trace;
@@ -102,10 +104,12 @@ void run(EngineState& engine, const Case& c, bool lines = false) {
                         layout.live.row_offsets.at / 4;
   const double live = offsets[2 * layout.live.rows];
   const plan::Schedule& s = accumulate.pass.schedule;
-  fmt::print("{:10} n {:6} D {:3} sigma {:4} alpha {:5}{}: live tiles {:.3f}, gap off by {:.1e}\n",
-             name_of(c.scores), c.keys, c.head_dim, c.sigma, c.alpha,
-             c.cap > 0 ? fmt::format(" softcap {}", c.cap) : "",
-             live * s.tile_q * s.tile_k / (visited * tile_q * tile_k), off);
+  fmt::print(
+      "{:10} n {:6} D {:3} sigma {:4} alpha {:5}{}{}: live tiles {:.3f}, gap off by {:.1e}\n",
+      name_of(c.scores), c.keys, c.head_dim, c.sigma, c.alpha,
+      c.cap > 0 ? fmt::format(" softcap {}", c.cap) : "",
+      c.escort ? fmt::format(" escort, accumulate {}", s.name()) : "",
+      live * s.tile_q * s.tile_k / (visited * tile_q * tile_k), off);
   print("threshold", counted(of_threshold, visited * tile_q * tile_k));
   if (lines) print_lines(of_threshold, visited * tile_q * tile_k);
   print("accumulate", counted(of_accumulate, live * s.tile_q * s.tile_k));
@@ -200,7 +204,7 @@ void run_short(EngineState& engine, const Case& c) {
 }  // namespace
 }  // namespace lacuna::bench
 
-/// bench_entmax [quick|all|flat [KEYS [D]]|softcap|few|short|passes|"passes quick"]
+/// bench_entmax [quick|all|flat [KEYS [D]]|softcap|escort|few|short|passes|"passes quick"]
 /// bench_entmax one SCORES KEYS QUERIES D SIGMA ALPHA [lines]
 int main(int count, char** words) {
   using namespace lacuna;
@@ -253,6 +257,21 @@ int main(int count, char** words) {
           for (const float cap : {0.0f, 5.0f, 30.0f, 50.0f})
             if (depth == 64 || cap == 0 || cap == 30)
               bench::run(*engine, {scores, keys, keys == 8192 ? 1024 : 256, depth, 1, 1.5, cap});
+    return 0;
+  }
+  if (which == "escort") {
+    for (const int depth : {64, 128}) {
+      // Where a warp has 32 rows the escort takes a walk of its own.
+      options.schedule = depth == 64 ? "128x64w4s4" : "128x32w4s4";
+      const auto twice = runtime::open_engine(options, {.nvrtc_on_host = true, .unchecked = true});
+      for (const Scores scores : {Scores::iid, Scores::clustered}) {
+        bench::Case c{scores, 8192, 1024, depth, 1, 1.5};
+        bench::run(*engine, c);
+        c.escort = true;
+        bench::run(*twice, c);
+        bench::run(*engine, c);
+      }
+    }
     return 0;
   }
   if (which == "short") {

@@ -124,8 +124,9 @@ void write_products(Text& text, const plan::Plan& plan, const plan::Pass& pass,
     return;
   }
   if (pass.kind == plan::PassKind::accumulate) write_entmax(text, plan);
-  text.line("  static constexpr bool escort = {};",
-            pass.kind == plan::PassKind::accumulate && spec.escort);
+  text.line("  static constexpr bool escort = {}, one_walk = {};",
+            pass.kind == plan::PassKind::accumulate && spec.escort,
+            pass.kind == plan::PassKind::accumulate && plan::takes_one_walk(pass.machine, spec, s));
   // Weights of 16 bits show nothing of what a gap from threshold is off.
   const ir::Pattern& pattern = spec.pattern.tree();
   text.line("  static constexpr bool walks_again = {}, by_alpha = {};",
@@ -166,7 +167,7 @@ std::string entry_of(const plan::Plan& plan, const plan::Pass& pass, plan::Varia
   if (!pass.varies() || is_list_maker(pass)) return of_plan + std::string(plan::name_of(pass.kind));
   const bool short_rows = pass.kind == plan::PassKind::short_rows;
   const std::string kind = pass.kind == plan::PassKind::flash_forward ? ""
-                           : short_rows ? plan::name_of(pass) + "_"
+                           : short_rows                               ? plan::name_of(pass) + "_"
                                         : std::string(plan::name_of(pass.kind)) + "_";
   const bool split = pass.split && pass.kind == plan::PassKind::flash_forward;
   return fmt::format("{}{}{}{}{}", of_plan, kind, split ? "split_" : "",

@@ -5,6 +5,8 @@
 #include "compiler/plan/route.h"
 #include "compiler/plan/short_rows.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <memory>
@@ -34,10 +36,11 @@ bool in_blocks(Machine machine, const Schedule& s) {
   return machine == Machine::sm80 || (s.tile_q % (8 * s.warps) == 0 && s.tile_k % 16 == 0);
 }
 
-/// Values of V are not in shared memory.
+/// Values of V are not in shared memory, nor their sums in registers.
 Spec keys_alone(const Spec& spec) {
   Spec keys = spec;
   keys.value_dim = spec.head_dim;
+  keys.escort = keys.sparsity = false;
   return keys;
 }
 
@@ -74,10 +77,13 @@ int entmax_power(const ir::Pattern& pattern) {
 std::vector<Pass> thresholds_for(const Plan& plan, const Pass& accumulate, bool listed) {
   const Spec keys = keys_alone(plan.spec);
   const ArchRow& sm = row(plan.facts.arch);
+  // Of accumulate's warps each has 16 rows only because it has two sums of them.
+  const bool one_walk = takes_one_walk(accumulate.machine, plan.spec, accumulate.schedule);
   std::vector<Pass> all;
   const auto add = [&](int tile_k, int stages) {
     Pass pass{.kind = PassKind::threshold, .machine = accumulate.machine};
     pass.schedule = accumulate.schedule;
+    if (one_walk) pass.schedule.warps = std::max(1, pass.schedule.warps / 2);
     pass.schedule.tile_k = tile_k;
     pass.schedule.stages = stages;
     pass.granule_k = accumulate.schedule.tile_k;
@@ -101,6 +107,20 @@ std::vector<Pass> thresholds_for(const Plan& plan, const Pass& accumulate, bool 
   }
   add(granule, accumulate.schedule.stages);
   return all;
+}
+
+std::string escort_walks(const Plan& plan, const Pass& pass) {
+  if (!plan.spec.escort || pass.kind != PassKind::accumulate) return "";
+  if (takes_one_walk(pass.machine, plan.spec, pass.schedule))
+    return "            one walk for O and the escort; O takes the last step of the gap to first "
+           "order\n";
+  const std::string why =
+      pass.machine == Machine::fma ? "f32 has no products of two weights at once"
+      : pass.schedule.tile_q > 16 * pass.schedule.warps
+          ? "a warp has more than 16 rows"
+          : fmt::format("sums of two times {} values a row leave too few registers",
+                        plan.spec.value_dim);
+  return fmt::format("            a second walk over live tiles for the escort: {}\n", why);
 }
 
 Pass live_tiles_for(const Pass& accumulate) {

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace lacuna::plan {
@@ -30,6 +31,9 @@ int entmax_power(const ir::Pattern& pattern);
 
 /// The threshold passes that leave tiles for this accumulate pass, best first.
 std::vector<Pass> thresholds_for(const Plan& plan, const Pass& accumulate, bool listed);
+/// How accumulate finds the escort, a line for explain; "": the spec has none, or it is another
+/// pass.
+std::string escort_walks(const Plan& plan, const Pass& pass);
 /// The pass that makes its lists.
 Pass live_tiles_for(const Pass& accumulate);
 

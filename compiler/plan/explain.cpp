@@ -80,8 +80,7 @@ void explain_entmax(std::string& out, const Plan& plan) {
                      power ? "products" : "exp2 and log2");
   out += fmt::format(
       "  threshold finds zmax and the gap in one pass over K where the candidates of a row, {} a "
-      "lane, "
-      "find room;\n"
+      "lane, find room;\n"
       "            where they do not it goes on with sums of all scores, which estimate them,\n"
       "            and walks K once more, seldom twice, for exact ones\n",
       candidate_most);
@@ -141,6 +140,7 @@ void explain_passes(std::string& out, const Plan& plan) {
         fmt::format("            tiles {}x{}, {} warps, {} {}, {} bytes of shared memory of {}\n",
                     s.tile_q, s.tile_k, s.warps, s.stages, s.stages == 1 ? "stage" : "stages",
                     pass.shared_bytes, row(plan.facts.arch).shared_per_block);
+    out += escort_walks(plan, pass);
   }
 }
 

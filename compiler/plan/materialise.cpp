@@ -11,10 +11,11 @@
 namespace lacuna::plan {
 namespace {
 
-/// Values of V are not in shared memory.
+/// Values of V are not in shared memory, nor their sums in registers.
 Spec keys_alone(const Spec& spec) {
   Spec keys = spec;
   keys.value_dim = spec.head_dim;
+  keys.escort = keys.sparsity = false;
   return keys;
 }
 

@@ -38,12 +38,19 @@ Needs fma_needs(const Spec& spec, const Schedule& s) {
   const int rows = s.tile_q / (4 * s.warps), keys = s.tile_k / 8;
   return {fma_shared_bytes(spec, s), rows * (spec.value_dim / 8 + keys + 8) + 4 * keys + 48};
 }
-Needs sm80_needs(const Spec& spec, const Schedule& s) {
-  // Sums of O, scores, fragments and the state of rows; what every kernel needs; and an address of
-  // each copy of 16 bytes, which stand unrolled.
-  const int of_m_tile = spec.value_dim / 2 + s.tile_k / 2 + 14;
+/// Of a thread whose rows have so many sums: those; scores, and what else goes into a sum;
+/// fragments and the state of rows; what every kernel needs; and an address of each copy of 16
+/// bytes, which stand unrolled.
+int sm80_registers(const Spec& spec, const Schedule& s, int sums) {
+  const int of_m_tile = sums * (spec.value_dim + s.tile_k) / 2 + 14;
   const int copies = s.tile_k * padded(spec.head_dim) / 8 / (s.warps * warp_size);
-  return {sm80_shared_bytes(spec, s), m_tiles(s) * of_m_tile + 62 + copies * 4 / 3};
+  return m_tiles(s) * of_m_tile + 62 + copies * 4 / 3;
+}
+int sums_of(const Spec& spec, const Schedule& s) {
+  return takes_one_walk(Machine::sm80, spec, s) ? 2 : 1;
+}
+Needs sm80_needs(const Spec& spec, const Schedule& s) {
+  return {sm80_shared_bytes(spec, s), sm80_registers(spec, s, sums_of(spec, s))};
 }
 
 /// Whether tiles are divided as the machine divides them; "" or what is wrong.
@@ -99,10 +106,13 @@ std::vector<Schedule> decode_candidates(Machine machine) {
   return all;
 }
 
-/// Of elements that are tested and scored one by one: about, and at most 32.
-int registers_of(const ir::Pattern& pattern) {
+/// Of elements that are tested and scored one by one: about, and at most 32. Where those with a
+/// weight are counted each score is there once more.
+int registers_beside(const Spec& spec, const Schedule& s) {
+  const ir::Pattern& pattern = spec.pattern.tree();
   const int reads = static_cast<int>(std::min<std::size_t>(pattern.tensors.size(), 4));
-  return 6 * reads + (pattern.score == ir::no_node ? 0 : 8);
+  const int counts = spec.sparsity ? m_tiles(s) * (s.tile_k / 2 + 2) : 0;
+  return 6 * reads + (pattern.score == ir::no_node ? 0 : 8) + counts;
 }
 
 std::vector<Schedule> cheapest_first(std::vector<std::pair<double, Schedule>> ranked) {
@@ -130,7 +140,8 @@ Busy busy_fma(const Spec& spec, const Schedule& s) {
 }
 Busy busy_sm80(const Spec& spec, const Schedule& s, const ArchRow& sm) {
   const int m = m_tiles(s), d = padded(spec.head_dim) / 16, v = (spec.value_dim + 15) / 16;
-  const double products = 2.0 * m * (s.tile_k / 16) * (d + v);
+  const int sums = sums_of(spec, s);
+  const double products = 2.0 * m * (s.tile_k / 16) * (d + sums * v);
   const double loads = d * (m + s.tile_k / 16.0) + v * s.tile_k / 16.0;
   const double copies = s.tile_k * (d + v) * 2.0 / (warp_size * s.warps);  // 16 bytes a lane
   const double scores = m * s.tile_k / 2.0, rows = 2.0 * m;
@@ -140,6 +151,12 @@ Busy busy_sm80(const Spec& spec, const Schedule& s, const ArchRow& sm) {
 }
 
 }  // namespace
+
+bool takes_one_walk(Machine machine, const Spec& spec, const Schedule& s) {
+  // A statement multiplies with two operands of 16 rows: u^β and u^(β-1) of as many.
+  return spec.escort && machine == Machine::sm80 && m_tiles(s) == 1 &&
+         sm80_registers(spec, s, 2) <= max_registers;
+}
 
 std::string_view name_of(Machine machine) {
   constexpr std::string_view names[] = {"fma", "sm80"};
@@ -212,7 +229,8 @@ double cycles_per_score(Machine machine, const Spec& spec, const Schedule& sched
   const double latency = schedule.stages > 2 ? 80 : 200;
   const double cycles = most + (rest + latency) / std::max(1.0, warps);
   const double few = warps < 1 ? 1 / warps : 1;  // quarters that stand idle
-  return few * cycles * schedule.warps / 4.0 / (double(schedule.tile_q) * schedule.tile_k);
+  const int walks = spec.escort && !takes_one_walk(machine, spec, schedule) ? 2 : 1;
+  return walks * few * cycles * schedule.warps / 4.0 / (double(schedule.tile_q) * schedule.tile_k);
 }
 
 }  // namespace
@@ -227,10 +245,12 @@ std::vector<Schedule> schedules(Machine machine, const Spec& spec, const Arch& a
   std::vector<std::pair<double, Schedule>> ranked;
   // What a pattern reads and computes takes registers too: a schedule that leaves none is for those
   // who name it.
-  const int most =
-      machine == Machine::sm80 ? max_registers - registers_of(spec.pattern.tree()) : max_registers;
+  const auto leaves_some = [&](const Schedule& s) {
+    return machine != Machine::sm80 ||
+           needs(machine, spec, s).registers + registers_beside(spec, s) <= max_registers;
+  };
   for (const Schedule& s : candidates(machine))
-    if (illegal(machine, spec, s, arch).empty() && needs(machine, spec, s).registers <= most)
+    if (illegal(machine, spec, s, arch).empty() && leaves_some(s))
       ranked.emplace_back(cycles_per_score(machine, spec, s, arch), s);
   if (ranked.empty()) reject_all(machine, spec, arch);
   return cheapest_first(std::move(ranked));

@@ -38,6 +38,10 @@ struct Needs {
 };
 Needs needs(Machine machine, const Spec& spec, const Schedule& schedule);
 
+/// Whether accumulate finds O and the escort that the spec wants in one walk over live tiles: on
+/// tensor cores, where a warp has 16 rows and the registers for both sums. Else it takes one more.
+bool takes_one_walk(Machine machine, const Spec& spec, const Schedule& schedule);
+
 /// "" or the limit that the schedule breaks on this architecture, in numbers.
 std::string illegal(Machine machine, const Spec& spec, const Schedule& schedule, const Arch& arch);
 

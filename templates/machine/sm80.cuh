@@ -185,8 +185,7 @@ struct Sm80 {
   using K = TileLayout<Config::head_dim, stage_keys>;
   using V = TileLayout<Config::value_dim, stage_keys>;
   static constexpr int slot_bytes = K::bytes > V::bytes ? K::bytes : V::bytes;
-  static_assert(warp_rows % 16 == 0 && Config::tile_k % 16 == 0,
-                "tiles consist of whole products");
+  static_assert(warp_rows % 16 == 0 && Config::tile_k % 16 == 0, "tiles consist of whole products");
   static_assert(m_tiles <= 2, "a statement has products for two operands of 16 rows at most");
 
   struct LACUNA_ALIGN(128) Shared {
@@ -332,9 +331,13 @@ struct Sm80 {
     }
   }
 
-  // o[i][c] += Σ_k p[i][k] v[k][column(c)], p rounded to the type of V.
-  LACUNA_MEMBER static void accumulate(float (&o)[rows][values], const float (&p)[rows][keys],
+  // o[i][c] += Σ_k p[i][k] v[k][column(c)], p rounded to the type of V. Rows are a lane's, or those
+  // and, of 16 rows a warp, once more as many sums of them.
+  template <int all>
+  LACUNA_MEMBER static void accumulate(float (&o)[all][values], const float (&p)[all][keys],
                                        Shared& shared, int at) {
+    constexpr int m_tiles = all / 2;
+    static_assert(m_tiles <= 2, "a statement has products for two operands of 16 rows at most");
     const int lane = (int)lane_index();
     const u32 v = slot(shared, at) + V::offset(lane % 16, lane / 16) +
                   (u32)(part() * (Config::tile_k * V::pitch));

@@ -110,10 +110,12 @@ LACUNA_DEVICE EntmaxUnit entmax_unit(bool plain_score, float scale) {
 struct EntmaxTotal {
   float f, w, support;
 };
-// The end of a row: O = factor * accumulated.
+// The end of a row: O = factor * accumulated, A = Σ u^β v. Of one walk with B = Σ u^(β-1) v: the
+// escort is of_slopes * B, and A + lean (B - A) takes the place of A.
 struct EntmaxEnd {
   float factor, zmax, gap;
   float support, residual;
+  float lean, of_slopes;
 };
 
 // The rows of a lane, whose zmax and gap a pass before this one found.
@@ -132,7 +134,7 @@ struct EntmaxRows {
   static constexpr bool begins = Config::Pattern::plain_score && !Config::precise;
   float from[rows], gain[rows];
   float f[rows], w[rows];  // Σ u^β, Σ u^(β-1): this lane's share
-  float support[rows];     // and of the keys of this walk whose u is above 0
+  u32 support[rows];       // and of the keys of this walk whose u is above 0
   int walks;
   bool escorts;  // values are weighed by u^(β-1), which goes as p^(2-α)
 
@@ -195,7 +197,10 @@ struct EntmaxRows {
     }
   }
   // z becomes u^β.
-  LACUNA_MEMBER void weigh(float (&z)[rows][keys], float (&)[rows][values]) {
+  LACUNA_MEMBER void weigh(float (&z)[rows][keys], float (&)[rows][values]) { weigh_to(z, z); }
+  // The same elsewhere; where there is room for twice as many rows, the u^(β-1) stand behind them.
+  template <int all>
+  LACUNA_MEMBER void weigh_to(float (&to)[all][keys], float (&z)[rows][keys]) {
     if (!begins || !raw) {
       LACUNA_UNROLL
       for (int i = 0; i < rows; ++i) {
@@ -211,8 +216,9 @@ struct EntmaxRows {
         const float slope = norm.slope(u), weight = norm.value(u, slope);
         f[i] += weight;
         w[i] += slope;
-        if constexpr (Config::sparsity) support[i] += u > 0.0f ? 1.0f : 0.0f;
-        z[i][j] = Config::escort && escorts ? slope : weight;
+        if constexpr (Config::sparsity) support[i] += u > 0.0f;
+        to[i][j] = Config::escort && !Config::one_walk && escorts ? slope : weight;
+        if constexpr (all > rows) to[rows + i][j] = slope;
       }
     }
   }
@@ -254,21 +260,41 @@ struct EntmaxRows {
 
   // Of a row, over its lanes.
   LACUNA_MEMBER EntmaxTotal total(int i) const {
-    const float keys_above = Config::sparsity ? Machine::row_sum(support[i]) : 0.0f;
+    const float keys_above = Config::sparsity ? Machine::row_sum((float)support[i]) : 0.0f;
     return {Machine::row_sum(f[i]), Machine::row_sum(w[i]), keys_above};
   }
   template <class Params>
   LACUNA_MEMBER EntmaxEnd end(const Params& p, const Place& at, s32 r, bool exists, int i,
                               const EntmaxTotal& total) const {
-    const EntmaxEnd none = {0.0f, -infinity(), 1.0f, 0.0f, 0.0f};
+    const EntmaxEnd none = {0.0f, -infinity(), 1.0f, 0.0f, 0.0f, 0.0f, 0.0f};
     if (!exists) return none;
     const float zmax = load_global<float>(statistic(p.entmax.zmax, at, r));
     if (zmax == -infinity()) return none;
-    if (zmax != zmax) return {zmax, zmax, zmax, 0.0f, zmax};
-    const float t = min_f32(gap(i), 1.0f), moved = better(i, total.f, total.w);
+    if (zmax != zmax) return {zmax, zmax, zmax, 0.0f, zmax, 0.0f, zmax};
+    const float t = min_f32(gap(i), 1.0f), moved = min_f32(better(i, total.f, total.w), 1.0f);
     const float off = total.f * norm.value(t, norm.slope(t)) - 1.0f;
-    return {ratio(1.0f, escorts ? total.w : total.f), zmax, min_f32(moved, 1.0f), total.support,
-            abs_f32(off)};
+    EntmaxEnd end = {ratio(1.0f, escorts ? total.w : total.f),
+                     zmax,
+                     moved,
+                     total.support,
+                     abs_f32(off),
+                     0.0f,
+                     0.0f};
+    if constexpr (Config::one_walk) {
+      end.lean = leaning(i, total, moved);
+      end.factor = ratio(1.0f, fma_rn(total.w - total.f, end.lean, total.f));
+      end.of_slopes = ratio(1.0f, total.w);
+    }
+    return end;
+  }
+  // With 1 - u = d/t, a gap of t (1 + x) in place of t makes of u to first order u + (1 - u) x, and
+  // so of sums of u^β, be they F or A,
+  //   Σ u^β (v) + lean (Σ u^(β-1) (v) - Σ u^β (v)),  lean = β x:
+  // O is that of the gap that is stored, but for x^2. Where that is no small part of the sums they
+  // stay as they are.
+  LACUNA_MEMBER float leaning(int i, const EntmaxTotal& total, float moved) const {
+    const float t = gap(i), lean = norm.beta * ratio(moved - t, t);
+    return abs_f32(lean) * total.w <= total.f * 0x1p-4f ? lean : 0.0f;
   }
   template <class Params>
   LACUNA_MEMBER void store(const EntmaxEnd& end, const Params& p, const Place& at, s32 r) const {

@@ -50,7 +50,7 @@ std::string run(EngineState& engine, Spec spec, fuzz::OwnedCall& call, tests::Li
       (o != values(call.args.o) || gap != values(call.args.gap)))
     return "results differ";
   const SparsityRows found = sparsity.read();
-  return tests::wrong_sparsity(spec, call, found, lists);
+  return tests::wrong_sparsity(runtime::planned_for(engine, spec)->plan, call, found, lists);
 }
 
 struct Extent {

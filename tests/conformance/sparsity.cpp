@@ -96,8 +96,11 @@ double alpha_of(const Spec& spec, const fuzz::OwnedCall& call, std::int64_t head
 
 class Checking {
  public:
-  Checking(const Spec& spec, const fuzz::OwnedCall& call, const SparsityRows& found)
-      : spec_(spec), call_(call), found_(found), z_(scores(spec, call)) {}
+  Checking(const plan::Plan& plan, const fuzz::OwnedCall& call, const SparsityRows& found)
+      : spec_(plan.spec), call_(call), found_(found), z_(scores(plan.spec, call)) {
+    const plan::Pass& accumulate = plan.passes[plan::accumulate_at];
+    one_walk_ = plan::takes_one_walk(accumulate.machine, spec_, accumulate.schedule);
+  }
 
   /// "" or what is wrong.
   std::string run(ListedKeys& lists) {
@@ -146,7 +149,7 @@ class Checking {
     if (candidates != 0 && candidates < support)
       return fmt::format("{} candidates for a support of {}", candidates, support);
     const auto tile = static_cast<std::size_t>(row.tile);
-    const int least = (flat_[tile] ? 3 : 2) + (spec_.escort ? 1 : 0),
+    const int least = (flat_[tile] ? 3 : 2) + (spec_.escort && !one_walk_ ? 1 : 0),
               most = spec_.dtype != DType::f32 ? least : least + 2;
     if (passes < least || passes > (flat_[tile] ? 29 : most))
       return fmt::format("{} passes, {} candidates", passes, candidates);
@@ -179,15 +182,16 @@ class Checking {
   const fuzz::OwnedCall& call_;
   const SparsityRows& found_;
   std::vector<double> z_;
+  bool one_walk_;
   std::vector<std::set<std::int32_t>> weighed_;  ///< keys of each tile
   std::vector<bool> flat_;                       ///< a row of it was not solved among candidates
 };
 
 }  // namespace
 
-std::string wrong_sparsity(const Spec& spec, const fuzz::OwnedCall& call, const SparsityRows& found,
-                           ListedKeys& lists) {
-  return Checking(spec, call, found).run(lists);
+std::string wrong_sparsity(const plan::Plan& plan, const fuzz::OwnedCall& call,
+                           const SparsityRows& found, ListedKeys& lists) {
+  return Checking(plan, call, found).run(lists);
 }
 
 }  // namespace lacuna::tests

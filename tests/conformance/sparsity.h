@@ -1,4 +1,5 @@
 #pragma once
+#include "compiler/plan/plan.h"
 #include "tests/fuzz/program.h"
 
 #include <cstdint>
@@ -15,7 +16,7 @@ struct ListedKeys {
 /// Compares what a call says it found with thresholds by bisection over the scores of the
 /// reference, which a softmax of them over one-hot values gives. An alpha that the call gives is
 /// called `alpha_`. Returns "" or what is wrong, and adds to `lists`.
-std::string wrong_sparsity(const Spec& spec, const fuzz::OwnedCall& call, const SparsityRows& found,
-                           ListedKeys& lists);
+std::string wrong_sparsity(const plan::Plan& plan, const fuzz::OwnedCall& call,
+                           const SparsityRows& found, ListedKeys& lists);
 
 }  // namespace lacuna::tests

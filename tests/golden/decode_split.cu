@@ -43,7 +43,7 @@ struct Config {
   static constexpr int head_dim = 64, value_dim = 64;
   static constexpr int tile_q = 16, tile_k = 128, warps = 1, stages = 2;
   static constexpr bool aligned = true, split = true, packed_heads = true, lists = false;
-  static constexpr bool escort = false;
+  static constexpr bool escort = false, one_walk = false;
   static constexpr bool walks_again = false, by_alpha = false;
   using Out = F32;
   static constexpr bool statistic = false;

@@ -47,7 +47,7 @@ struct Config {
   static constexpr int head_dim = 64, value_dim = 64;
   static constexpr int tile_q = 128, tile_k = 64, warps = 4, stages = 4;
   static constexpr bool aligned = true, split = false, packed_heads = false, lists = false;
-  static constexpr bool escort = false;
+  static constexpr bool escort = false, one_walk = false;
   static constexpr bool walks_again = false, by_alpha = false;
   using Out = F32;
   static constexpr bool statistic = true;

@@ -63,10 +63,10 @@ TensorView workspace_in(std::vector<std::uint64_t>& memory, std::uint64_t bytes)
 }
 
 /// Also where keys are listed that are far from a threshold.
-std::string wrong_sparsity(const Spec& spec, const fuzz::OwnedCall& call,
+std::string wrong_sparsity(const plan::Plan& plan, const fuzz::OwnedCall& call,
                            const SparsityRows& found) {
   tests::ListedKeys keys;
-  const std::string wrong = tests::wrong_sparsity(spec, call, found, keys);
+  const std::string wrong = tests::wrong_sparsity(plan, call, found, keys);
   if (!wrong.empty()) return wrong;
   const std::int64_t listed = keys.listed + keys.of_dense,
                      weighed = keys.weighed + keys.weighed_of_dense;
@@ -90,7 +90,7 @@ Outcome run(const tests::Case& which, bool checking,
       call.args.sparsity = &sparsity.emplace(program.sparsity(which.shape));
     }
     std::string wrong = tests::run_and_compare(*engine, which.spec, call, which.route);
-    if (sparsity) wrong += wrong_sparsity(which.spec, call, sparsity->read());
+    if (sparsity) wrong += wrong_sparsity(plan->plan, call, sparsity->read());
     return {wrong.empty() ? "" : "value", wrong};
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::device)
