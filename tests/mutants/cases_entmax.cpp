@@ -175,10 +175,11 @@ void add_entmax_cases(std::vector<Case>& all) {
                    if (row < 512) return 0.0;
                    return row < 896 ? 0.25 * drawn : row < 1408 ? 0.5 : drawn;
                  }});
-  // The first keys have products near -30000, as masks in a column of K give them.
+  // The first keys have products near -10^6, as masks in a column of K give them. Those of the
+  // last tile, which comes next, have all the weight.
   all.push_back({.name = "entmax far products",
                  .spec = {.pattern = parse("weights sparsemax"),
-                          .dtype = DType::f16,
+                          .dtype = DType::bf16,
                           .head_dim = 16,
                           .value_dim = 24,
                           .statistic = true},
@@ -186,8 +187,8 @@ void add_entmax_cases(std::vector<Case>& all) {
                  .shape = {1, 1, 1, 20, 330},
                  .scale = 1.0f,
                  .value = [](char matrix, std::int64_t row, int column, double drawn) {
-                   if (matrix == 'v' || column != 15) return drawn;
-                   return matrix == 'q' ? 1.0 : row < 70 ? -30000.0 : 0.0;
+                   if (column != 15 || matrix == 'v') return matrix == 'k' ? drawn / 8 : drawn;
+                   return matrix == 'q' ? 1.0 : row < 70 ? -0x1p20 : row < 320 ? 0.0 : 8.0;
                  }});
   // Short rows: tiles of 64 queries, two warps to a row, turns of which some have no weight.
   all.push_back({.name = "entmax short",
