@@ -177,3 +177,40 @@ TEST_CASE(
   CHECK(text.find("tiles are classified before threshold:") != std::string::npos);
   CHECK(text.find("flash_forward") == std::string::npos);
 }
+
+TEST_CASE("accumulate finds O and the escort in one walk where registers do for both sums") {
+  struct Expected {
+    int dim;
+    DType dtype;
+    const char* schedule;
+    bool one_walk;
+    const char* said;
+  };
+  const Expected all[] = {{64, DType::bf16, "", true, "one walk for O and the escort"},
+                          {128, DType::f16, "", true, "one walk for O and the escort"},
+                          {64, DType::bf16, "128x64w4s4", false, "a warp has more than 16 rows"},
+                          {128, DType::bf16, "128x64w8s4", false, "two times 128 values"},
+                          {256, DType::bf16, "", false, "two times 256 values"},
+                          {64, DType::f32, "", false, "f32 has no products"}};
+  for (const Expected& e : all)
+    for (const bool sparsity : {false, true}) {
+      const Spec spec{
+          .pattern = Pattern::parse("attention a {\n  mask causal\n  weights entmax(1.5)\n}\n"),
+          .dtype = e.dtype,
+          .head_dim = e.dim,
+          .value_dim = e.dim,
+          .escort = true,
+          .sparsity = sparsity};
+      plan::Facts facts{.arch = plan::parse_arch("sm_80")};
+      if (*e.schedule) facts.schedule = plan::parse_schedule(e.schedule);
+      const plan::Plan plan = plan::plan(spec, facts);
+      const plan::Pass &threshold = plan.passes.front(),
+                       &accumulate = plan.passes[plan::accumulate_at];
+      INFO(e.dim << ' ' << name_of(e.dtype) << ' ' << accumulate.schedule.name());
+      CHECK(plan::takes_one_walk(accumulate.machine, spec, accumulate.schedule) == e.one_walk);
+      CHECK(plan::explain(plan).find(e.said) != std::string::npos);
+      // Of sums only accumulate has twice as many.
+      CHECK(threshold.schedule.tile_q == accumulate.schedule.tile_q);
+      CHECK(threshold.schedule.warps == accumulate.schedule.warps / (e.one_walk ? 2 : 1));
+    }
+}

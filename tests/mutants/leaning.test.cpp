@@ -72,11 +72,13 @@ struct Row {
     }
     gap = high;
   }
-  /// The mean of a column of V, or of its size, by weights of a gap.
-  double mean(const Args& args, std::int64_t column, double t, bool size = false) const {
+  /// The mean of a column of V, or of its size, by weights of a gap, or by their escort.
+  double mean(const Args& args, std::int64_t column, double t, bool size = false,
+              bool escort = false) const {
     double all = 0, sum = 0;
     for (std::int64_t k = 0; k < keys; ++k) {
-      const double weight = std::pow(std::max(0.0, below[static_cast<std::size_t>(k)] + t), beta),
+      const double above = below[static_cast<std::size_t>(k)] + t;
+      const double weight = above > 0 ? std::pow(above, escort ? beta - 1 : beta) : 0,
                    value = element(args.v, k * values + column);
       all += weight * (size ? std::fabs(value) : value);
       sum += weight;
@@ -88,10 +90,11 @@ struct Row {
   std::vector<double> below;
 };
 
-/// The largest that O was off, that O of the gaps put off would be, and stored gaps, relatively.
-/// And by how much O may be off because weights are rounded to f16.
+/// The largest that O was off, that O of the gaps put off would be, and stored gaps, relatively. By
+/// how much O may be off because weights are rounded to f16. And how far the escort was from that
+/// of the gaps put off, as a part of what rounding accounts for, and from that of the row.
 struct Off {
-  double o = 0, uncorrected = 0, gap = 0, rounded = 0;
+  double o = 0, uncorrected = 0, gap = 0, rounded = 0, escort_rounded = 0, escort = 0;
 };
 
 Off run(double alpha, float x, const std::shared_ptr<const runtime::Compiler>& compiler,
@@ -137,6 +140,14 @@ Off run(double alpha, float x, const std::shared_ptr<const runtime::Compiler>& c
       const double exact = row.mean(args, column, row.gap);
       off.o = std::max(off.o, std::fabs(element(args.o, i * values + column) - exact));
       off.rounded = std::max(off.rounded, 0x1p-11 * row.mean(args, column, row.gap, true));
+      const double escort = element(args.escort, i * values + column);
+      off.escort =
+          std::max(off.escort, std::fabs(escort - row.mean(args, column, row.gap, false, true)));
+      off.escort_rounded =
+          std::max(off.escort_rounded,
+                   std::fabs(escort - row.mean(args, column, walked[static_cast<std::size_t>(i)],
+                                               false, true)) /
+                       (0x1p-11 * row.mean(args, column, row.gap, true, true) + 0x1p-16));
       off.uncorrected =
           std::max(off.uncorrected, std::fabs(row.mean(args, column, walked[i]) - exact));
     }
@@ -182,8 +193,12 @@ TEST_CASE("entmax: O beside the escort belongs to the gap that is stored, and mu
       CHECK(off.uncorrected > 2 * off.rounded);
       CHECK(is_corrected(off, x, alpha));
       CHECK(off.gap <= x / 4);
-      fmt::print("alpha {}, gaps off by {:.1e}: O off by {:.1e}, uncorrected {:.1e}; gaps {:.1e}\n",
-                 alpha, x, off.o, off.uncorrected, off.gap);
+      // Where alpha is 2 a slope is 0 or 1, and on the threshold either.
+      CHECK((alpha == 2 || off.escort_rounded <= 1));
+      fmt::print(
+          "alpha {}, gaps off by {:.1e}: O off by {:.1e}, uncorrected {:.1e}; gaps {:.1e}, escort "
+          "{:.1e}\n",
+          alpha, x, off.o, off.uncorrected, off.gap, off.escort);
     }
   for (const tests::Mutant& mutant : mutants) {
     const auto seeded = std::make_shared<tests::Seeded>(clang, &mutant);
