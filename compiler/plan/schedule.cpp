@@ -253,7 +253,16 @@ std::vector<Schedule> schedules(Machine machine, const Spec& spec, const Arch& a
     if (illegal(machine, spec, s, arch).empty() && leaves_some(s))
       ranked.emplace_back(cycles_per_score(machine, spec, s, arch), s);
   if (ranked.empty()) reject_all(machine, spec, arch);
-  return cheapest_first(std::move(ranked));
+  std::vector<Schedule> all = cheapest_first(std::move(ranked));
+  if (!spec.sparsity) return all;
+  // What a call says it found is to be of the tiles that calls visit which are not asked.
+  Spec unasked = spec;
+  unasked.sparsity = false;
+  const Schedule usual = schedules(machine, unasked, arch).front();
+  std::stable_partition(all.begin(), all.end(), [&](const Schedule& s) {
+    return s.tile_q == usual.tile_q && s.tile_k == usual.tile_k;
+  });
+  return all;
 }
 
 std::vector<Schedule> decode_schedules(Machine machine, const Spec& spec, const Arch& arch) {
