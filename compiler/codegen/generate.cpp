@@ -167,7 +167,7 @@ std::string entry_of(const plan::Plan& plan, const plan::Pass& pass, plan::Varia
   if (!pass.varies() || is_list_maker(pass)) return of_plan + std::string(plan::name_of(pass.kind));
   const bool short_rows = pass.kind == plan::PassKind::short_rows;
   const std::string kind = pass.kind == plan::PassKind::flash_forward ? ""
-                           : short_rows                               ? plan::name_of(pass) + "_"
+                           : short_rows ? plan::name_of(pass) + "_"
                                         : std::string(plan::name_of(pass.kind)) + "_";
   const bool split = pass.split && pass.kind == plan::PassKind::flash_forward;
   return fmt::format("{}{}{}{}{}", of_plan, kind, split ? "split_" : "",

@@ -185,7 +185,8 @@ struct Sm80 {
   using K = TileLayout<Config::head_dim, stage_keys>;
   using V = TileLayout<Config::value_dim, stage_keys>;
   static constexpr int slot_bytes = K::bytes > V::bytes ? K::bytes : V::bytes;
-  static_assert(warp_rows % 16 == 0 && Config::tile_k % 16 == 0, "tiles consist of whole products");
+  static_assert(warp_rows % 16 == 0 && Config::tile_k % 16 == 0,
+                "tiles consist of whole products");
   static_assert(m_tiles <= 2, "a statement has products for two operands of 16 rows at most");
 
   struct LACUNA_ALIGN(128) Shared {
