@@ -46,7 +46,7 @@ constexpr Mutant table[] = {
     {"the slot never advances", flash, "documents", "wrap(slot + 2)", "slot", "copy in flight"},
     {"the ring is one slot too long", flash, "documents", "index >= stages ?", "index > stages ?",
      "out-of-bounds"},
-    {"V is read from K's slot", flash, "window", "shared, v_slot);\n  }", "shared, slot);\n  }",
+    {"V is read from K's slot", flash, "window", "(o, z, shared, v_slot);", "(o, z, shared, slot);",
      "copy in flight"},
     {"the fetched tile is one behind", flash, "window", "(t + (n + ahead) / 2,", "(t + ahead / 2,",
      "out-of-bounds"},
