@@ -43,6 +43,8 @@ class Kernel {
   virtual ~Kernel() = default;
   /// Throws Error{device}. The host device has finished when it returns.
   virtual void launch(const Launch& launch) const = 0;
+  /// Brings the code to where the calling thread launches, which else its first launch does.
+  virtual void bring() const {}
 };
 
 /// One implementation in runtime/cuda, one in runtime/host. Thread-safe.

@@ -61,8 +61,6 @@ CompileOptions compile_options(const EngineState& engine) {
   return {.arch = engine.device->arch(), .format = cubins ? engine.device->format() : Format::ptx};
 }
 
-namespace {}  // namespace
-
 Artifact artifact_of(EngineState& engine, const codegen::Source& source, std::string_view label,
                      Stages& spent) {
   const CompileOptions options = compile_options(engine);

@@ -12,7 +12,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
+#include <future>
+#include <thread>
+#include <vector>
 
 namespace lacuna {
 namespace runtime {
@@ -195,16 +199,34 @@ void forward(EngineState& engine, const Planned& planned, const Args& args, Stre
 inline namespace LACUNA_ABI {
 
 void Program::prepare() const {
+  struct Wanted {
+    const runtime::Planned& planned;
+    std::size_t pass;
+    plan::Variant variant;
+  };
+  std::vector<Wanted> wanted;
   for (const runtime::Planned* planned = state_->planned.get(); planned;
        planned = planned->softmax.get()) {
     const plan::Plan& plan = planned->plan;
-    for (std::size_t pass = 0; pass < plan.passes.size(); ++pass) {
-      for (plan::Variant variant : plan.variants) {
-        if (variant != plan::Variant{} && !plan.passes[pass].varies()) continue;
-        runtime::kernel_for(*state_->engine, *planned, pass, variant);
-      }
-    }
+    for (std::size_t pass = 0; pass < plan.passes.size(); ++pass)
+      for (plan::Variant variant : plan.variants)
+        if (variant == plan::Variant{} || plan.passes[pass].varies())
+          wanted.push_back({*planned, pass, variant});
   }
+  const auto load = [&](const Wanted& kernel) {
+    return runtime::kernel_for(*state_->engine, kernel.planned, kernel.pass, kernel.variant);
+  };
+  std::atomic<std::size_t> next = 0;
+  const auto load_some = [&] {
+    for (std::size_t i = next++; i < wanted.size(); i = next++) load(wanted[i]);
+  };
+  {
+    std::vector<std::future<void>> loaders;
+    for (unsigned n = 0; n < std::max(1u, std::thread::hardware_concurrency()); ++n)
+      loaders.push_back(std::async(std::launch::async, load_some));
+    for (std::future<void>& loader : loaders) loader.get();
+  }
+  for (const Wanted& kernel : wanted) load(kernel)->kernel->bring();
 }
 
 std::size_t Program::workspace(const Shape& shape) const {

@@ -18,11 +18,13 @@ struct F16 {
   using Raw = u16;
   LACUNA_MEMBER static float value(Raw x) { return float_of_f16(x); }
   LACUNA_MEMBER static Raw raw(float x) { return f16_of(x); }
+  LACUNA_MEMBER static u32 pair(float lo, float hi) { return f16x2_of(lo, hi); }
 };
 struct BF16 {
   using Raw = u16;
   LACUNA_MEMBER static float value(Raw x) { return float_of_bf16(x); }
   LACUNA_MEMBER static Raw raw(float x) { return bf16_of(x); }
+  LACUNA_MEMBER static u32 pair(float lo, float hi) { return bf16x2_of(lo, hi); }
 };
 template <class T>
 struct Integer {
@@ -52,19 +54,14 @@ LACUNA_DEVICE auto read(const TensorArg& t, s32 i0 = 0, s32 i1 = 0, s32 i2 = 0, 
   return Storage::value(raw);
 }
 
-template <class Storage>
-LACUNA_DEVICE u32 pair_of(float lo, float hi) {
-  return (u32)Storage::raw(lo) | (u32)Storage::raw(hi) << 16;
-}
-
 // Values side by side; one store where they may go together.
 template <class Storage, bool together, int n>
 LACUNA_DEVICE void store_columns(u64 to, const float (&x)[n]) {
   constexpr int size = (int)sizeof(typename Storage::Raw);
   if constexpr (together && size == 2 && n == 2) {
-    store_global(to, pair_of<Storage>(x[0], x[1]));
+    store_global(to, Storage::pair(x[0], x[1]));
   } else if constexpr (together && size == 2 && n == 4) {
-    store_global(to, U2{pair_of<Storage>(x[0], x[1]), pair_of<Storage>(x[2], x[3])});
+    store_global(to, U2{Storage::pair(x[0], x[1]), Storage::pair(x[2], x[3])});
   } else if constexpr (together && size == 4 && n == 2) {
     store_global(to, F2{x[0], x[1]});
   } else if constexpr (together && size == 4 && n == 4) {

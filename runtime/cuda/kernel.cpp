@@ -101,9 +101,13 @@ class CudaKernel : public Kernel {
     on.call(on.driver().cuLibraryGetKernel, &handle_, library_.handle(), entry_.c_str());
     on.call(on.driver().cuKernelSetAttribute, FunctionAttribute::max_dynamic_shared_size_bytes,
             artifact.shared_bytes, handle_, on.number());
-    // The driver loads lazily; asking for the function brings the code onto the GPU now.
-    Function now = nullptr;
-    on.call(on.driver().cuKernelGetFunction, &now, handle_);
+    load_now();
+  }
+
+  void bring() const override {
+    const CurrentContext current(library_.gpu());
+    const CaptureAllowed allowed(library_.gpu().driver());
+    load_now();
   }
 
   void launch(const Launch& launch) const override {
@@ -128,6 +132,13 @@ class CudaKernel : public Kernel {
   }
 
  private:
+  /// The driver loads lazily, into each context; asking for the function of the current one brings
+  /// the code onto the GPU now.
+  void load_now() const {
+    const Gpu& on = library_.gpu();
+    Function now = nullptr;
+    on.call(on.driver().cuKernelGetFunction, &now, handle_);
+  }
   void check(const Launch& launch) const {
     constexpr std::uint64_t most = std::numeric_limits<std::int32_t>::max();
     if (launch.blocks < 1 || launch.blocks > most) {

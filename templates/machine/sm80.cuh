@@ -39,10 +39,10 @@ LACUNA_DEVICE U4 load_matrices(u32 from) {
   return r;
 }
 
-// What a storage type brings to the tensor cores: two weights in one register, and products with a
-// 16x16 block of shared memory at `from`, c[..][4j .. 4j+3] += a b, for each of the 16-row operands
-// a. The block is loaded in the statement that multiplies with it: compile time goes by statements.
-// A row of the block is a column of b, or with `transposed` a row; `half`: only 8 columns.
+// What a storage type brings to the tensor cores: products with a 16x16 block of shared memory at
+// `from`, c[..][4j .. 4j+3] += a b, for each of the 16-row operands a. The block is loaded in the
+// statement that multiplies with it: compile time goes by statements. A row of the block is a
+// column of b, or with `transposed` a row; `half`: only 8 columns.
 template <class Storage>
 struct Operand;
 
@@ -118,10 +118,9 @@ struct Operand;
                  : LACUNA_ROWS(a[0]), LACUNA_ROWS(a[1]), "f"(start[0]), "f"(start[1]),             \
                    "f"(start[m_tiles == 1 ? 0 : 2]), "f"(start[m_tiles == 1 ? 1 : 3]), "r"(from)   \
                  : "memory")
-#define LACUNA_OPERAND(Storage, type, pack_pair)                                                  \
+#define LACUNA_OPERAND(Storage, type)                                                             \
   template <>                                                                                     \
   struct Operand<Storage> {                                                                       \
-    LACUNA_MEMBER static u32 pack(float lo, float hi) { return pack_pair(lo, hi); }               \
     template <bool transposed, bool half, int m_tiles, int rows, int n>                           \
     LACUNA_MEMBER static void multiply(float (&c)[rows][n], int j, const U4 (&a)[m_tiles],        \
                                        u32 from) {                                                \
@@ -139,8 +138,8 @@ struct Operand;
       LACUNA_FIRST_PRODUCTS(type);                                                                \
     }                                                                                             \
   }
-LACUNA_OPERAND(F16, "f16", f16x2_of);
-LACUNA_OPERAND(BF16, "bf16", bf16x2_of);
+LACUNA_OPERAND(F16, "f16");
+LACUNA_OPERAND(BF16, "bf16");
 
 // A tile of 16-bit elements in shared memory: slabs of 64, 32 or 16 columns, rows of a slab behind
 // one another, and the 16-byte chunks of a row permuted by the row, so that the 8 rows that
@@ -185,8 +184,7 @@ struct Sm80 {
   using K = TileLayout<Config::head_dim, stage_keys>;
   using V = TileLayout<Config::value_dim, stage_keys>;
   static constexpr int slot_bytes = K::bytes > V::bytes ? K::bytes : V::bytes;
-  static_assert(warp_rows % 16 == 0 && Config::tile_k % 16 == 0,
-                "tiles consist of whole products");
+  static_assert(warp_rows % 16 == 0 && Config::tile_k % 16 == 0, "tiles consist of whole products");
   static_assert(m_tiles <= 2, "a statement has products for two operands of 16 rows at most");
 
   struct LACUNA_ALIGN(128) Shared {
@@ -238,11 +236,14 @@ struct Sm80 {
     to += (u32)(chunk / Layout::slab_chunks * Layout::slab_bytes);
     const u64 down = (u64)(row_stride * (step * 2));
     if (Config::aligned && unrolled) {
+      u32 at = to + Layout::offset(first, chunk % Layout::slab_chunks);
       LACUNA_UNROLL
-      for (int i = 0; i < passes; ++i, from += down) {
+      for (int i = 0; i < passes; ++i, from += down, at += step * Layout::pitch) {
         const int r = first + i * step;
         if (step * passes != count && r >= count) break;
-        copy_async(to + Layout::offset(r, chunk % Layout::slab_chunks), from, inside && present(r));
+        // Eight rows further chunks are permuted as here.
+        if (step % 8 != 0) at = to + Layout::offset(r, chunk % Layout::slab_chunks);
+        copy_async(at, from, inside && present(r));
       }
     } else if (Config::aligned) {
       LACUNA_NOUNROLL
@@ -289,22 +290,12 @@ struct Sm80 {
 
   // dot[i][j] = q_row(i) . k_key(j)
   LACUNA_MEMBER static void scores(float (&dot)[rows][keys], const Shared& shared, int at) {
-    LACUNA_UNROLL
-    for (int i = 0; i < rows; ++i) {
-      LACUNA_UNROLL
-      for (int j = 0; j < keys; ++j) dot[i][j] = 0;
-    }
     const float nothing[rows] = {};
-    add_products<false>(dot, shared, at, nothing);
+    scores_from(dot, nothing, shared, at);
   }
   // dot[i][j] = start[i] + q_row(i) . k_key(j)
   LACUNA_MEMBER static void scores_from(float (&dot)[rows][keys], const float (&start)[rows],
                                         const Shared& shared, int at) {
-    add_products<true>(dot, shared, at, start);
-  }
-  template <bool from_start>
-  LACUNA_MEMBER static void add_products(float (&dot)[rows][keys], const Shared& shared, int at,
-                                         const float (&start)[rows]) {
     const int lane = (int)lane_index();
     u32 q = queries(shared) + Q::offset(first_row() + lane % 16, lane / 16);
     u32 k = slot(shared, at) + K::offset(lane % 8 + lane / 16 * 8, lane / 8 % 2) +
@@ -320,13 +311,10 @@ struct Sm80 {
         LACUNA_UNROLL
         for (int j = 0; j < Config::tile_k / 16; ++j) {
           const u32 from = (k ^ (u32)(d << 5)) + j * 16 * K::pitch;
-          if constexpr (from_start) {
-            if (s == 0 && d == 0) {
-              Product::begin(dot, j, a, from, start);
-              continue;
-            }
-          }
-          Product::template multiply<false, false>(dot, j, a, from);
+          if (s == 0 && d == 0)
+            Product::begin(dot, j, a, from, start);
+          else
+            Product::template multiply<false, false>(dot, j, a, from);
         }
       }
     }
@@ -348,10 +336,9 @@ struct Sm80 {
       LACUNA_UNROLL
       for (int i = 0; i < m_tiles; ++i) {
         const float(&upper)[keys] = p[2 * i], (&lower)[keys] = p[2 * i + 1];
-        a[i] = {Product::pack(upper[4 * k], upper[4 * k + 1]),
-                Product::pack(lower[4 * k], lower[4 * k + 1]),
-                Product::pack(upper[4 * k + 2], upper[4 * k + 3]),
-                Product::pack(lower[4 * k + 2], lower[4 * k + 3])};
+        a[i] = {In::pair(upper[4 * k], upper[4 * k + 1]), In::pair(lower[4 * k], lower[4 * k + 1]),
+                In::pair(upper[4 * k + 2], upper[4 * k + 3]),
+                In::pair(lower[4 * k + 2], lower[4 * k + 3])};
       }
       LACUNA_UNROLL
       for (int j = 0; j < Config::value_dim / 16; ++j)

@@ -73,6 +73,19 @@ TEST_CASE("cuda: a framework's own context of this GPU is used as it is") {
   CHECK(after.retained == 0);
 }
 
+TEST_CASE("cuda: code that another thread loaded is brought into the context that is current") {
+  const Switches own("current=own");
+  const auto device = open();
+  const auto kernel = device->load(artifact());
+  seen();
+  kernel->bring();
+  const auto after = seen();
+  CHECK(after.calls == Calls{"cuCtxGetCurrent", "cuCtxGetDevice",
+                             "cuThreadExchangeStreamCaptureMode 2", "cuKernelGetFunction flash",
+                             "cuThreadExchangeStreamCaptureMode 0"});
+  CHECK(after.retained == 0);
+}
+
 TEST_CASE("cuda: another GPU's context is put aside and put back") {
   const Switches other("current=other");
   const auto device = open();

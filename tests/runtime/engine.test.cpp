@@ -135,6 +135,16 @@ TEST_CASE("prepare compiles every variant, so that later calls compile nothing")
   CHECK(fake.device->launches[0].source != fake.device->launches[1].source);
 }
 
+TEST_CASE("prepare says what failed, and leaves what was made") {
+  FakeEngine fake;
+  fake.compiler->failures = 1;
+  Program program = fake.engine.program(causal());
+  CHECK(message_of([&] { program.prepare(); }, ErrorKind::compilation) == "fake failure");
+  program.prepare();
+  CHECK(fake.compiler->compiles == 6);  // one of five twice
+  CHECK(fake.device->brought == 5);
+}
+
 TEST_CASE("nothing is compiled, loaded or allocated while a stream records a graph") {
   FakeEngine fake;
   Call call(small);

@@ -80,7 +80,7 @@ class FakeDevice : public runtime::Device {
   void synchronize(Stream) const override {}
   double time(const std::function<void(Stream)>&) const override { return 0; }
 
-  mutable std::atomic<int> loads = 0, allocations = 0;
+  mutable std::atomic<int> loads = 0, allocations = 0, brought = 0;
   mutable std::atomic<int> allocated = 0;  ///< also what was released
   std::atomic<bool> capturing = false;
   Report found{};  ///< what a kernel with checks leaves behind
@@ -104,6 +104,7 @@ class FakeDevice : public runtime::Device {
       if (auto* report = reinterpret_cast<void*>(device_.launches.back().call().report))
         std::memcpy(report, &device_.found, sizeof device_.found);
     }
+    void bring() const override { ++device_.brought; }
 
    private:
     const FakeDevice& device_;
