@@ -193,8 +193,8 @@ constexpr Mutant table[] = {
     {"lse without the maximum", softmax, "window", "0.6931471805599453f, top)",
      "0.6931471805599453f, 0.0f)", "value"},
     {"weights are packed in the wrong order", sm80, "window",
-     "{Product::pack(upper[4 * k], upper[4 * k + 1]),",
-     "{Product::pack(upper[4 * k + 1], upper[4 * k]),", "value"},
+     "{In::pair(upper[4 * k], upper[4 * k + 1]),",
+     "{In::pair(upper[4 * k + 1], upper[4 * k]),", "value"},
     {"stores go to the neighbour's column", sm80, "window", "return key(c); }",
      "return key(c ^ 2); }", "out-of-bounds"},
     // Splits of the keys, and heads that share a tile.
