@@ -47,7 +47,7 @@ class Engine(_abi.Handle):
             placed = call.place("x", x)
             p = call.empty(tuple(x.shape), dtype_name("output", output or x.dtype))
             _abi.check(_abi.lib.lacuna_entmax(self, ctypes.byref(placed), ctypes.byref(call.place("p", p, output=True)),
-                                              alpha, call.stream))
+                                              _real("alpha", alpha), call.stream))
         return p
 
     def program(self, text, dtype, head_dim, value_dim=0, **spec):
@@ -127,7 +127,7 @@ class Program(_abi.Handle):
             for name, row in rows.items():
                 setattr(args, name, call.place(name, row, output=True))
             if scale is not None:
-                args.scale = ctypes.pointer(ctypes.c_float(scale))
+                args.scale = ctypes.pointer(ctypes.c_float(_real("scale", scale)))
             if tiles is not None:
                 args.tiles = _pointer("tiles", tiles, Tiles)
             if sparsity is not None:
@@ -251,7 +251,15 @@ def _arguments(call, q, k, params, tensors, offset, named, **vectors):
     return args
 
 
+def _real(name, value):
+    if not isinstance(value, numbers.Real):
+        raise Error("argument", f"{name}: {value!r} is no number")
+    return float(value)
+
+
 def _int32(name, value):
+    if not isinstance(value, (numbers.Real, np.bool_)):
+        raise Error("argument", f"{name}: {value!r} is no number")
     if not isinstance(value, (numbers.Integral, np.bool_)) or not -2**31 <= value < 2**31:
         raise Error("argument", f"{name}: {value!r} does not fit i32")
     return int(value)

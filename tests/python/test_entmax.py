@@ -100,7 +100,8 @@ class Entmax(unittest.TestCase):
                     np.testing.assert_allclose(wide, expected, rtol=0, atol=1e-5)
         np.testing.assert_array_equal(lacuna.entmax(np.zeros(4, np.float32)), np.full(4, 0.25, np.float32))
         self.assertEqual(lacuna.entmax(np.zeros((3, 0), np.float32)).shape, (3, 0))
-        for x, alpha, expected in [(np.zeros(3, np.float32), 3, "alpha is 3"), (np.zeros(3, np.int32), 1.5, "dtype is i32"),
+        for x, alpha, expected in [(np.zeros(3, np.float32), 3, "alpha is 3"), (np.zeros(3, np.float32), "1.5", "alpha: '1.5' is no number"),
+                                   (np.zeros(3, np.int32), 1.5, "dtype is i32"),
                                    (np.zeros((), np.float32), 1.5, "no axis"), (np.zeros((4, 4), np.float32).T, 1.5, "stride 4")]:
             with self.assertRaisesRegex(lacuna.Error, expected):
                 lacuna.entmax(x, alpha, output="float32")

@@ -147,7 +147,11 @@ TEST_CASE("replay: a dump brings its own schedule back, and its one kernel") {
   const std::string dump = bench.folder / "stages";
   const Ran decode = bench.run({"--dtype", "f16", "--json"});
   REQUIRE(decode.code == 0);
-  CHECK(nlohmann::json::parse(decode.out)["splits"].get<int>() > 1);
+  const nlohmann::json split = nlohmann::json::parse(decode.out);
+  CHECK(split["splits"].get<int>() > 1);
+  CHECK(split["kernels"] ==
+        nlohmann::json{fmt::format("flash_forward over {} splits", split["splits"].get<int>()),
+                       "combine"});
   for (const char* schedule : {"32x32w2s2", "64x16w4s3"}) {
     std::filesystem::remove_all(dump);
     bench.variables["LACUNA_SCHEDULE"] = "16x32w1s2";  // what the flag overrides
@@ -155,6 +159,7 @@ TEST_CASE("replay: a dump brings its own schedule back, and its one kernel") {
     INFO(ran.err << ran.out);
     REQUIRE(ran.code == 0);
     CHECK(nlohmann::json::parse(ran.out)["splits"] == 1);
+    CHECK(nlohmann::json::parse(ran.out)["kernels"].back() == "flash_forward");
     CHECK(nlohmann::json::parse(read(dump + "/call.json"))["schedule"] == schedule);
     // A comment makes it an edited source, which has to be the kernel that ran.
     std::ofstream(dump + "/source.cu", std::ios::app) << "// as it was\n";

@@ -10,8 +10,10 @@
 #include "tools/lacuna/specs.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <filesystem>
+#include <vector>
 
 namespace lacuna::tool {
 namespace {
@@ -51,14 +53,15 @@ Json stages_json(const runtime::Stages& stages, const Times& times) {
   return json;
 }
 
-/// The passes that the call takes: "flash_forward", "flash_forward over 5 splits, combine", or
-/// "tile_lists, flash_forward".
-std::string kernels_text(const plan::Plan& plan, const plan::Route& route) {
-  std::string names;
+/// The passes that the call takes: {"flash_forward"}, {"flash_forward over 5 splits", "combine"},
+/// or
+/// {"tile_lists", "flash_forward"}.
+std::vector<std::string> kernels_of(const plan::Plan& plan, const plan::Route& route) {
+  std::vector<std::string> names;
   for (const std::size_t index : plan::passes_of(plan, route)) {
     const plan::Pass& pass = plan.passes[index];
-    names += fmt::format("{}{}", names.empty() ? "" : ", ", plan::name_of(pass.kind));
-    if (pass.split) names += fmt::format(" over {} splits", route.splits);
+    names.emplace_back(plan::name_of(pass.kind));
+    if (pass.split) names.back() += fmt::format(" over {} splits", route.splits);
   }
   return names;
 }
@@ -75,9 +78,10 @@ std::string describe(const DeviceCall& call, const runtime::Stages& stages, cons
       plan.spec.pattern.name(), shape.batch, shape.batch == 1 ? "" : "s", shape.queries, shape.keys,
       shape.heads, shape.kv_heads, plan.spec.head_dim, plan.spec.value_dim,
       name_of(plan.spec.dtype), call.engine().device->description(),
-      call.engine().compiler->identity(), call.engine().notice, kernels_text(plan, call.route()),
-      plan.facts.arch.name(), call.variant().aligned ? "aligned" : "unaligned",
-      name_of(stages.origin), stages_text(stages, times));
+      call.engine().compiler->identity(), call.engine().notice,
+      fmt::join(kernels_of(plan, call.route()), ", "), plan.facts.arch.name(),
+      call.variant().aligned ? "aligned" : "unaligned", name_of(stages.origin),
+      stages_text(stages, times));
 }
 
 Json describe_json(const DeviceCall& call, const runtime::Stages& stages) {
@@ -97,7 +101,7 @@ Json describe_json(const DeviceCall& call, const runtime::Stages& stages) {
           {"device", call.engine().device->description()},
           {"compiler", call.engine().compiler->identity()},
           {"arch", plan.facts.arch.name()},
-          {"kernel", plan::name_of(plan.passes.at(0).kind)},
+          {"kernels", kernels_of(plan, call.route())},
           {"splits", call.route().splits},
           {"listed", call.route().listed},
           {"variant", call.variant().aligned ? "aligned" : "unaligned"},
