@@ -6,27 +6,35 @@
 // by a power of the distance. The model is
 //   F(g + d) = F(g) (1 - bend d / fall)^(1/bend),  fall = F / (β G),
 // right in value and slope. Exact sums make it right in curvature where [x - g]₊^(β-2) is a
-// product; else it is right in where F ends, at zmax, as it is for rows whose scores are all alike.
+// product; else bend is what one that ends F at zmax has, less where few keys lie above the gate.
 #pragma once
 #include "gates.cuh"
 
 namespace lacuna {
 
-template <class Gates>
+// `In`: the type of V, and so what weights are rounded to.
+template <class Gates, class In>
 struct Sums {
   using Machine = typename Gates::Machine;
   static constexpr int rows = Gates::rows;
-  static constexpr bool curved = Gates::Norm::power_of > 1;
-  // Of a fall: by how much gates of exact sums begin below an estimate, which is seldom off by
-  // more. More than needed makes the way longer that the model has to know.
-  static constexpr float doubt = 0x1.4p-4f;
-  // Of a gap: what the first term that the model may have wrong may be. Its error is measured, on
-  // the distributions of bench/entmax: some tenth of that, less where the power is higher; and what
-  // weights are off by, F t^β - 1, is 3e-4 at most.
-  static constexpr float tolerance = Gates::Norm::power_of > 2 ? 0x1p-11f
-                                     : curved                  ? 0x1p-13f
-                                                               : 0x1p-10f;
-  static constexpr float many = 32;
+  static constexpr int power = Gates::Norm::power_of;
+  static constexpr bool curved = power > 1;
+  // Of a fall: by how much gates of exact sums begin below an estimate, and how far below them
+  // tiles are noted. Estimates are off by 0.02 to 0.05, seldom by 0.15, to either side.
+  static constexpr float doubt = In::digits == 8 ? 0x1.8p-5f : 0x1p-5f, room = 0x1.4p-3f;
+  // What a weight may be off by, F t^β - 1: less than rounding it to its type shows.
+  static constexpr float borne = In::digits == 8 ? 0x1p-10f : 0x1.4p-12f;
+  // Of the first term that the model may have wrong, what it has at most: measured, on the
+  // distributions of bench/entmax. How many keys lie on the way is chance, and powers smooth it.
+  static constexpr float wrong = power == 2   ? 1.0f
+                                 : power == 3 ? 0.33f
+                                 : power == 4 ? 0.15f
+                                 : power == 1 ? 1.0f
+                                              : 0.3f;
+  // So many keys have others behind them, where the gate came too far, as the model says.
+  static constexpr float many = power == 4 ? 1.0f : power == 3 ? 4.0f : 32.0f;
+  // Of all that a row added up to when gates moved: a lane that has more than this has them move.
+  static constexpr float sudden = 2.0f;
   // A margin below a threshold that exact sums know, at most: gates of small gaps come near.
   static constexpr float of_gap = 0x1p-8f;
 
@@ -35,6 +43,8 @@ struct Sums {
   float curve[rows];    // Σ of distances to the power of β - 2, where they are exact
   float certain[rows];  // minus a gate that certainly does not lie right of the threshold
   float slack[rows];    // as far below the gate tiles are noted, since the threshold may lie there
+  float enough;         // of a lane's F, for gates to move
+  float log2_seen;      // of how many keys, when they moved last
 
   LACUNA_MEMBER void clear() {
     LACUNA_UNROLL
@@ -56,6 +66,13 @@ struct Sums {
       for (int part = 0; part < parts; ++part)
         most[i] = max_f32(most[i], gates.to_distance(greatest[part][i]));
     }
+  }
+  // Whether a row has more than moves at growing intervals can follow.
+  LACUNA_MEMBER bool grew() const {
+    float f = above[0].f;
+    LACUNA_UNROLL
+    for (int i = 1; i < rows; ++i) f = max_f32(f, above[i].f);
+    return any_lane(f > enough);
   }
   // Whether keys of the warp may have a weight, where a lane's are no greater.
   LACUNA_MEMBER bool near(const float (&greatest)[rows]) const {
@@ -84,9 +101,17 @@ struct Sums {
     rotate(gates.rose);
   }
 
-  LACUNA_MEMBER static Decline model_of(const Gates& gates, const Above& all, float most) {
+  // About how many keys lie above a gate: as many as would if all were alike.
+  LACUNA_MEMBER static float log2_keys(const Gates& gates, const Above& all) {
+    return gates.norm.beta * log2_approx(all.slopes) -
+           (gates.norm.beta - 1.0f) * log2_approx(all.f);
+  }
+  // Where few of the keys lie above the gate the last ones lie far apart, and F falls on.
+  LACUNA_MEMBER Decline model_of(const Gates& gates, const Above& all, float most) const {
     const float fall = all.f * rcp_approx(all.slopes * gates.norm.beta);
-    return {fall, min_f32(fall * rcp_approx(most), 1.0f / gates.norm.beta)};
+    const float part = exp2_approx(0.5f * (log2_keys(gates, all) - log2_seen));
+    const float bend = fall * rcp_approx(most) * fma_rn(part, 0.5f, 0.6f);
+    return {fall, min_f32(bend, 1.0f / gates.norm.beta)};
   }
   // log F, in units in which it is 0 at the threshold.
   LACUNA_MEMBER static float log_of(const Gates& gates, float f) {
@@ -95,8 +120,13 @@ struct Sums {
 
   // `seen` of all tiles have been: moves gates to where the threshold of all may be; after the last
   // one by the doubt below it. `begins`: from what candidates add up to, over all lanes of a row.
+  // What has been seen says half of what is to come: a gate that came too far misses keys.
   LACUNA_MEMBER void follow(Gates& gates, bool begins, s32 seen, s32 tiles) {
-    const float rest = (log2_approx((float)tiles) - log2_approx((float)seen)) * Decline::log_2;
+    const float rest =
+        (log2_approx((float)tiles) - log2_approx((float)seen)) * (0.5f * Decline::log_2);
+    log2_seen = log2_approx((float)(seen * (Machine::keys * Machine::row_lanes)));
+    enough =
+        sudden * exp2_approx(gates.norm.beta * log2_approx(gates.reach) - rest * Decline::log2_e);
     u32 list = gates.lists;
     LACUNA_NOUNROLL
     for (int n = 0; n < rows; ++n, list += Gates::list_bytes) {
@@ -113,7 +143,7 @@ struct Sums {
         above[0].slopes *= less * rcp_approx(left);
         most[0] -= d;
         minus = gates.minus[0] - d / gates.unit;
-        slack[0] = doubt * left * model.fall / gates.unit;
+        slack[0] = room * left * model.fall / gates.unit;
         if (seen == tiles) minus += lower(gates, doubt * left * model.fall);
       }
       gates.minus[0] = minus < certain[0] ? minus : certain[0];
@@ -137,12 +167,13 @@ struct Sums {
   struct Row {
     float f, most;
     float step;      // to the threshold: Newton's, which does not pass it; 0 where sums overflow
-    float gap, off;  // by the model; how far it may be off, before its factor
-    float less;      // what a gate that is not certain keeps from it
-    float keys;      // at least so many lie above the gate: as many as would if all were alike
+    float gap, off;  // by the model; how far it may be off
+    float fall;
+    float keys;      // about how many lie above the gate
     bool is_beyond;  // the gate lies right of the threshold
 
     LACUNA_MEMBER bool is_lost() const { return f != f || most == infinity(); }
+    LACUNA_MEMBER bool is_near() const { return off <= fall * borne; }
   };
   LACUNA_MEMBER Row total(const Gates& gates) const {
     Above all = above[0];
@@ -160,10 +191,9 @@ struct Sums {
             greatest,
             step,
             greatest - way,
-            model.fall * x * x * (curved ? x * (1.0f / 6) : 0.5f),
-            doubt * model.fall,
-            exp2_approx(gates.norm.beta * log2_approx(all.slopes) -
-                        (gates.norm.beta - 1.0f) * log2_approx(all.f)),
+            wrong * model.fall * x * x * (curved ? x * (1.0f / 6) : 0.5f),
+            model.fall,
+            exp2_approx(log2_keys(gates, all)),
             !(step >= 0.0f) && gates.minus[0] < certain[0]};
   }
   // Moves its gate to where the threshold certainly is not left of it. Whether it is still unknown.
@@ -174,14 +204,14 @@ struct Sums {
     const float back = lower(gates, row.gap - row.most + row.off);
     const bool noted = back <= slack[0] * 0.9375f && row.keys >= many;
     slack[0] = 0;
-    if (row.is_beyond && noted && row.off <= row.gap * tolerance && row.gap < reach) {
+    if (row.is_beyond && noted && row.is_near() && row.gap < reach) {
       width = row.gap / gates.unit;
       gates.minus[0] += back;
       certain[0] = gates.minus[0];
       return false;
     }
     if (row.is_beyond) {
-      const float minus = gates.minus[0] + lower(gates, row.less - row.step);
+      const float minus = gates.minus[0] + lower(gates, doubt * row.fall - row.step);
       gates.minus[0] = minus < certain[0] ? minus : certain[0];
       return true;
     }
@@ -193,7 +223,7 @@ struct Sums {
     const float less = min_f32(gates.least, width * of_gap);
     const bool rose = gates.raise(0, max_f32(row.step, beyond), less, Gates::of_walk);
     certain[0] = gates.minus[0];
-    return rose && !(max_f32(row.off, beyond) <= row.gap * tolerance);
+    return rose && !(row.is_near() && beyond <= row.fall * borne);
   }
 };
 

@@ -11,17 +11,20 @@ namespace lacuna {
 // program sees.
 struct F32 {
   using Raw = float;
+  static constexpr int digits = 24;
   LACUNA_MEMBER static float value(Raw x) { return x; }
   LACUNA_MEMBER static Raw raw(float x) { return x; }
 };
 struct F16 {
   using Raw = u16;
+  static constexpr int digits = 11;
   LACUNA_MEMBER static float value(Raw x) { return float_of_f16(x); }
   LACUNA_MEMBER static Raw raw(float x) { return f16_of(x); }
   LACUNA_MEMBER static u32 pair(float lo, float hi) { return f16x2_of(lo, hi); }
 };
 struct BF16 {
   using Raw = u16;
+  static constexpr int digits = 8;
   LACUNA_MEMBER static float value(Raw x) { return float_of_bf16(x); }
   LACUNA_MEMBER static Raw raw(float x) { return bf16_of(x); }
   LACUNA_MEMBER static u32 pair(float lo, float hi) { return bf16x2_of(lo, hi); }

@@ -45,7 +45,7 @@ struct Threshold : KeyRing<Config, Params> {
 
   Shared& memory;
   Rising gates;
-  Sums<Rising> sums;
+  Sums<Rising, typename Config::In> sums;
   // What the warp makes of scores: candidates; without room for them, sums that follow the
   // threshold, exact ones and, for calls that ask, a list of keys; or nothing: it knows all.
   enum class Goal : int { candidates, estimate, sums, keys, nothing } goal;
@@ -232,7 +232,7 @@ struct Threshold : KeyRing<Config, Params> {
           moves = gates.template collect<of_scores>(c, first, left <= due || opened);
         } else {
           if (of_scores) to_distances(c);
-          moves = add(live, c, first) && left <= due;
+          moves = add(live, c, first) && (left <= due || sums.grew());
         }
       }
       --left;
@@ -260,8 +260,8 @@ struct Threshold : KeyRing<Config, Params> {
   // Gates by what `seen` tiles say.
   LACUNA_MEMBER void move(s32& due, s32 seen) {
     const bool begins = goal == Goal::candidates && !gates.settle(*this, sums.above);
-    due = max_of(visit.count - seen * 3 / 2, 1);
     if (begins) goal = Goal::estimate;
+    due = max_of(visit.count - (goal == Goal::estimate ? seen * 2 : seen * 3 / 2), 1);
     if (goal == Goal::estimate) sums.follow(gates, begins, seen, visit.count);
     begin_sums();
     if (Pattern::inverts) find_plain();
@@ -293,7 +293,7 @@ struct Threshold : KeyRing<Config, Params> {
     bool more = false;
     LACUNA_NOUNROLL
     for (u32 bit = 1; bit < 1u << rows; bit *= 2) {
-      const typename Sums<Rising>::Row all = sums.total(gates);
+      const auto all = sums.total(gates);
       if (all.is_lost()) {
         lost |= bit;
         gates.minus[0] = sums.certain[0] = Rising::never;

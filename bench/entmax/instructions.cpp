@@ -204,7 +204,8 @@ void run_short(EngineState& engine, const Case& c) {
 }  // namespace
 }  // namespace lacuna::bench
 
-/// bench_entmax [quick|all|flat [KEYS [D]]|softcap|escort|few|short|passes|"passes quick"]
+/// bench_entmax [quick|all|flat [KEYS [D]]|softcap|escort|few|short]
+/// bench_entmax passes [quick|flat|all [SEED [f16]]]
 /// bench_entmax one SCORES KEYS QUERIES D SIGMA ALPHA [lines]
 int main(int count, char** words) {
   using namespace lacuna;
@@ -284,8 +285,10 @@ int main(int count, char** words) {
         }
     return 0;
   }
-  if (which.starts_with("passes")) {
-    bench::print_passes(*engine, which == "passes" ? "all" : "quick");
+  if (which == "passes") {
+    bench::print_passes(*engine, count > 2 ? words[2] : "all",
+                        count > 3 ? std::stoull(words[3]) : 1,
+                        count > 4 && words[4] == std::string_view("f16"));
     return 0;
   }
   if (which == "quick") {

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 #include <vector>
 
@@ -21,22 +22,28 @@ struct Case {
   Scores scores;
   std::int64_t keys;
   double sigma, alpha;
+  std::uint64_t seed;
+  DType dtype;
+};
+/// Of all tiles of queries: how many took so many passes; and the greatest residual.
+struct Summary {
+  std::map<int, int> tiles;
+  double residual = 0;
 };
 constexpr int depth = 64;
 constexpr std::int64_t most_queries = 512;
 
-std::vector<std::uint16_t> bf16_of(const std::vector<float>& values) {
+std::vector<std::uint16_t> bits_of(DType in, const std::vector<float>& values) {
   std::vector<std::uint16_t> bits(values.size());
   for (std::size_t i = 0; i < values.size(); ++i)
-    ir::store_real(DType::bf16, bits.data(), static_cast<std::int64_t>(i),
-                   static_cast<double>(values[i]));
+    ir::store_real(in, bits.data(), static_cast<std::int64_t>(i), static_cast<double>(values[i]));
   return bits;
 }
 
-std::vector<double> f64_of(const std::vector<std::uint16_t>& bits) {
+std::vector<double> f64_of(DType in, const std::vector<std::uint16_t>& bits) {
   std::vector<double> values(bits.size());
   for (std::size_t i = 0; i < bits.size(); ++i)
-    values[i] = ir::load_real(DType::bf16, bits.data(), static_cast<std::int64_t>(i));
+    values[i] = ir::load_real(in, bits.data(), static_cast<std::int64_t>(i));
   return values;
 }
 
@@ -74,13 +81,13 @@ T most(const std::vector<T>& values) {
   return *std::max_element(values.begin(), values.end());
 }
 
-void run(EngineState& engine, const Case& c) {
+void run(EngineState& engine, const Case& c, Summary& summary) {
   const std::int64_t queries = std::min(c.keys, most_queries);
-  const Operands drawn = draw({c.scores, c.sigma, c.keys, depth, 1});
-  std::vector<std::uint16_t> q = bf16_of(drawn.q), k = bf16_of(drawn.k), v = k,
+  const Operands drawn = draw({c.scores, c.sigma, c.keys, depth, c.seed});
+  std::vector<std::uint16_t> q = bits_of(c.dtype, drawn.q), k = bits_of(c.dtype, drawn.k), v = k,
                              o(static_cast<std::size_t>(queries * depth));
   const auto rows = [&](std::vector<std::uint16_t>& x, std::int64_t first, std::int64_t count) {
-    return TensorView::contiguous(x.data() + first * depth, DType::bf16, {1, 1, count, depth});
+    return TensorView::contiguous(x.data() + first * depth, c.dtype, {1, 1, count, depth});
   };
   std::vector<float> zmax(static_cast<std::size_t>(queries)), gap = zmax;
   const Engine owner(std::shared_ptr<EngineState>(&engine, [](EngineState*) {}));
@@ -88,6 +95,7 @@ void run(EngineState& engine, const Case& c) {
       {.pattern = Pattern::parse(fmt::format("attention a {{\n  mask causal\n  weights "
                                              "entmax({})\n}}\n",
                                              c.alpha)),
+       .dtype = c.dtype,
        .head_dim = depth,
        .value_dim = depth,
        .statistic = true,
@@ -103,8 +111,8 @@ void run(EngineState& engine, const Case& c) {
   program.forward(args);
   const SparsityRows found = sparsity.read();
   const auto listed = static_cast<double>(found.keys.size());
-  const auto weighed =
-      static_cast<double>(true_keys(c, queries, f64_of(q), f64_of(k), zmax, gap, found.tile_q));
+  const auto weighed = static_cast<double>(
+      true_keys(c, queries, f64_of(c.dtype, q), f64_of(c.dtype, k), zmax, gap, found.tile_q));
   double visible = 0;
   for (std::int64_t first = 0; first < queries; first += found.tile_q)
     visible += std::ceil(double(c.keys - queries + std::min(first + found.tile_q, queries)) /
@@ -119,22 +127,33 @@ void run(EngineState& engine, const Case& c) {
       double{most(found.residual)}, listed / tiles, listed / weighed,
       100 * tiles * mean(found.live_tiles) / visible);
   std::fflush(stdout);
+  summary.residual = std::max(summary.residual, double{most(found.residual)});
+  for (std::size_t row = 0; row < found.passes.size();
+       row += static_cast<std::size_t>(found.tile_q))
+    ++summary.tiles[found.passes[row]];
 }
 
 }  // namespace
 
-void print_passes(EngineState& engine, std::string_view which) {
+void print_passes(EngineState& engine, std::string_view which, std::uint64_t seed, bool f16) {
   fmt::print(
       "| scores | n | sigma | alpha | passes, mean / most | candidates | support | residual, most "
       "| "
       "live keys of a tile of queries | listed / true | live tiles |\n"
       "|---|---|---|---|---|---|---|---|---|---|---|\n");
-  const bool quick = which == "quick";
+  const bool quick = which == "quick", flat = which == "flat";
+  Summary summary;
   for (const std::int64_t keys : {512, 2048, 8192})
     for (const double sigma : {0.25, 0.5, 1.0, 2.0, 4.0})
       for (const double alpha : {1.25, 4.0 / 3, 1.5, 2.0})
-        for (const Scores scores : all_scores)
-          if (!quick || (keys == 2048 && sigma == 1.0)) run(engine, {scores, keys, sigma, alpha});
+        for (const Scores scores : all_scores) {
+          if (quick && (keys != 2048 || sigma != 1.0)) continue;
+          if (flat && sigma * std::pow(alpha - 1, 2) > 0.126) continue;
+          run(engine, {scores, keys, sigma, alpha, seed, f16 ? DType::f16 : DType::bf16}, summary);
+        }
+  fmt::print("\nresiduals are at most {:.1e}; tiles of queries by passes:", summary.residual);
+  for (const auto& [passes, tiles] : summary.tiles) fmt::print(" {}: {},", passes, tiles);
+  fmt::print("\n");
 }
 
 }  // namespace lacuna::bench
