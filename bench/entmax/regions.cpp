@@ -18,7 +18,7 @@ constexpr std::array counted_functions = {
     "take",       "turn",           "fetch", "distances",   "open_rows", "walk",       "collect",
     "append",     "rise",           "raise", "sweep",       "unload",    "solve",      "add",
     "improve",    "each_candidate", "leave", "leave_group", "mark_keys", "store_rows", "work",
-    "start",      "weigh",          "step",  "store",       "again",     "score",      "take_row",
+    "start",      "weigh_to",       "step",  "store",       "again",     "score",      "take_row",
     "sift",       "each",           "find",  "narrowed",    "meet",      "found",      "take_slot",
     "clear_bits", "set_key",        "fulls", "begin",       "join",      "tell",       "add_values",
     "finish"};
@@ -65,7 +65,8 @@ std::string region_of(const Statement& statement) {
     if (file == "lengths.cuh") return "setup";
     const std::string name = function_at(file, line);
     if (file == "machine/sm80.cuh" && name != "row_sum" && name != "row_max") return "copy";
-    if (name == "load_keys" || name == "load_queries") return "copy";
+    // A pair of weights is half an operand of a product.
+    if (name == "load_keys" || name == "load_queries" || name == "pair") return "copy";
     if (file == "scores.cuh") return "mask";
     for (const char* counted : counted_functions)
       if (name == counted) return name;
