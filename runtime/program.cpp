@@ -15,6 +15,7 @@
 #include <atomic>
 #include <bit>
 #include <future>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -220,11 +221,17 @@ void Program::prepare() const {
   const auto load_some = [&] {
     for (std::size_t i = next++; i < wanted.size(); i = next++) load(wanted[i]);
   };
+  const std::size_t cores = std::max(1u, std::thread::hardware_concurrency());
   {
-    std::vector<std::future<void>> loaders;
-    for (unsigned n = 0; n < std::max(1u, std::thread::hardware_concurrency()); ++n)
-      loaders.push_back(std::async(std::launch::async, load_some));
-    for (std::future<void>& loader : loaders) loader.get();
+    std::vector<std::future<void>> others;
+    try {
+      while (others.size() + 1 < std::min(cores, wanted.size()))
+        others.push_back(std::async(std::launch::async, load_some));
+    } catch (const std::system_error&) {
+      // No more threads: those that there are, and this one, do it.
+    }
+    load_some();
+    for (std::future<void>& other : others) other.get();
   }
   for (const Wanted& kernel : wanted) load(kernel)->kernel->bring();
 }

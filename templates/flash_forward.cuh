@@ -221,8 +221,10 @@ struct FlashForward : TileScores<Config, Params> {
       const auto end = weights.end(p, at, r, exists(i), i, total);
       if constexpr (Config::one_walk) {
         float(&slopes)[values] = o[rows + i];
-        LACUNA_UNROLL
-        for (int c = 0; c < values; ++c) o[i][c] = fma_rn(slopes[c] - o[i][c], end.lean, o[i][c]);
+        if (end.lean != 0.0f) {  // sums of slopes may overflow where those of weights do not
+          LACUNA_UNROLL
+          for (int c = 0; c < values; ++c) o[i][c] = fma_rn(slopes[c] - o[i][c], end.lean, o[i][c]);
+        }
         store_mean(escorts + (u64)(down * p.entmax.escort.row * size), slopes, end.of_slopes);
       }
       store_mean(corner + (u64)(down * to.row * size), o[i], end.factor);

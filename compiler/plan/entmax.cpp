@@ -36,14 +36,6 @@ bool in_blocks(Machine machine, const Schedule& s) {
   return machine == Machine::sm80 || (s.tile_q % (8 * s.warps) == 0 && s.tile_k % 16 == 0);
 }
 
-/// Values of V are not in shared memory, nor their sums in registers.
-Spec keys_alone(const Spec& spec) {
-  Spec keys = spec;
-  keys.value_dim = spec.head_dim;
-  keys.escort = keys.sparsity = false;
-  return keys;
-}
-
 }  // namespace
 
 bool weighs_by_entmax(const Plan& plan) {
@@ -83,7 +75,7 @@ std::vector<Pass> thresholds_for(const Plan& plan, const Pass& accumulate, bool 
   const auto add = [&](int tile_k, int stages) {
     Pass pass{.kind = PassKind::threshold, .machine = accumulate.machine};
     pass.schedule = accumulate.schedule;
-    if (one_walk) pass.schedule.warps = std::max(1, pass.schedule.warps / 2);
+    if (one_walk && pass.schedule.warps % 2 == 0) pass.schedule.warps /= 2;
     pass.schedule.tile_k = tile_k;
     pass.schedule.stages = stages;
     pass.granule_k = accumulate.schedule.tile_k;

@@ -11,14 +11,6 @@
 namespace lacuna::plan {
 namespace {
 
-/// Values of V are not in shared memory, nor their sums in registers.
-Spec keys_alone(const Spec& spec) {
-  Spec keys = spec;
-  keys.value_dim = spec.head_dim;
-  keys.escort = keys.sparsity = false;
-  return keys;
-}
-
 int ctas_per_sm(const Pass& pass, const Plan& plan) {
   const ArchRow& sm = row(plan.facts.arch);
   const int fitting = sm.shared_per_sm / (pass.shared_bytes + sm.shared_reserved);

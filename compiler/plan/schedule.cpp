@@ -158,6 +158,13 @@ bool takes_one_walk(Machine machine, const Spec& spec, const Schedule& s) {
          sm80_registers(spec, s, 2) <= max_registers;
 }
 
+Spec keys_alone(const Spec& spec) {
+  Spec keys = spec;
+  keys.value_dim = spec.head_dim;
+  keys.escort = keys.sparsity = false;
+  return keys;
+}
+
 std::string_view name_of(Machine machine) {
   constexpr std::string_view names[] = {"fma", "sm80"};
   return names[static_cast<int>(machine)];
@@ -255,7 +262,8 @@ std::vector<Schedule> schedules(Machine machine, const Spec& spec, const Arch& a
   if (ranked.empty()) reject_all(machine, spec, arch);
   std::vector<Schedule> all = cheapest_first(std::move(ranked));
   if (!spec.sparsity) return all;
-  // What a call says it found is to be of the tiles that calls visit which are not asked.
+  // What a call says it found is of the tiles that calls visit which are not asked, where one of
+  // that shape leaves registers to count with.
   Spec unasked = spec;
   unasked.sparsity = false;
   const Schedule usual = schedules(machine, unasked, arch).front();

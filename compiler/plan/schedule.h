@@ -42,6 +42,10 @@ Needs needs(Machine machine, const Spec& spec, const Schedule& schedule);
 /// tensor cores, where a warp has 16 rows and the registers for both sums. Else it takes one more.
 bool takes_one_walk(Machine machine, const Spec& spec, const Schedule& schedule);
 
+/// The spec of a pass that needs neither shared memory for values of V nor registers for sums of
+/// them.
+Spec keys_alone(const Spec& spec);
+
 /// "" or the limit that the schedule breaks on this architecture, in numbers.
 std::string illegal(Machine machine, const Spec& spec, const Schedule& schedule, const Arch& arch);
 

@@ -252,9 +252,10 @@ def _arguments(call, q, k, params, tensors, offset, named, **vectors):
 
 
 def _real(name, value):
-    if not isinstance(value, numbers.Real):
-        raise Error("argument", f"{name}: {value!r} is no number")
-    return float(value)
+    try:
+        return float(value if not isinstance(value, (str, bytes)) else None)
+    except (TypeError, ValueError, OverflowError):
+        raise Error("argument", f"{name}: {value!r} is no number") from None
 
 
 def _int32(name, value):

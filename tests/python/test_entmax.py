@@ -100,6 +100,8 @@ class Entmax(unittest.TestCase):
                     np.testing.assert_allclose(wide, expected, rtol=0, atol=1e-5)
         np.testing.assert_array_equal(lacuna.entmax(np.zeros(4, np.float32)), np.full(4, 0.25, np.float32))
         self.assertEqual(lacuna.entmax(np.zeros((3, 0), np.float32)).shape, (3, 0))
+        row = np.float32([0, 0.1, 1])  # a number is whatever has the value of one
+        np.testing.assert_array_equal(lacuna.entmax(row, np.array(1.25)), lacuna.entmax(row, 1.25))
         for x, alpha, expected in [(np.zeros(3, np.float32), 3, "alpha is 3"), (np.zeros(3, np.float32), "1.5", "alpha: '1.5' is no number"),
                                    (np.zeros(3, np.int32), 1.5, "dtype is i32"),
                                    (np.zeros((), np.float32), 1.5, "no axis"), (np.zeros((4, 4), np.float32).T, 1.5, "stride 4")]:

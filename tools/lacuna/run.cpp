@@ -53,9 +53,8 @@ Json stages_json(const runtime::Stages& stages, const Times& times) {
   return json;
 }
 
-/// The passes that the call takes: {"flash_forward"}, {"flash_forward over 5 splits", "combine"},
-/// or
-/// {"tile_lists", "flash_forward"}.
+/// The passes that the call takes: {"tile_lists", "flash_forward"}, or
+/// {"flash_forward over 5 splits", "combine"}.
 std::vector<std::string> kernels_of(const plan::Plan& plan, const plan::Route& route) {
   std::vector<std::string> names;
   for (const std::size_t index : plan::passes_of(plan, route)) {
