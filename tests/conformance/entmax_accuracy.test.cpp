@@ -44,9 +44,9 @@ struct Problem {
     return TensorView::contiguous(memory.data(), spec.dtype, {1, 1, rows, width});
   }
 
-  /// How many rows have ||O - O*|| / ||O*|| as promised. Where scores are great, a sum of D
-  /// products in f32 is off by √D roundings of it, and u by c/t times that, whatever entmax does:
-  /// so much more is allowed.
+  /// How many rows have ||O - O*|| / ||O*|| as promised. A sum of D products in f32 is off by √D
+  /// roundings of it, a cap of it by some more, and u by c/t times that, whatever entmax does,
+  /// which moves O by as much of the rows of V, √Dv long: so much more is allowed.
   std::size_t kept(double promised, double alpha) const {
     const ir::Reference reference = ir::forward(spec, call.args);
     std::size_t kept = 0;
@@ -56,9 +56,11 @@ struct Problem {
         off += std::pow(o[i] - reference.o[i], 2);
         all += std::pow(reference.o[i], 2);
       }
-      const double z_off = std::sqrt(D) * 0x1p-24 * std::fabs(reference.zmax[row]);
-      const double allowed = promised + 2 * (alpha - 1) / reference.gap[row] * z_off;
-      kept += std::sqrt(off / all) <= allowed ? 1 : 0;
+      const bool capped = spec.pattern.tree().score != ir::no_node;
+      const double z_off =
+          (std::sqrt(D) + (capped ? 4 : 0)) * 0x1p-24 * std::fabs(reference.zmax[row]);
+      const double moved = 2 * (alpha - 1) / reference.gap[row] * z_off * std::sqrt(Dv);
+      kept += std::sqrt(off) <= promised * std::sqrt(all) + moved ? 1 : 0;
     }
     return kept;
   }

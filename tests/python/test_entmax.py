@@ -51,12 +51,12 @@ class Entmax(unittest.TestCase):
         shapes = (b, h, nq, d), (b, g, nk, d), (b, g, nk, dv)
         return [self.random.uniform(-1, 1, shape).astype(dtype) for shape in shapes]
 
-    def check(self, found, expected):
+    def check(self, found, expected, beta=0):
         # Weights are in [0, 1] and sum to 1, |v| <= 1, |scores| <= 24. f32: gaps to 2^-20 of them, sums of 16 products,
-        # and powers that are no products to 2^-21 β. f16: weights and O are rounded to 2^-11 of them, gaps to 2^-12.
+        # and powers that are no products to 2^-21 β, `beta`. f16: weights and O are rounded to 2^-11 of them, gaps to 2^-12.
         o, zmax, gap = found
         half = o.dtype == np.float16
-        np.testing.assert_allclose(o, expected[0], rtol=0, atol=2.0**-8 if half else 2e-5)
+        np.testing.assert_allclose(o, expected[0], rtol=0, atol=2.0**-8 if half else 2e-5 + 2.0**-21 * beta)
         np.testing.assert_allclose(zmax, expected[1], rtol=0, atol=2e-5)
         np.testing.assert_allclose(gap, expected[2], rtol=2.0**-11 if half else 1e-5, atol=2e-5)
 
@@ -126,7 +126,7 @@ class Entmax(unittest.TestCase):
         param, tensor = text.format("param", "", ""), text.format("tensor", "[head]", "[h]")
         dense = softmax(z, values)
         for alpha in 2.0, 1.3, 1.01:
-            self.check(lacuna.attention(param, q, k, v, statistic=True, alpha=alpha), entmax(z, values, alpha))
+            self.check(lacuna.attention(param, q, k, v, statistic=True, alpha=alpha), entmax(z, values, alpha), 1 / (alpha - 1))
         o, zmax, gap = lacuna.attention(param, q, k, v, statistic=True, alpha=1.0)
         np.testing.assert_array_equal(o, lacuna.attention("attention a { mask causal }", q, k, v))
         self.check((o, zmax, gap), (*dense, np.zeros_like(dense[1])))
