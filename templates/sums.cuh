@@ -185,13 +185,16 @@ struct Sums {
       model.bend = 1.0f - share * rcp_approx(all.slopes * all.slopes);
     }
     const float x = log_of(gates, all.f), way = model.way(model.bounded(x));
+    // What a key on the way, of which no model knows, may make of it at most: [x - g]₊^β / (β G).
+    const float kink = model.fall * gates.norm.value(abs_f32(way), gates.norm.slope(abs_f32(way))) *
+                       rcp_approx(all.f);
     const float step =
         all.f < infinity() ? gates.norm.toward(all.f, all.slopes, gates.reach) : 0.0f;
     return {all.f,
             greatest,
             step,
             greatest - way,
-            wrong * model.fall * x * x * (curved ? x * (1.0f / 6) : 0.5f),
+            wrong * model.fall * x * x * (curved ? x * (1.0f / 6) : 0.5f) + 2.0f * kink,
             model.fall,
             exp2_approx(log2_keys(gates, all)),
             !(step >= 0.0f) && gates.minus[0] < certain[0]};

@@ -92,9 +92,13 @@ struct EntmaxRow {
     const Decline model = {fall, bend};
     const float x =
         (log2_approx(sums.f) + norm.beta * log2_approx(ratio(gap, farthest))) * Decline::log_2;
-    const float next = gap - model.way(model.bounded(x));
-    return {min_f32(max_f32(next, gap * 0x1p-6f), farthest),
-            abs_f32(fall * x * x * (curved ? x * (1.0f / 6) : 0.5f))};
+    const float next = min_f32(max_f32(gap - model.way(model.bounded(x)), gap * 0x1p-6f), farthest);
+    const float off = abs_f32(fall * x * x * (curved ? x * (1.0f / 6) : 0.5f));
+    return {next, off + 2.0f * kink(abs_f32(next - gap), gap, per_w * root)};
+  }
+  // What a key on the way of a gap, which no model knows of, may make of it at most: u^β / (β W).
+  LACUNA_MEMBER float kink(float way, float gap, float per_w) const {
+    return way * norm.slope(ratio(way, gap)) * per_w;
   }
   // What is left of the gap after one more step, where f and w are Σ u^β and Σ u^(β-1),
   // u = [(z - top) / gap + 1]₊.
