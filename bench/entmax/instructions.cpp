@@ -11,12 +11,14 @@
 #include "bench/entmax/passes.h"
 #include "bench/entmax/regions.h"
 #include "bench/laboratory/trace.h"
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -201,107 +203,152 @@ void run_short(EngineState& engine, const Case& c) {
   std::fflush(stdout);
 }
 
-}  // namespace
-}  // namespace lacuna::bench
-
-/// bench_entmax [quick|all|flat [KEYS [D]]|softcap|escort|few|short]
-/// bench_entmax passes [quick|flat|all [SEED [f16]]]
-/// bench_entmax one SCORES KEYS QUERIES D SIGMA ALPHA [lines]
-int main(int count, char** words) {
-  using namespace lacuna;
-  using bench::Scores;
+std::shared_ptr<EngineState> open(const std::string& schedule = "") {
   EngineOptions options = EngineOptions::from_environment();
   options.device = DeviceKind::host;
   options.compiler = CompilerKind::nvrtc;
-  const auto engine = runtime::open_engine(options, {.nvrtc_on_host = true, .unchecked = true});
-  const std::string which = count > 1 ? words[1] : "quick";
-  constexpr Scores kinds[] = {Scores::iid, Scores::clustered, Scores::local, Scores::correlated};
-  const auto sweep = [&](std::int64_t keys, std::int64_t queries, int depth, double sigma,
-                         double alpha) {
-    for (const Scores scores : kinds)
-      bench::run(*engine, {scores, keys, queries, depth, sigma, alpha});
-  };
-  if (which == "one" && count > 7) {
-    const auto whole = [&](int word) { return std::stoll(words[word]); };
-    for (const Scores scores : kinds)
-      if (bench::name_of(scores) == std::string_view(words[2]))
-        bench::run(*engine,
-                   {scores, whole(3), whole(4), static_cast<int>(whole(5)), std::stod(words[6]),
-                    std::stod(words[7])},
-                   count > 8);
-    return 0;
-  }
-  if (which == "few") {
-    for (const int depth : {64, 128})
-      for (const double sigma : {1.0, 0.05})
-        for (const Scores scores : {Scores::iid, Scores::clustered})
-          for (const std::int64_t heads : {8, 16})
-            bench::run_few(*engine, {scores, 32768, 1, depth, sigma, 1.5}, heads);
-    return 0;
-  }
-  if (which == "flat") {
-    const std::int64_t keys = count > 2 ? std::stoll(words[2]) : 8192;
-    const int depth = count > 3 ? std::stoi(words[3]) : 64;
-    const auto iid = [&](double sigma, double alpha) {
-      bench::run(*engine, {Scores::iid, keys, 256, depth, sigma, alpha});
-    };
-    for (const double alpha : {1.25, 1.5, 2.0})
-      for (const double sigma : {0.05, 0.25, 0.5, 1.0, 2.0, 4.0}) iid(sigma, alpha);
-    return 0;
-  }
-  if (which == "softcap") {
-    for (const float cap : {0.0f, 30.0f})
-      bench::run(*engine, {Scores::iid, 8192, 256, 64, 0.05, 1.5, cap});
-    for (const int depth : {64, 128})
-      for (const std::int64_t keys : {8192, 32768})
-        for (const Scores scores : {Scores::iid, Scores::clustered})
-          for (const float cap : {0.0f, 5.0f, 30.0f, 50.0f})
-            if (depth == 64 || cap == 0 || cap == 30)
-              bench::run(*engine, {scores, keys, keys == 8192 ? 1024 : 256, depth, 1, 1.5, cap});
-    return 0;
-  }
-  if (which == "escort") {
-    for (const int depth : {64, 128}) {
-      // Where a warp has 32 rows the escort takes a walk of its own.
-      options.schedule = depth == 64 ? "128x64w4s4" : "128x32w4s4";
-      const auto twice = runtime::open_engine(options, {.nvrtc_on_host = true, .unchecked = true});
-      for (const Scores scores : {Scores::iid, Scores::clustered}) {
-        bench::Case c{scores, 8192, 1024, depth, 1, 1.5};
-        bench::run(*engine, c);
-        c.escort = true;
-        bench::run(*twice, c);
-        bench::run(*engine, c);
-      }
-    }
-    return 0;
-  }
-  if (which == "short") {
-    for (const std::int64_t keys : {256, 512, 1024, 2048})
-      for (const double sigma : {1.0, 0.25})
-        for (const Scores scores : {Scores::iid, Scores::clustered}) {
-          const bench::Case c{scores, keys, keys, 64, sigma, 1.5};
-          bench::run(*engine, c);
-          bench::run_short(*engine, c);
-        }
-    return 0;
-  }
-  if (which == "passes") {
-    bench::print_passes(*engine, count > 2 ? words[2] : "all",
-                        count > 3 ? std::stoull(words[3]) : 1,
-                        count > 4 && words[4] == std::string_view("f16"));
-    return 0;
-  }
-  if (which == "quick") {
-    bench::run(*engine, {Scores::iid, 8192, 1024, 64, 1, 1.5});
-    bench::run(*engine, {Scores::clustered, 8192, 1024, 64, 1, 1.5});
-    bench::run(*engine, {Scores::iid, 32768, 256, 64, 1, 1.5});
-    bench::run(*engine, {Scores::clustered, 32768, 256, 64, 1, 1.5});
-    return 0;
-  }
+  if (!schedule.empty()) options.schedule = schedule;
+  return runtime::open_engine(options, {.nvrtc_on_host = true, .unchecked = true});
+}
+
+void sweep(EngineState& engine, std::int64_t keys, std::int64_t queries, int depth, double sigma,
+           double alpha) {
+  for (const Scores scores : {Scores::iid, Scores::clustered, Scores::local, Scores::correlated})
+    run(engine, {scores, keys, queries, depth, sigma, alpha});
+}
+
+const CLI::Range lengths(1, 1 << 22);
+
+void run_quick() {
+  const auto engine = open();
+  for (const std::int64_t keys : {8192, 32768})
+    for (const Scores scores : {Scores::iid, Scores::clustered})
+      run(*engine, {scores, keys, keys == 8192 ? 1024 : 256, 64, 1, 1.5});
+}
+
+void run_all() {
+  const auto engine = open();
   for (const int depth : {64, 128}) {
-    sweep(8192, 8192, depth, 1, 1.5);
-    sweep(32768, 1024, depth, 1, 1.5);
+    sweep(*engine, 8192, 8192, depth, 1, 1.5);
+    sweep(*engine, 32768, 1024, depth, 1, 1.5);
   }
-  for (const double sigma : {0.25, 0.5, 2.0, 4.0}) sweep(8192, 1024, 64, sigma, 1.5);
-  for (const double alpha : {1.25, 4.0 / 3, 1.7, 2.0}) sweep(8192, 1024, 64, 1, alpha);
+  for (const double sigma : {0.25, 0.5, 2.0, 4.0}) sweep(*engine, 8192, 1024, 64, sigma, 1.5);
+  for (const double alpha : {1.25, 4.0 / 3, 1.7, 2.0}) sweep(*engine, 8192, 1024, 64, 1, alpha);
+}
+
+void run_flat(std::int64_t keys, int depth) {
+  const auto engine = open();
+  for (const double alpha : {1.25, 1.5, 2.0})
+    for (const double sigma : {0.05, 0.25, 0.5, 1.0, 2.0, 4.0})
+      run(*engine, {Scores::iid, keys, 256, depth, sigma, alpha});
+}
+
+void run_softcap() {
+  const auto engine = open();
+  for (const float cap : {0.0f, 30.0f}) run(*engine, {Scores::iid, 8192, 256, 64, 0.05, 1.5, cap});
+  for (const int depth : {64, 128})
+    for (const std::int64_t keys : {8192, 32768})
+      for (const Scores scores : {Scores::iid, Scores::clustered})
+        for (const float cap : {0.0f, 5.0f, 30.0f, 50.0f})
+          if (depth == 64 || cap == 0 || cap == 30)
+            run(*engine, {scores, keys, keys == 8192 ? 1024 : 256, depth, 1, 1.5, cap});
+}
+
+void run_escort() {
+  const auto engine = open();
+  for (const int depth : {64, 128}) {
+    // Where a warp has 32 rows the escort takes a walk of its own.
+    const auto twice = open(depth == 64 ? "128x64w4s4" : "128x32w4s4");
+    for (const Scores scores : {Scores::iid, Scores::clustered}) {
+      Case c{scores, 8192, 1024, depth, 1, 1.5};
+      run(*engine, c);
+      c.escort = true;
+      run(*twice, c);
+      run(*engine, c);
+    }
+  }
+}
+
+void run_few_queries() {
+  const auto engine = open();
+  for (const int depth : {64, 128})
+    for (const double sigma : {1.0, 0.05})
+      for (const Scores scores : {Scores::iid, Scores::clustered})
+        for (const std::int64_t heads : {8, 16})
+          run_few(*engine, {scores, 32768, 1, depth, sigma, 1.5}, heads);
+}
+
+void run_short_rows() {
+  const auto engine = open();
+  for (const std::int64_t keys : {256, 512, 1024, 2048})
+    for (const double sigma : {1.0, 0.25})
+      for (const Scores scores : {Scores::iid, Scores::clustered}) {
+        const Case c{scores, keys, keys, 64, sigma, 1.5};
+        run(*engine, c);
+        run_short(*engine, c);
+      }
+}
+
+void add_one(CLI::App& app, std::string& scores, Case& c, bool& lines) {
+  std::map<std::string, Scores> names;
+  for (const Scores each : all_scores) names.emplace(name_of(each), each);
+  CLI::App* one = app.add_subcommand("one", "one setting");
+  one->add_option("SCORES", scores, "how scores are distributed")
+      ->required()
+      ->check(CLI::IsMember(names));
+  one->add_option("KEYS", c.keys)->required()->check(lengths);
+  one->add_option("QUERIES", c.queries, "the last ones")->required()->check(lengths);
+  one->add_option("D", c.head_dim)->required();
+  one->add_option("SIGMA", c.sigma, "deviation of the scores")->required();
+  one->add_option("ALPHA", c.alpha)->required();
+  one->add_flag("--lines", lines, "also the lines that take most");
+  one->callback([&, names] {
+    c.scores = names.at(scores);
+    run(*open(), c, lines);
+  });
+}
+
+void add_passes(CLI::App& app, std::string& which, std::uint64_t& seed, bool& f16) {
+  CLI::App* passes = app.add_subcommand("passes", "how often calls walk K, and what they find");
+  passes->add_option("WHICH", which, "settings: all, quick, or flat, some of whose rows are")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"all", "quick", "flat"}));
+  passes->add_option("SEED", seed)->capture_default_str();
+  passes->add_flag("--f16", f16, "in place of bf16");
+  passes->callback([&] { print_passes(*open(), which, seed, f16); });
+}
+
+}  // namespace
+}  // namespace lacuna::bench
+
+int main(int argc, char** argv) {
+  using namespace lacuna;
+  CLI::App app("What entmax costs, counted on the host device in the PTX that NVRTC makes.");
+  app.require_subcommand(1);
+  app.add_subcommand("quick", "four settings")->callback(bench::run_quick);
+  app.add_subcommand("all", "distributions, lengths, sigmas and alphas")->callback(bench::run_all);
+  app.add_subcommand("softcap", "scores with a cap")->callback(bench::run_softcap);
+  app.add_subcommand("escort", "with and without one")->callback(bench::run_escort);
+  app.add_subcommand("few", "few queries")->callback(bench::run_few_queries);
+  app.add_subcommand("short", "short rows")->callback(bench::run_short_rows);
+  std::int64_t keys = 8192;
+  int depth = 64;
+  CLI::App* flat = app.add_subcommand("flat", "rows that are flat, and some that are not");
+  flat->add_option("KEYS", keys)->capture_default_str()->check(bench::lengths);
+  flat->add_option("D", depth)->capture_default_str();
+  flat->callback([&] { bench::run_flat(keys, depth); });
+  bench::Case one{};
+  bool lines = false, f16 = false;
+  std::string scores, which = "all";
+  bench::add_one(app, scores, one, lines);
+  std::uint64_t seed = 1;
+  bench::add_passes(app, which, seed, f16);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error);
+  } catch (const Error& error) {
+    fmt::print(stderr, "bench_entmax: {}\n", error.what());
+    return 1;
+  }
 }
