@@ -197,7 +197,8 @@ struct EngineOptions {
 /// A compiled pattern: cheap to copy, safe to share among threads.
 class Program {
  public:
-  /// Compiles and loads every variant now, so that no later call compiles (needed before graph capture).
+  /// Compiles and loads every variant now, so that no later call compiles (needed before graph capture): as many at a
+  /// time as there are cores, on threads of its own that have ended when it returns. Throws what the first to fail does.
   void prepare() const;
   /// Bytes of device memory that forward needs beside its arguments.
   std::size_t workspace(const Shape& shape) const;

@@ -230,7 +230,8 @@ LACUNA_API lacuna_status lacuna_program_create(const lacuna_engine* engine,
                                                const lacuna_pattern* pattern,
                                                const lacuna_spec* spec, lacuna_program** program);
 LACUNA_API void lacuna_program_destroy(lacuna_program* program);
-/* Compiles and loads every variant, so that no later call compiles: needed before graph capture. */
+/* Compiles and loads every variant, so that no later call compiles: needed before graph capture. As many at a time as
+   there are cores, on threads of its own that have ended when it returns. */
 LACUNA_API lacuna_status lacuna_program_prepare(const lacuna_program* program);
 LACUNA_API lacuna_status lacuna_program_workspace(const lacuna_program* program,
                                                   const lacuna_shape* shape, size_t* bytes);

@@ -253,9 +253,11 @@ def _arguments(call, q, k, params, tensors, offset, named, **vectors):
 
 def _real(name, value):
     try:
-        return float(value if not isinstance(value, (str, bytes)) else None)
+        if not isinstance(value, (str, bytes)):
+            return float(value)
     except (TypeError, ValueError, OverflowError):
-        raise Error("argument", f"{name}: {value!r} is no number") from None
+        pass
+    raise Error("argument", f"{name}: {value!r} is no number")
 
 
 def _int32(name, value):

@@ -55,6 +55,16 @@ std::vector<std::string> passes(const test::FakeDevice& device) {
   return names;
 }
 
+/// The launches of a call with lists that were made before.
+std::vector<std::string> passes_with_lists(FakeEngine& fake, const Program& program, Call& call) {
+  const Tiles tiles = program.tiles(call.args);
+  fake.device->launches.clear();
+  fake.device->cleared.clear();
+  call.args.tiles = &tiles;
+  program.forward(call.args);
+  return passes(*fake.device);
+}
+
 using Names = std::vector<std::string>;
 const Names own = {"clear", "threshold", "live_tiles", "live_tiles", "accumulate"};
 
@@ -79,12 +89,7 @@ TEST_CASE("short rows are one launch with as much memory as they need, but for l
   CHECK(passes(*fake.device) == Names{"short_rows_64"});
   CHECK(fake.device->launches[0].blocks == 2 * 4 * 5);
   CHECK(program.workspace(rows) > 0);  // of calls with lists
-  const Tiles tiles = program.tiles(call.args);
-  fake.device->launches.clear();
-  fake.device->cleared.clear();
-  call.args.tiles = &tiles;
-  program.forward(call.args);
-  CHECK(passes(*fake.device) == own);
+  CHECK(passes_with_lists(fake, program, call) == own);
 }
 
 TEST_CASE("lists of the masks come first, and once made are made no more") {
@@ -95,12 +100,7 @@ TEST_CASE("lists of the masks come first, and once made are made no more") {
   const Names with_masks = {"tile_lists", "tile_lists", "tile_lists", "clear",
                             "threshold",  "live_tiles", "live_tiles", "accumulate"};
   CHECK(passes(*fake.device) == with_masks);
-  const Tiles tiles = program.tiles(call.args);
-  fake.device->launches.clear();
-  fake.device->cleared.clear();
-  call.args.tiles = &tiles;
-  program.forward(call.args);
-  CHECK(passes(*fake.device) == own);
+  CHECK(passes_with_lists(fake, program, call) == own);
 }
 
 TEST_CASE("the workspace of few queries is also enough for lists that were made before") {
