@@ -209,17 +209,20 @@ class PatternWriter {
     text_.line("  static constexpr bool plain_score = {};", pattern_.score == ir::no_node);
   }
   void score() {
-    const std::string head = fmt::format("float score({}, float score)", pair_);
     plain_score();
     if (pattern_.score == ir::no_node) {
-      text_.line("  LACUNA_MEMBER static {} {{ return score; }}", head);
-    } else {
-      const bool heavy =
-          instructions_of(pattern_.graph, pattern_.score, given_) * pairs_ > most_unrolled_score;
-      function(text_, pattern_.score_where.front(), head,
-               body(pattern_.score, {.checked = plan_.facts.checked, .given = &given_}),
-               heavy ? "LACUNA_OUTLINED" : "LACUNA_MEMBER");
+      text_.line("  LACUNA_MEMBER static float score({}, float score) {{ return score; }}", pair_);
+      return;
     }
+    const bool heavy =
+        instructions_of(pattern_.graph, pattern_.score, given_) * pairs_ > most_unrolled_score;
+    std::string pair = pair_;
+    // NVRTC 13.0 makes values of such references by itself, and crashes on some.
+    if (heavy)
+      pair.replace(pair.find("const Place&"), std::string_view("const Place&").size(), "Place");
+    function(text_, pattern_.score_where.front(), fmt::format("float score({}, float score)", pair),
+             body(pattern_.score, {.checked = plan_.facts.checked, .given = &given_}),
+             heavy ? "LACUNA_OUTLINED" : "LACUNA_MEMBER");
   }
 
   /// Of the passes that gates go through scores in: a bound of scores as one of products.

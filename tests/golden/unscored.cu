@@ -34,7 +34,7 @@ struct Pattern {
   }
   static constexpr bool plain_score = false;
 #line 5 "golden.lac"
-  LACUNA_OUTLINED static float score(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key, float score) { return ((row.v0 * (float_of_bits(p.param[0]) * hyperbolic_tangent(divide(score, float_of_bits(p.param[0]))))) + (float_of(q) * 0.25f)); }
+  LACUNA_OUTLINED static float score(const Params& p, Place at, s32 q, s32 k, const RowValues& row, const KeyValues& key, float score) { return ((row.v0 * (float_of_bits(p.param[0]) * hyperbolic_tangent(divide(score, float_of_bits(p.param[0]))))) + (float_of(q) * 0.25f)); }
 #line 39 "capped.cu"
   static constexpr bool inverts = true;
 #line 5 "golden.lac"
