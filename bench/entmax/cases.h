@@ -15,6 +15,7 @@ struct Case {
   double sigma, alpha;
   float cap = 0;  ///< of scores: softcap; 0: none
   bool escort = false;
+  bool statistic = true;  ///< as training wants; calls without one sum no slopes
 };
 
 /// Its score statement, a line, or "".

@@ -57,15 +57,17 @@ void run(EngineState& engine, const Case& c, bool lines = false) {
           "attention a {{\n  mask causal\n{}  weights entmax({})\n}}\n", score_of(c), c.alpha)),
       .head_dim = c.head_dim,
       .value_dim = c.head_dim,
-      .statistic = true,
+      .statistic = c.statistic,
       .escort = c.escort};
   const auto planned = runtime::planned_for(engine, spec);
   Args args{.q = rows(q, c.keys - c.queries, c.queries),
             .k = rows(k, 0, c.keys),
             .v = rows(v, 0, c.keys),
             .o = rows(o, 0, c.queries)};
-  args.zmax = TensorView::contiguous(zmax.data(), DType::f32, {1, 1, c.queries});
-  args.gap = TensorView::contiguous(gap.data(), DType::f32, {1, 1, c.queries});
+  if (c.statistic) {
+    args.zmax = TensorView::contiguous(zmax.data(), DType::f32, {1, 1, c.queries});
+    args.gap = TensorView::contiguous(gap.data(), DType::f32, {1, 1, c.queries});
+  }
   if (c.escort) args.escort = rows(escort, 0, c.queries);
   const ir::Call call = ir::bind(spec, args);
 
@@ -78,8 +80,8 @@ void run(EngineState& engine, const Case& c, bool lines = false) {
   };
   const runtime::Loaded threshold = load(0, *watched), live_tiles = load(1, *plain),
                         accumulate = load(2, *watched);
-  const plan::EntmaxLayout layout =
-      plan::entmax_layout(planned->plan, threshold.pass, accumulate.pass, call.shape, true, 0);
+  const plan::EntmaxLayout layout = plan::entmax_layout(
+      planned->plan, threshold.pass, accumulate.pass, call.shape, c.statistic, 0);
   std::vector<std::uint64_t> memory(layout.bytes / 8 + 2);
   const auto words = [&](std::uint64_t at) {
     return TensorView::contiguous(reinterpret_cast<std::byte*>(memory.data()) + at, DType::i32,
@@ -88,7 +90,7 @@ void run(EngineState& engine, const Case& c, bool lines = false) {
   const Entmax entmax{layout, words(0)};
   runtime::launch(engine, *planned, threshold, args, call, entmax, {}, nullptr, nullptr);
   const Counts of_threshold = trace.take();
-  const double off = gap_off(c, q, k, zmax, gap);
+  const double off = c.statistic ? gap_off(c, q, k, zmax, gap) : 0;
   for (const TilePhase phase : {TilePhase::order_rows, TilePhase::fill_rows}) {
     const Lists making{layout.live, words(layout.live_at), phase};
     runtime::launch(engine, *planned, live_tiles, args, call, runtime::Splits{}, {}, nullptr,
@@ -106,12 +108,12 @@ void run(EngineState& engine, const Case& c, bool lines = false) {
                         layout.live.row_offsets.at / 4;
   const double live = offsets[2 * layout.live.rows];
   const plan::Schedule& s = accumulate.pass.schedule;
-  fmt::print(
-      "{:10} n {:6} D {:3} sigma {:4} alpha {:5}{}{}: live tiles {:.3f}, gap off by {:.1e}\n",
-      name_of(c.scores), c.keys, c.head_dim, c.sigma, c.alpha,
-      c.cap > 0 ? fmt::format(" softcap {}", c.cap) : "",
-      c.escort ? fmt::format(" escort, accumulate {}", s.name()) : "",
-      live * s.tile_q * s.tile_k / (visited * tile_q * tile_k), off);
+  fmt::print("{:10} n {:6} D {:3} sigma {:4} alpha {:5}{}{}: live tiles {:.3f}, {}\n",
+             name_of(c.scores), c.keys, c.head_dim, c.sigma, c.alpha,
+             c.cap > 0 ? fmt::format(" softcap {}", c.cap) : "",
+             c.escort ? fmt::format(" escort, accumulate {}", s.name()) : "",
+             live * s.tile_q * s.tile_k / (visited * tile_q * tile_k),
+             c.statistic ? fmt::format("gap off by {:.1e}", off) : "no statistic");
   print("threshold", counted(of_threshold, visited * tile_q * tile_k));
   if (lines) print_lines(of_threshold, visited * tile_q * tile_k);
   print("accumulate", counted(of_accumulate, live * s.tile_q * s.tile_k));
@@ -261,6 +263,9 @@ void run_escort() {
     const auto twice = open(depth == 64 ? "128x64w4s4" : "128x32w4s4");
     for (const Scores scores : {Scores::iid, Scores::clustered}) {
       Case c{scores, 8192, 1024, depth, 1, 1.5};
+      c.statistic = false;
+      run(*engine, c);
+      c.statistic = true;
       run(*engine, c);
       c.escort = true;
       run(*twice, c);
@@ -301,6 +306,7 @@ void add_one(CLI::App& app, std::string& scores, Case& c, bool& lines) {
   one->add_option("D", c.head_dim)->required();
   one->add_option("SIGMA", c.sigma, "deviation of the scores")->required();
   one->add_option("ALPHA", c.alpha)->required();
+  one->add_flag("!--no-statistic", c.statistic, "as inference, which stores no gaps");
   one->add_flag("--lines", lines, "also the lines that take most");
   one->callback([&, names] {
     c.scores = names.at(scores);
@@ -328,7 +334,8 @@ int main(int argc, char** argv) {
   app.add_subcommand("quick", "four settings")->callback(bench::run_quick);
   app.add_subcommand("all", "distributions, lengths, sigmas and alphas")->callback(bench::run_all);
   app.add_subcommand("softcap", "scores with a cap")->callback(bench::run_softcap);
-  app.add_subcommand("escort", "with and without one")->callback(bench::run_escort);
+  app.add_subcommand("escort", "and statistic: what calls ask for, beside what they do not")
+      ->callback(bench::run_escort);
   app.add_subcommand("few", "few queries")->callback(bench::run_few_queries);
   app.add_subcommand("short", "short rows")->callback(bench::run_short_rows);
   std::int64_t keys = 8192;

@@ -126,6 +126,8 @@ struct EntmaxRows {
   static constexpr int rows = Machine::rows, keys = Machine::keys, values = Machine::values;
   static constexpr int most_walks = 3;
   static constexpr float tolerance = 0x1p-20f;  // of u, in f32
+  // Whether anything is made of Σ u^(β-1): a better gap, or the escort.
+  static constexpr bool sums_slopes = Config::statistic || Config::escort || Config::precise;
   Norm norm;
   float c, scale;
   bool raw;
@@ -214,8 +216,8 @@ struct EntmaxRows {
       for (int j = 0; j < keys; ++j) {
         const float u = fma_saturated(z[i][j], gain[i], 1.0f);
         const float slope = norm.slope(u), weight = norm.value(u, slope);
-        f[i] += weight;
-        w[i] += slope;
+        f[i] = norm.sum(f[i], u, slope);
+        if constexpr (sums_slopes) w[i] += slope;
         if constexpr (Config::sparsity) support[i] += u > 0.0f;
         to[i][j] = Config::escort && !Config::one_walk && escorts ? slope : weight;
         if constexpr (all > rows) to[rows + i][j] = slope;
@@ -261,7 +263,7 @@ struct EntmaxRows {
   // Of a row, over its lanes.
   LACUNA_MEMBER EntmaxTotal total(int i) const {
     const float keys_above = Config::sparsity ? Machine::row_sum((float)support[i]) : 0.0f;
-    return {Machine::row_sum(f[i]), Machine::row_sum(w[i]), keys_above};
+    return {Machine::row_sum(f[i]), sums_slopes ? Machine::row_sum(w[i]) : 0.0f, keys_above};
   }
   template <class Params>
   LACUNA_MEMBER EntmaxEnd end(const Params& p, const Place& at, s32 r, bool exists, int i,
