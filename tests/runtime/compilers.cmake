@@ -19,6 +19,9 @@ lacuna_compilers_test(compilers
 lacuna_test(compilers_search
   SOURCES ${CMAKE_CURRENT_LIST_DIR}/compilers_search.test.cpp
   LINKS lacuna_compilers_fixture)
+lacuna_test(compilers_registers
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/compilers_registers.test.cpp ${CMAKE_CURRENT_LIST_DIR}/compilers_fixture.cpp
+  LINKS lacuna_compilers_fixture lacuna_codegen lacuna_lang lacuna_fuzz)
 lacuna_test(compilers_math
   SOURCES ${CMAKE_CURRENT_LIST_DIR}/compilers_math.test.cpp ${CMAKE_CURRENT_LIST_DIR}/compilers_inverse.test.cpp
   LINKS lacuna_ir)
