@@ -166,11 +166,7 @@ struct FlashForward : TileScores<Config, Params> {
     float z[rows][keys];
     weights.scores(z, shared, slot);
     turn<1, true>(t, v_slot);
-    if (!full || (Pattern::plain_score && !raw)) {
-      if (!Base::template to_scores<false>(z, live, first)) return;
-    } else if (!Pattern::plain_score) {
-      Base::template to_scores<true>(z, live, first);
-    }
+    if (!Base::become_scores(z, live, first, full)) return;
     if constexpr (Config::one_walk) {
       float both[sums][keys];
       weights.weigh_to(both, z);

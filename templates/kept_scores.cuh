@@ -122,10 +122,7 @@ struct KeptScores : TileScores<Config, Params> {
     float z[rows][keys];
     if (full || (here && Base::sees(live, first))) {
       Machine::scores(z, shared, slot);
-      if (!full)
-        Base::template to_scores<false>(z, live, first);
-      else if (!Pattern::plain_score || !raw)
-        Base::template to_scores<true>(z, live, first);
+      Base::become_scores(z, live, first, full);
     } else {
       LACUNA_UNROLL
       for (int i = 0; i < rows; ++i) {

@@ -31,6 +31,15 @@ LACUNA_DEVICE float exponential(float x) {
   return p * float_of_bits(static_cast<u32>(whole - half + 127) << 23);
 }
 
+// x / c where c is a constant from 2^-60 to 2^60 and inverse 1 / c, rounded: rounded to nearest but
+// where x or the quotient is nearly subnormal, which may be off by 2 ulp (Brisebarre, Muller and
+// Raina 2004). No branch, as division has for those.
+LACUNA_DEVICE float divide_by(float x, float c, float inverse) {
+  float q = x * inverse;
+  float better = fma_rn(fma_rn(c, q, -x), -inverse, q);  // -0 / c is -0
+  return abs_f32(q) < infinity() ? better : q;
+}
+
 // log(x) = e log 2 + log(1 + f), x = 2^e (1 + f), -1/3 <= f < 1/3.
 LACUNA_DEVICE float logarithm(float x) {
   bool subnormal = x < 0x1p-126f;

@@ -138,6 +138,16 @@ struct TileScores {
     }
     return full || mask_words || any_lane(any);
   }
+  // The products of a whole tile become scores. False: as above.
+  LACUNA_MEMBER bool become_scores(float (&z)[rows][keys], u32 (&live)[rows], s32 first,
+                                   bool full) {
+    if constexpr (masks_scores) {
+      score_all(z, first);
+      return full || to_scores<false, false>(z, live, first);
+    }
+    if (!full || (Pattern::plain_score && !raw)) return to_scores<false>(z, live, first);
+    return Pattern::plain_score || to_scores<true>(z, live, first);
+  }
   // The same where `sees` has not been asked.
   template <bool full>
   LACUNA_MEMBER void to_scores(float (&z)[rows][keys], s32 first) {
@@ -156,6 +166,22 @@ struct TileScores {
   // ---- Masks as words: one bit for each key of a lane. ----
   static constexpr bool mask_words = Pattern::only_bands || Pattern::rolled_mask;
   static_assert(!mask_words || keys <= 32, "a row's keys fit a word");
+  // Where a score reads nothing of its pair, such masks may come after it: one piece of code for
+  // tiles of either kind. Absent rows have scores then, as in FULL tiles without a score statement.
+  static constexpr bool masks_scores = mask_words && Pattern::reads_no_pair;
+  LACUNA_MEMBER void score_all(float (&z)[rows][keys], s32 first) const {
+    const float scale = p.call.scale;
+    RowValues of_row[rows];
+    read_rows<true>(of_row);
+    LACUNA_UNROLL
+    for (int j = 0; j < keys; ++j) {
+      const s32 k = first + Machine::key(j);
+      const KeyValues of_key = read_key<true>(k);
+      LACUNA_UNROLL
+      for (int i = 0; i < rows; ++i)
+        z[i][j] = Pattern::score(p, place(i), query(i), k, of_row[i], of_key, z[i][j] * scale);
+    }
+  }
   // Whether this warp may see a key of the tile, before any score is known. Of rolled masks `live`
   // says which of its keys each row sees.
   LACUNA_MEMBER bool sees(u32 (&live)[rows], s32 first) const {

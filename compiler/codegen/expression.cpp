@@ -173,10 +173,25 @@ std::string ExpressionWriter::leaf(NodeId node) const {
   }
 }
 
+/// Of scores, which every pair has one of, division by a constant is worth code of its own.
+bool ExpressionWriter::divides_score(NodeId node) const {
+  if (graph_[node].op != Op::div_f32) return false;
+  const auto operands = graph_.operands(node);
+  if (!(graph_.dependence(operands[0]) & ir::on(Variable::score)) ||
+      !graph_.is_constant(operands[1]))
+    return false;
+  const float divisor = graph_.float_value(operands[1]);
+  return divisor >= 0x1p-60f && divisor <= 0x1p60f;
+}
+
 std::string ExpressionWriter::operation(NodeId node) {
   std::string operands[3];
   int i = 0;
   for (const NodeId operand : graph_.operands(node)) operands[i++] = value(operand);
+  if (divides_score(node)) {
+    const float divisor = graph_.float_value(graph_.operands(node)[1]);
+    return fmt::format("divide_by({}, {}, {})", operands[0], operands[1], literal(1 / divisor));
+  }
   return fmt::format(fmt::runtime(ir::row(graph_[node].op).emit), operands[0], operands[1],
                      operands[2]);
 }

@@ -37,6 +37,7 @@ class ExpressionWriter {
   std::string leaf(ir::NodeId node) const;
   std::string read(ir::NodeId node);
   std::string index(std::uint32_t tensor, int axis, ir::NodeId node);
+  bool divides_score(ir::NodeId node) const;
   std::string branch(ir::NodeId node);
   std::string operation(ir::NodeId node);
   std::string statement(ir::NodeId node, const std::string& text);

@@ -206,7 +206,9 @@ class PatternWriter {
   }
 
   void plain_score() {
-    text_.line("  static constexpr bool plain_score = {};", pattern_.score == ir::no_node);
+    const bool plain = pattern_.score == ir::no_node;
+    text_.line("  static constexpr bool plain_score = {}, reads_no_pair = {};", plain,
+               !plain && !reads(pattern_.graph, pattern_.score, given_));
   }
   void score() {
     plain_score();

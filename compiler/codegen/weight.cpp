@@ -1,5 +1,6 @@
 #include "compiler/codegen/weight.h"
 
+#include <algorithm>
 #include <set>
 
 namespace lacuna::codegen {
@@ -41,6 +42,15 @@ int instructions_of(const ir::Graph& graph, ir::NodeId node,
   for (const auto& [known, name] : given) seen.insert(known);
   add(graph, node, seen, sum);
   return sum;
+}
+
+bool reads(const ir::Graph& graph, ir::NodeId node,
+           const std::map<ir::NodeId, std::string>& given) {
+  if (given.contains(node) || !(graph.dependence(node) & ir::on_tensor)) return false;
+  if (graph[node].op == ir::Op::read) return true;
+  const auto operands = graph.operands(node);
+  return std::any_of(operands.begin(), operands.end(),
+                     [&](ir::NodeId operand) { return reads(graph, operand, given); });
 }
 
 }  // namespace lacuna::codegen

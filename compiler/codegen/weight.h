@@ -10,5 +10,7 @@ namespace lacuna::codegen {
 /// stand in unrolled code. What is given counts nothing.
 int instructions_of(const ir::Graph& graph, ir::NodeId node,
                     const std::map<ir::NodeId, std::string>& given);
+/// Whether an expression reads tensors itself, beside what is given.
+bool reads(const ir::Graph& graph, ir::NodeId node, const std::map<ir::NodeId, std::string>& given);
 
 }  // namespace lacuna::codegen
