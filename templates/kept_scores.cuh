@@ -28,7 +28,9 @@ struct KeptScores : TileScores<Config, Params> {
   static constexpr int parts = keys < 8 ? 1 : 4, first_steps = 3;
   static constexpr int most_steps = 24, most_bends = 8;
   // Of a gap: what it may be off by.
-  static constexpr float enough = Config::precise ? 0x1p-21f : 0x1p-13f;
+  static constexpr float enough = Config::precise           ? 0x1p-21f
+                                  : Config::In::digits == 8 ? 0x1p-11f
+                                                            : 0x1p-13f;
   static_assert(keys % 4 == 0, "four scores are read at once");
   static_assert(turns <= 64, "a bit to a turn");
 
