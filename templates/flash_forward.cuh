@@ -215,6 +215,14 @@ struct FlashForward : TileScores<Config, Params> {
       const auto total = weights.total(i);
       if (r >= limit) continue;
       const auto end = weights.end(p, at, r, exists(i), i, total);
+      // The scores of an absent row may be anything, and so its sums.
+      if (Base::masks_scores && !exists(i)) {
+        LACUNA_UNROLL
+        for (int n = i; n < sums; n += rows) {
+          LACUNA_UNROLL
+          for (int c = 0; c < values; ++c) o[n][c] = 0;
+        }
+      }
       if constexpr (Config::one_walk) {
         float(&slopes)[values] = o[rows + i];
         if (end.lean != 0.0f) {  // sums of slopes may overflow where those of weights do not

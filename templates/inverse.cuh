@@ -2,7 +2,8 @@
 // made of. Where what a step gives, as it is computed, is above the bound, what it takes is above
 // the new one:
 //   + - * /   are rounded to nearest, and what is so rounded lies above a number only where it did
-//             before: the exact inverse, rounded down
+//             before: the exact inverse, rounded down (division by a constant is not where a score
+//             is nearly subnormal: by less than gates are rounded)
 //   min, max  are exact
 //   tanh      is within 2 ulp (math.cuh): the exact inverse of what is 2^-22 of the bound below it,
 //             or lower

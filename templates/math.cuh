@@ -32,8 +32,8 @@ LACUNA_DEVICE float exponential(float x) {
 }
 
 // x / c where c is a constant from 2^-60 to 2^60 and inverse 1 / c, rounded: rounded to nearest but
-// where x or the quotient is nearly subnormal, which may be off by 2 ulp (Brisebarre, Muller and
-// Raina 2004). No branch, as division has for those.
+// where x or the quotient is nearly subnormal, which may be off by 2 ulp, or nearly infinite
+// (Brisebarre, Muller and Raina 2004). No branch, as division has for those.
 LACUNA_DEVICE float divide_by(float x, float c, float inverse) {
   float q = x * inverse;
   float better = fma_rn(fma_rn(c, q, -x), -inverse, q);  // -0 / c is -0

@@ -103,9 +103,9 @@ struct TileScores {
     return Pattern::template key_values<full>(p, at, min_of(k, at.k_len - 1));
   }
 
-  // A pair that does not attend is -inf, and its score is not evaluated. `live`, of rolled masks,
-  // is of `sees`, or all bits in a FULL tile. False: no row of this warp sees any key, where `sees`
-  // could not tell. Not `scored`: other pairs stay what they are.
+  // A pair that does not attend is -inf, and its score is not evaluated here. `live`, of rolled
+  // masks, is of `sees`, or all bits in a FULL tile. False: no row of this warp sees any key, where
+  // `sees` could not tell. Not `scored`: other pairs stay what they are.
   template <bool full, bool scored = true>
   LACUNA_MEMBER bool to_scores(float (&z)[rows][keys], u32 (&live)[rows], s32 first) {
     const float scale = raw ? 1.0f : p.call.scale;
@@ -138,26 +138,17 @@ struct TileScores {
     }
     return full || mask_words || any_lane(any);
   }
-  // The products of a whole tile become scores. False: as above.
+  // The products of a whole tile become scores. False: as above. Those of absent rows are anything,
+  // unless `masks_rows`.
+  template <bool masks_rows = false>
   LACUNA_MEMBER bool become_scores(float (&z)[rows][keys], u32 (&live)[rows], s32 first,
                                    bool full) {
     if constexpr (masks_scores) {
-      score_all(z, first);
+      score_all<masks_rows>(z, first);
       return full || to_scores<false, false>(z, live, first);
     }
     if (!full || (Pattern::plain_score && !raw)) return to_scores<false>(z, live, first);
     return Pattern::plain_score || to_scores<true>(z, live, first);
-  }
-  // The same where `sees` has not been asked.
-  template <bool full>
-  LACUNA_MEMBER void to_scores(float (&z)[rows][keys], s32 first) {
-    u32 live[rows];
-    if (!full && mask_words && !Pattern::only_bands) {
-      RowValues of_row[rows];
-      read_rows<false>(of_row);
-      live_keys(live, of_row, first);
-    }
-    to_scores<full>(z, live, first);
   }
   LACUNA_MEMBER bool attends(int i, s32 k, const RowValues& of_row, const KeyValues& of_key) const {
     return exists(i) && k < at.k_len && Pattern::attends(p, place(i), query(i), k, of_row, of_key);
@@ -166,9 +157,10 @@ struct TileScores {
   // ---- Masks as words: one bit for each key of a lane. ----
   static constexpr bool mask_words = Pattern::only_bands || Pattern::rolled_mask;
   static_assert(!mask_words || keys <= 32, "a row's keys fit a word");
-  // Where a score reads nothing of its pair, such masks may come after it: one piece of code for
-  // tiles of either kind. Absent rows have scores then, as in FULL tiles without a score statement.
-  static constexpr bool masks_scores = mask_words && Pattern::reads_no_pair;
+  // Where any pair may have its score computed, such masks come after it: one piece of code for
+  // tiles of either kind.
+  static constexpr bool masks_scores = mask_words && Pattern::scores_any_pair;
+  template <bool masks_rows>
   LACUNA_MEMBER void score_all(float (&z)[rows][keys], s32 first) const {
     const float scale = p.call.scale;
     RowValues of_row[rows];
@@ -179,7 +171,9 @@ struct TileScores {
       const KeyValues of_key = read_key<true>(k);
       LACUNA_UNROLL
       for (int i = 0; i < rows; ++i)
-        z[i][j] = Pattern::score(p, place(i), query(i), k, of_row[i], of_key, z[i][j] * scale);
+        z[i][j] = masks_rows && !exists(i) ? -infinity()
+                                           : Pattern::score(p, place(i), query(i), k, of_row[i],
+                                                            of_key, z[i][j] * scale);
     }
   }
   // Whether this warp may see a key of the tile, before any score is known. Of rolled masks `live`

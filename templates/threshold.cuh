@@ -164,7 +164,7 @@ struct Threshold : KeyRing<Config, Params> {
       if (gated) return full || Base::template to_scores<false, false>(c, live, first);
     bool any = true;
     if (!full || !gated) {
-      any = Base::become_scores(c, live, first, full);
+      any = Base::template become_scores<true>(c, live, first, full);
       if (!gated && !of_scores) to_distances(c);
     }
     if (any_lane(open != 0)) open_rows(c);

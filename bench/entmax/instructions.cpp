@@ -219,7 +219,7 @@ void sweep(EngineState& engine, std::int64_t keys, std::int64_t queries, int dep
     run(engine, {scores, keys, queries, depth, sigma, alpha});
 }
 
-const CLI::Range lengths(1, 1 << 22);
+const CLI::Range lengths(1, 1 << 22), head_dims(8, 256), sigmas(1e-6, 1e6), alphas(1.01, 2.0);
 
 void run_quick() {
   const auto engine = open();
@@ -303,13 +303,17 @@ void add_one(CLI::App& app, std::string& scores, Case& c, bool& lines) {
       ->check(CLI::IsMember(names));
   one->add_option("KEYS", c.keys)->required()->check(lengths);
   one->add_option("QUERIES", c.queries, "the last ones")->required()->check(lengths);
-  one->add_option("D", c.head_dim)->required();
-  one->add_option("SIGMA", c.sigma, "deviation of the scores")->required();
-  one->add_option("ALPHA", c.alpha)->required();
+  one->add_option("D", c.head_dim)->required()->check(head_dims);
+  one->add_option("SIGMA", c.sigma, "deviation of the scores")->required()->check(sigmas);
+  one->add_option("ALPHA", c.alpha)->required()->check(alphas);
   one->add_flag("!--no-statistic", c.statistic, "as inference, which stores no gaps");
   one->add_flag("--lines", lines, "also the lines that take most");
   one->callback([&, names] {
     c.scores = names.at(scores);
+    if (!(c.sigma > 0)) throw CLI::ValidationError("SIGMA", "is no number");
+    if (c.queries > c.keys)
+      throw CLI::ValidationError(
+          "QUERIES", fmt::format("{}, expected no more than the {} keys", c.queries, c.keys));
     run(*open(), c, lines);
   });
 }
@@ -319,7 +323,7 @@ void add_passes(CLI::App& app, std::string& which, std::uint64_t& seed, bool& f1
   passes->add_option("WHICH", which, "settings: all, quick, or flat, some of whose rows are")
       ->capture_default_str()
       ->check(CLI::IsMember({"all", "quick", "flat"}));
-  passes->add_option("SEED", seed)->capture_default_str();
+  passes->add_option("SEED", seed)->capture_default_str()->check(CLI::Range(0.0, 1e18));
   passes->add_flag("--f16", f16, "in place of bf16");
   passes->callback([&] { print_passes(*open(), which, seed, f16); });
 }
@@ -330,7 +334,7 @@ void add_passes(CLI::App& app, std::string& which, std::uint64_t& seed, bool& f1
 int main(int argc, char** argv) {
   using namespace lacuna;
   CLI::App app("What entmax costs, counted on the host device in the PTX that NVRTC makes.");
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);
   app.add_subcommand("quick", "four settings")->callback(bench::run_quick);
   app.add_subcommand("all", "distributions, lengths, sigmas and alphas")->callback(bench::run_all);
   app.add_subcommand("softcap", "scores with a cap")->callback(bench::run_softcap);
@@ -341,8 +345,8 @@ int main(int argc, char** argv) {
   std::int64_t keys = 8192;
   int depth = 64;
   CLI::App* flat = app.add_subcommand("flat", "rows that are flat, and some that are not");
-  flat->add_option("KEYS", keys)->capture_default_str()->check(bench::lengths);
-  flat->add_option("D", depth)->capture_default_str();
+  flat->add_option("KEYS", keys)->capture_default_str()->check(CLI::Range(256, 1 << 22));
+  flat->add_option("D", depth)->capture_default_str()->check(bench::head_dims);
   flat->callback([&] { bench::run_flat(keys, depth); });
   bench::Case one{};
   bool lines = false, f16 = false;
@@ -352,9 +356,10 @@ int main(int argc, char** argv) {
   bench::add_passes(app, which, seed, f16);
   try {
     app.parse(argc, argv);
+    if (app.get_subcommands().empty()) throw CLI::CallForHelp();
   } catch (const CLI::ParseError& error) {
     return app.exit(error);
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {
     fmt::print(stderr, "bench_entmax: {}\n", error.what());
     return 1;
   }

@@ -207,7 +207,7 @@ class PatternWriter {
 
   void plain_score() {
     const bool plain = pattern_.score == ir::no_node;
-    text_.line("  static constexpr bool plain_score = {}, reads_no_pair = {};", plain,
+    text_.line("  static constexpr bool plain_score = {}, scores_any_pair = {};", plain,
                !plain && !reads(pattern_.graph, pattern_.score, given_));
   }
   void score() {

@@ -33,6 +33,14 @@ void add(const ir::Graph& graph, ir::NodeId id, std::set<ir::NodeId>& seen, int&
   for (const ir::NodeId operand : graph.operands(id)) add(graph, operand, seen, sum);
 }
 
+bool reads(const ir::Graph& graph, ir::NodeId id, std::set<ir::NodeId>& seen) {
+  if (!(graph.dependence(id) & ir::on_tensor) || !seen.insert(id).second) return false;
+  if (graph[id].op == ir::Op::read) return true;
+  const auto operands = graph.operands(id);
+  return std::any_of(operands.begin(), operands.end(),
+                     [&](ir::NodeId operand) { return reads(graph, operand, seen); });
+}
+
 }  // namespace
 
 int instructions_of(const ir::Graph& graph, ir::NodeId node,
@@ -46,11 +54,9 @@ int instructions_of(const ir::Graph& graph, ir::NodeId node,
 
 bool reads(const ir::Graph& graph, ir::NodeId node,
            const std::map<ir::NodeId, std::string>& given) {
-  if (given.contains(node) || !(graph.dependence(node) & ir::on_tensor)) return false;
-  if (graph[node].op == ir::Op::read) return true;
-  const auto operands = graph.operands(node);
-  return std::any_of(operands.begin(), operands.end(),
-                     [&](ir::NodeId operand) { return reads(graph, operand, given); });
+  std::set<ir::NodeId> seen;
+  for (const auto& [known, name] : given) seen.insert(known);
+  return reads(graph, node, seen);
 }
 
 }  // namespace lacuna::codegen

@@ -226,10 +226,11 @@ struct EntmaxRows {
   }
 
   LACUNA_MEMBER float gap(int i) const { return ratio(c * scale, gain[i]); }
-  // The gap after a step of Newton: t' = t (W - F + F^(1 - 1/β) / t) / W, where W >= F.
+  // The gap after a step of Newton: t' = t (W - F + F^(1 - 1/β) / t) / W, where W >= F; of a row
+  // without weights, or an absent one, as it was.
   LACUNA_MEMBER float better(int i, float of_f, float of_w) const {
     const float t = fma_rn(gap(i), of_w - of_f, norm.root(of_f));
-    return of_w > 0.0f ? ratio(t, of_w) : 1.0f;
+    return of_w > 0.0f ? ratio(t, of_w) : gap(i);
   }
   // Whether the walk is to be done again, with better gaps: where one is off by more than weights
   // of this type show. The same for all threads.

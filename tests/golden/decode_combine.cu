@@ -8,7 +8,7 @@ struct Params {
 };
 // param[0]: s
 struct Pattern {
-  static constexpr bool plain_score = true, reads_no_pair = false;
+  static constexpr bool plain_score = true, scores_any_pair = false;
 #line 4 "golden.lac"
   LACUNA_MEMBER static float sink(const Params& p, const Place& at, s32 q) { return float_of_bits(p.param[0]); }
 #line 15 "decode.cu"

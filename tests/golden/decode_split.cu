@@ -29,7 +29,7 @@ struct Pattern {
   LACUNA_MEMBER static void narrow(const Params& p, const Place& at, Tile& tile) {
     lacuna::narrow(tile, Affine{0, 1, 0}, Affine{1, 0, 0}, false);
   }
-  static constexpr bool plain_score = false, reads_no_pair = true;
+  static constexpr bool plain_score = false, scores_any_pair = true;
 #line 4 "golden.lac"
   LACUNA_MEMBER static float score(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key, float score) { return (score - row.v0); }
 #line 36 "decode.cu"

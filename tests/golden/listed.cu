@@ -27,7 +27,7 @@ struct Pattern {
   LACUNA_MEMBER static bool keeps_key(const Params& p, const Place& at, s32 k) { return true; }
   LACUNA_MEMBER static void narrow(const Params& p, const Place& at, Tile& tile) {
   }
-  static constexpr bool plain_score = true, reads_no_pair = false;
+  static constexpr bool plain_score = true, scores_any_pair = false;
   LACUNA_MEMBER static float score(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key, float score) { return score; }
   LACUNA_MEMBER static float sink(const Params& p, const Place& at, s32 q) { return -infinity(); }
 };

@@ -36,7 +36,7 @@ struct Pattern {
   LACUNA_MEMBER static bool keeps_key(const Params& p, const Place& at, s32 k) { return true; }
   LACUNA_MEMBER static void narrow(const Params& p, const Place& at, Tile& tile) {
   }
-  static constexpr bool plain_score = false, reads_no_pair = true;
+  static constexpr bool plain_score = false, scores_any_pair = true;
 #line 5 "golden.lac"
   LACUNA_MEMBER static float score(const Params& p, const Place& at, s32 q, s32 k, const RowValues& row, const KeyValues& key, float score) { return ((score * key.v1) + row.v1); }
 #line 43 "kept.cu"

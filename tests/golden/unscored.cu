@@ -32,7 +32,7 @@ struct Pattern {
   LACUNA_MEMBER static void narrow(const Params& p, const Place& at, Tile& tile) {
     lacuna::narrow(tile, Affine{0, 1, 0}, Affine{1, 0, 0}, false);
   }
-  static constexpr bool plain_score = false, reads_no_pair = true;
+  static constexpr bool plain_score = false, scores_any_pair = true;
 #line 5 "golden.lac"
   LACUNA_OUTLINED static float score(const Params& p, Place at, s32 q, s32 k, const RowValues& row, const KeyValues& key, float score) { return ((row.v0 * (float_of_bits(p.param[0]) * hyperbolic_tangent(divide(score, float_of_bits(p.param[0]))))) + (float_of(q) * 0.25f)); }
 #line 39 "capped.cu"

@@ -33,7 +33,12 @@ TEST_CASE("no kernel of entmax spills where its schedule is the planner's first"
   INFO("LACUNA_SEED=" << seed);
   fuzz::Random random(seed);
   fuzz::Draw draw(random);
-  const Pattern pattern = Pattern::parse("attention a {\n  mask causal\n  weights entmax(1.5)\n}");
+  const Pattern pattern = Pattern::parse(
+      "attention a {\n  param alpha: f32\n  tensor slope: f32[head]\n  mask causal\n" +
+      draw.of<std::string>(
+          {"", "  score softcap(score, 30.0)\n", "  score score - slope[h] * f32(q - k)\n"}) +
+      draw.of<std::string>({"  weights entmax(1.5)\n", "  weights entmax(alpha)\n"}) + "}");
+  INFO(pattern.text());
   const plan::Arch arch = {draw.of({80, 90})};
   for (const int head_dim : {64, 128})
     for (const Asked asked : {Asked{}, Asked{true, false, false}, Asked{true, true, false},
