@@ -88,7 +88,7 @@ void add_entmax_cases(std::vector<Case>& all) {
                           .value_dim = 24,
                           .statistic = true},
                  .schedule = "32x32w2s2",
-                 .shape = {1, 1, 1, 20, 330},
+                 .shape = {1, 4, 4, 20, 330},
                  .value = [](char matrix, std::int64_t, int column, double drawn) {
                    if (matrix == 'v') return 1.0 + drawn * 0x1p-4;
                    if (column == 63) return matrix == 'q' ? -240.0 : 800.0;

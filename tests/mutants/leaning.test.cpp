@@ -187,10 +187,13 @@ TEST_CASE("entmax: O beside the escort belongs to the gap that is stored, and mu
   for (const double alpha : {1.25, 1.5, 1.7, 2.0})
     for (const float x : {0x1p-8f, 0x1p-9f}) {
       const auto kernels = std::make_shared<tests::Seeded>(clang, nullptr);
-      const Off off = run(alpha, x, kernels, random);
+      // A draw whose sums cancel has nothing to correct that roundings would not hide.
+      Off off = run(alpha, x, kernels, random);
+      for (int n = 0; n < 3 && off.uncorrected <= 2 * off.rounded; ++n)
+        off = run(alpha, x, kernels, random);
       INFO("alpha " << alpha << ", gaps off by " << x << ": O off by " << off.o
                     << ", uncorrected by " << off.uncorrected << "; stored gaps by " << off.gap);
-      CHECK(off.uncorrected > off.rounded);  // or there was nothing to correct
+      CHECK(off.uncorrected > 2 * off.rounded);
       CHECK(is_corrected(off, x, alpha));
       CHECK(off.gap <= x / 4);
       // Where alpha is 2 a slope is 0 or 1, and on the threshold either.
