@@ -338,7 +338,7 @@ int main(int argc, char** argv) {
   app.add_subcommand("quick", "four settings")->callback(bench::run_quick);
   app.add_subcommand("all", "distributions, lengths, sigmas and alphas")->callback(bench::run_all);
   app.add_subcommand("softcap", "scores with a cap")->callback(bench::run_softcap);
-  app.add_subcommand("escort", "and statistic: what calls ask for, beside what they do not")
+  app.add_subcommand("escort", "what the statistic and the escort cost accumulate")
       ->callback(bench::run_escort);
   app.add_subcommand("few", "few queries")->callback(bench::run_few_queries);
   app.add_subcommand("short", "short rows")->callback(bench::run_short_rows);

@@ -27,8 +27,8 @@ inline const std::vector<std::string> patterns = {
     "mask causal\nscore where(k % 5 == 0, -3.4e38, 1.0 / score)",
     "tensor s: f32[_]\nmask k < q_len\nweights softmax(sink = where(k_len > 5, s[2], 0.0))",
     "tensor n: i32[head]\nmask k < 8 * n[h]",
-    "mask causal\nscore score + score / abs(score)",  // no number for rows of zeros, as absent ones
-                                                      // are
+    // No number for rows of zeros, as absent ones are.
+    "mask causal\nscore score + score / abs(score)",
     "score score + f32(-i32(k <= q or q - k < 7)) * 0.5",
     "tensor scale_k: f32[batch, kv_head, key]\ntensor scale_q: f32[batch, head, query]\n"
     "score score * scale_k[b, g, k] * scale_q[b, h, q]",

@@ -21,7 +21,7 @@ struct Asked {
 
 }  // namespace
 
-TEST_CASE("no kernel of entmax spills where its schedule is the planner's first") {
+TEST_CASE("neither threshold nor accumulate spills where its schedule is the planner's first") {
   const auto nvrtc = nvrtc_or_warn();
   if (!nvrtc) return;
   // Registers are its own choice: what was weighed was that of 13.0.
