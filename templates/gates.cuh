@@ -214,9 +214,10 @@ struct Gates {
       rotate(rose);
     }
   }
-  // By a distance that is known not to pass the threshold, less a margin. Whether it was worth it.
+  // By a distance that is known not to pass the threshold but by its roundings, less a margin, also
+  // of a gate that is small beside it. Whether it was worth it.
   LACUNA_MEMBER bool raise(int i, float distance, float less, float of_gate) {
-    const float d = distance / unit, step = fma_rn(abs_f32(minus[i]), of_gate, less);
+    const float d = distance / unit, step = fma_rn(max_f32(abs_f32(minus[i]), d), of_gate, less);
     if (d > step) minus[i] -= d - step;
     return d > 2 * step;
   }

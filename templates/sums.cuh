@@ -224,7 +224,8 @@ struct Sums {
     const bool known = row.gap > reach * Gates::last_digit && row.gap < reach;
     width = (known ? row.gap : reach) / gates.unit;
     const float less = min_f32(gates.least, width * of_gap);
-    const bool rose = gates.raise(0, max_f32(row.step, beyond), less, Gates::of_walk);
+    const float step = max_f32(row.step * Gates::of_step, beyond);
+    const bool rose = gates.raise(0, step, less, Gates::of_walk);
     certain[0] = gates.minus[0];
     return rose && !(row.is_near() && beyond <= row.fall * borne);
   }

@@ -154,7 +154,8 @@ struct EntmaxRows {
   // either, others by one bit.
   LACUNA_MEMBER float bounded(float gain, float from) const {
     const float units = begins || Config::Pattern::inverts ? 0x1p18f : 0x1p22f;
-    const float most = units * rcp_approx(abs_f32(from) + 0x1p-60f);
+    // Reciprocals stay normal.
+    const float most = units * rcp_approx(max_f32(min_f32(abs_f32(from), 0x1p125f), 0x1p-60f));
     return max_f32(min_f32(gain, most), -most);
   }
 

@@ -68,6 +68,40 @@ std::string outcome(EngineState& engine, const Spec& spec, fuzz::OwnedCall& call
   }
 }
 
+/// Scores of a row: below a power of two of its own, most of them far; few come near the greatest.
+struct Leaps {
+  int most, least;
+  Leaps(fuzz::Draw& draw, int highest)
+      : most(draw.of({draw.between(0, highest), highest})),
+        least(std::min(draw.of({-20, most / 2, most - 4}), most)) {}
+  double next(fuzz::Draw& draw) const {
+    const double size = std::exp2(draw.between(least, most));
+    return size * (draw.chance(0.1) ? 0x1.fffffep-1 : draw.between(-1.0, 1.0));
+  }
+};
+
+/// To scores [head, query, key].
+void give_leaps(fuzz::Draw& draw, const TensorView& z) {
+  for (std::int64_t h = 0; h < z.shape[0]; ++h)
+    for (std::int64_t q = 0; q < z.shape[1]; ++q) {
+      const Leaps leaps(draw, 126);  // differences are finite, too
+      for (std::int64_t k = 0; k < z.shape[2]; ++k)
+        ir::store_real(DType::f32, z.data, h * z.strides[0] + q * z.strides[1] + k * z.strides[2],
+                       leaps.next(draw));
+    }
+}
+
+/// Rows of Q or K [1, H, N, D] with one element that is not 0, value(head, row).
+template <class Value>
+void fill(const TensorView& view, const Value& value) {
+  for (std::int64_t h = 0; h < view.shape[1]; ++h)
+    for (std::int64_t row = 0; row < view.shape[2]; ++row)
+      for (std::int64_t d = 0; d < view.shape[3]; ++d)
+        ir::store_real(view.dtype, view.data,
+                       h * view.strides[1] + row * view.strides[2] + d * view.strides[3],
+                       d == 0 ? value(h, row) : 0.0);
+}
+
 }  // namespace
 
 TEST_CASE("entmax: scores with a rule, whether gates pass through it or not") {
@@ -133,18 +167,60 @@ TEST_CASE("entmax: gates through a cap that scores are far above lose no key") {
       give(call, cap);
       call.args.scale = 1.0f;
       // Products of -6 to 6 caps, the last ones greatest, and exact.
-      const auto fill = [&](const TensorView& view, const auto& first) {
-        for (std::int64_t row = 0; row < view.shape[2]; ++row)
-          for (std::int64_t d = 0; d < 16; ++d)
-            ir::store_real(DType::f16, view.data, row * view.strides[2] + d,
-                           d == 0 ? first(row) : 0.0);
-      };
-      fill(call.args.q, [](std::int64_t row) { return row % 3 == 0 ? -2.0 : 2.0; });
-      fill(call.args.k, [&](std::int64_t row) {
+      fill(call.args.q, [](auto, auto row) { return row % 3 == 0 ? -2.0 : 2.0; });
+      fill(call.args.k, [&](auto, auto row) {
         return double{cap} * (static_cast<double>(row) / 66 + 0.1 * draw.normal() - 3);
       });
       INFO(engine.name << " cap " << cap << " " << weights);
       CHECK(outcome(*engine.state, spec, call, plan::Route{}) == "");
+    }
+}
+
+TEST_CASE("entmax: scores that leap to any magnitude leave the greatest its weight") {
+  const std::uint64_t seed = fuzz::fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  fuzz::Random random(seed);
+  fuzz::Draw draw(random);
+  // Scores are exact, so that bounds are as narrow as zmax and few keys allow: a tensor's, or
+  // products of the one element of q and of k that is not 0.
+  const std::string given = "tensor z: f32[head, query, key]\nscore z[h, q, k]\n";
+  const std::vector<std::string> masks = {"", "mask k % 37 == 3", "mask causal",
+                                          "mask q % 3 != 0 or k > 60",
+                                          "tensor see: bool[query, key]\nmask see[q, k] or k == 3"};
+  for (const char* weights :
+       {"weights sparsemax", "weights entmax(1.5)", "weights entmax(4/3)", "weights entmax(1.25)",
+        "weights entmax(1.7)", "param a: f32\nweights entmax(a)"})
+    for (int n = tests::runs_all() ? 10 : 2; n > 0; --n) {
+      const bool products = n % 2 == 0;
+      const Spec spec{.pattern = tests::weighed((products ? "" : given) + draw.of(masks), weights),
+                      .dtype = draw.of({DType::bf16, DType::f16, DType::f32}),
+                      .head_dim = 16,
+                      .value_dim = 16,
+                      .output = DType::f32,
+                      .statistic = true,
+                      .lengths = draw.of({Lengths::uniform, Lengths::padded, Lengths::packed})};
+      const Shape shape{.batch = 1,
+                        .heads = 2,
+                        .kv_heads = draw.of({1, 2}),
+                        .queries = draw.of({3, 33, 70}),
+                        .keys = draw.of({150, 517})};
+      fuzz::OwnedCall call = fuzz::random_call(random, spec, shape);
+      for (NamedValue& param : call.params)
+        if (param.name == "a") param.value = draw.of({1.01f, 1.2f, 1.4f, 1.9f});
+      call.args.params = call.params;
+      for (NamedTensor& tensor : call.tensors)
+        if (tensor.name == "z") give_leaps(draw, tensor.view);
+      if (products) {
+        call.args.scale = draw.of({1.0f, 0.25f, -0.3f});
+        fill(call.args.q, [](auto, auto) { return 1.0; });
+        const Leaps leaps(draw, spec.dtype == DType::f16 ? 15 : 121);
+        fill(call.args.k, [&](auto, auto) { return leaps.next(draw); });
+      }
+      const tests::TestEngine& engine = draw.of(tests::engines());
+      INFO(engine.name << "\n" << spec.pattern.text() << name_of(spec.dtype));
+      const bool routed = draw.chance(0.5);
+      CHECK(outcome(*engine.state, spec, call,
+                    routed ? std::optional(plan::Route{}) : std::nullopt) == "");
     }
 }
 

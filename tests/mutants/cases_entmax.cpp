@@ -1,5 +1,7 @@
 #include "tests/mutants/cases.h"
 
+#include <cmath>
+
 namespace lacuna::tests {
 namespace {
 
@@ -80,6 +82,24 @@ void add_entmax_cases(std::vector<Case>& all) {
                    if (column != 0) return 0.0;
                    if (matrix == 'q') return 1.0;
                    return row == 5 ? 0.0 : row == 47 ? -1.0 + 0x1p-12 : -10.0;
+                 }});
+  // Of the keys one, in the tile walked second, has a score beside which the gate of before is
+  // nothing: 2^19 to 2^31, whose fourth power is in range, and in the last rows 2^126.
+  all.push_back({.name = "entmax leap",
+                 .spec = {.pattern = parse("weights entmax(1.25)"),
+                          .dtype = DType::f32,
+                          .head_dim = 8,
+                          .value_dim = 8,
+                          .statistic = true},
+                 .schedule = "16x16w2s1",
+                 .shape = {1, 1, 1, 64, 64},
+                 .scale = 1.0f,
+                 .value = [](char matrix, std::int64_t row, int column, double drawn) {
+                   if (matrix == 'v') return drawn;
+                   if (column != 0) return 0.0;
+                   if (matrix == 'k') return row == 50 ? 0x1p63 : drawn;
+                   return std::ldexp(1.0 + std::fmin(std::fabs(drawn), 0.99),
+                                     row < 60 ? static_cast<int>(row) / 5 - 44 : 63);
                  }});
   // Scores around -24000: sums that begin with another number round otherwise.
   all.push_back({.name = "entmax shifted",
