@@ -79,7 +79,7 @@ struct Matrix {
 
 /// Scores of a row, by its number and the key.
 double score_of(std::int64_t row, std::int64_t k, std::int64_t n, fuzz::Draw& draw) {
-  switch (row % 12) {
+  switch (row % 13) {
     case 0:
       return draw.normal();
     case 1:
@@ -102,6 +102,8 @@ double score_of(std::int64_t row, std::int64_t k, std::int64_t n, fuzz::Draw& dr
       return std::round(4 * draw.normal()) / 4;
     case 10:
       return 1e4 + draw.normal();
+    case 11:
+      return std::ldexp(draw.between(-1.0, 1.0), draw.between(-20, 126));
     default:
       return k % 97 == 13 ? 6 + draw.normal() : 0.1 * draw.normal();
   }
@@ -169,7 +171,7 @@ TEST_CASE("entmax of a matrix is that of every row, of any length and type") {
           n < 4000 ? extents_of(n, draw) : std::vector<std::int64_t>{12, n};
       Matrix x(in, extents, draw);
       Matrix p(out, extents, draw);
-      const std::int64_t first = draw.between(0, 11);
+      const std::int64_t first = draw.between(0, 12);
       for (std::int64_t row = 0; row < x.rows(); ++row)
         for (std::int64_t k = 0; k < n; ++k)
           ir::store_real(in, x.view.data, x.begin(row) + k, score_of(first + row, k, n, draw));
