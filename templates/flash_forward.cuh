@@ -177,12 +177,23 @@ struct FlashForward : TileScores<Config, Params> {
     }
   }
 
+  // What stores rows is one piece of code: they take their turn in the first place, and what stood
+  // there is done with.
+  LACUNA_MEMBER void turn_rows() {
+    weights.turn();
+    LACUNA_UNROLL
+    for (int i = 0; i + 1 < sums; ++i) {
+      LACUNA_UNROLL
+      for (int c = 0; c < values; ++c) o[i][c] = o[i + 1][c];
+    }
+  }
+
   // What this split found of its rows, for combine.cuh.
   LACUNA_MEMBER void store_part() {
     const Parts<Config::lengths, Config::value_dim> parts(p.call);
-    LACUNA_UNROLL
-    for (int i = 0; i < rows; ++i) {
-      const float total = weights.total(i);
+    LACUNA_NOUNROLL
+    for (int i = 0; i < rows; ++i, turn_rows()) {
+      const float total = weights.total();
       if (!exists(i)) continue;
       const s64 to = parts.row(at, place(i).h, at.q_start + tile_rows.query(row(i)));
       const u64 first = parts.sums(split, to) + Machine::column(0) * 4;
@@ -190,11 +201,11 @@ struct FlashForward : TileScores<Config, Params> {
       for (int c = 0; c < values; c += Machine::run) {
         float x[Machine::run];
         LACUNA_UNROLL
-        for (int e = 0; e < Machine::run; ++e) x[e] = o[i][c + e];
+        for (int e = 0; e < Machine::run; ++e) x[e] = o[0][c + e];
         store_columns<F32, true>(first + Machine::after(c) * 4, x);
       }
       if ((int)lane_index() % Machine::row_lanes == 0)
-        store_global(parts.state(split, to), F2{weights.state[i].max, total});
+        store_global(parts.state(split, to), F2{weights.state[0].max, total});
     }
   }
 
@@ -209,29 +220,29 @@ struct FlashForward : TileScores<Config, Params> {
     const u64 corner = corner_of(to);
     u64 escorts = 0;
     if constexpr (Config::one_walk) escorts = corner_of(p.entmax.escort);
-    LACUNA_UNROLL
-    for (int i = 0; i < rows; ++i) {
+    LACUNA_NOUNROLL
+    for (int i = 0; i < rows; ++i, turn_rows()) {
       const s32 down = Machine::row(i) - Machine::row(0), r = first_row + down;
-      const auto total = weights.total(i);
+      const auto total = weights.total();
       if (r >= limit) continue;
-      const auto end = weights.end(p, at, r, exists(i), i, total);
+      const auto end = weights.end(p, at, r, exists(i), total);
       // The scores of an absent row may be anything, and so its sums.
       if (Base::masks_scores && !exists(i)) {
         LACUNA_UNROLL
-        for (int n = i; n < sums; n += rows) {
+        for (int n = 0; n < sums; n += rows) {
           LACUNA_UNROLL
           for (int c = 0; c < values; ++c) o[n][c] = 0;
         }
       }
       if constexpr (Config::one_walk) {
-        float(&slopes)[values] = o[rows + i];
+        float(&slopes)[values] = o[rows];
         if (end.lean != 0.0f) {  // sums of slopes may overflow where those of weights do not
           LACUNA_UNROLL
-          for (int c = 0; c < values; ++c) o[i][c] = fma_rn(slopes[c] - o[i][c], end.lean, o[i][c]);
+          for (int c = 0; c < values; ++c) o[0][c] = fma_rn(slopes[c] - o[0][c], end.lean, o[0][c]);
         }
         store_mean(escorts + (u64)(down * p.entmax.escort.row * size), slopes, end.of_slopes);
       }
-      store_mean(corner + (u64)(down * to.row * size), o[i], end.factor);
+      store_mean(corner + (u64)(down * to.row * size), o[0], end.factor);
       if (Config::statistic && (int)lane_index() % Machine::row_lanes == 0)
         weights.store(end, p, at, r);
     }

@@ -328,6 +328,16 @@ LACUNA_DEVICE void forget(s32& x, Integers&... more) {
   forget(more...);
 }
 
+// The first becomes the last. A loop over rows that shall be one piece of code works on the first
+// place and turns every array that it uses, which after all rows is as before.
+template <class T, int n>
+LACUNA_DEVICE void rotate(T (&values)[n]) {
+  const T first = values[0];
+  LACUNA_UNROLL
+  for (int i = 0; i + 1 < n; ++i) values[i] = values[i + 1];
+  values[n - 1] = first;
+}
+
 }  // namespace lacuna
 
 #endif

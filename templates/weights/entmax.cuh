@@ -262,20 +262,28 @@ struct EntmaxRows {
     return escorts = true;
   }
 
-  // Of a row, over its lanes.
-  LACUNA_MEMBER EntmaxTotal total(int i) const {
-    const float keys_above = Config::sparsity ? Machine::row_sum((float)support[i]) : 0.0f;
-    return {Machine::row_sum(f[i]), sums_slopes ? Machine::row_sum(w[i]) : 0.0f, keys_above};
+  // Rows take their turn in the first place.
+  LACUNA_MEMBER void turn() {
+    rotate(from);
+    rotate(gain);
+    rotate(f);
+    rotate(w);
+    rotate(support);
+  }
+  // Of the first row, over its lanes.
+  LACUNA_MEMBER EntmaxTotal total() const {
+    const float keys_above = Config::sparsity ? Machine::row_sum((float)support[0]) : 0.0f;
+    return {Machine::row_sum(f[0]), sums_slopes ? Machine::row_sum(w[0]) : 0.0f, keys_above};
   }
   template <class Params>
-  LACUNA_MEMBER EntmaxEnd end(const Params& p, const Place& at, s32 r, bool exists, int i,
+  LACUNA_MEMBER EntmaxEnd end(const Params& p, const Place& at, s32 r, bool exists,
                               const EntmaxTotal& total) const {
     const EntmaxEnd none = {0.0f, -infinity(), 1.0f, 0.0f, 0.0f, 0.0f, 0.0f};
     if (!exists) return none;
     const float zmax = load_global<float>(statistic(p.entmax.zmax, at, r));
     if (zmax == -infinity()) return none;
     if (zmax != zmax) return {zmax, zmax, zmax, 0.0f, zmax, 0.0f, zmax};
-    const float t = min_f32(gap(i), 1.0f), moved = min_f32(better(i, total.f, total.w), 1.0f);
+    const float t = min_f32(gap(0), 1.0f), moved = min_f32(better(0, total.f, total.w), 1.0f);
     const float off = total.f * norm.value(t, norm.slope(t)) - 1.0f;
     EntmaxEnd end = {ratio(1.0f, escorts ? total.w : total.f),
                      zmax,
@@ -285,7 +293,7 @@ struct EntmaxRows {
                      0.0f,
                      0.0f};
     if constexpr (Config::one_walk) {
-      end.lean = leaning(i, total, moved);
+      end.lean = leaning(total, moved);
       end.factor = ratio(1.0f, fma_rn(total.w - total.f, end.lean, total.f));
       end.of_slopes = ratio(1.0f, total.w);
     }
@@ -296,8 +304,8 @@ struct EntmaxRows {
   //   Σ u^β (v) + lean (Σ u^(β-1) (v) - Σ u^β (v)),  lean = β x:
   // O is that of the gap that is stored, but for x^2. Where that is no small part of the sums they
   // stay as they are.
-  LACUNA_MEMBER float leaning(int i, const EntmaxTotal& total, float moved) const {
-    const float t = gap(i), lean = norm.beta * ratio(moved - t, t);
+  LACUNA_MEMBER float leaning(const EntmaxTotal& total, float moved) const {
+    const float t = gap(0), lean = norm.beta * ratio(moved - t, t);
     return abs_f32(lean) * total.w <= total.f * 0x1p-4f ? lean : 0.0f;
   }
   template <class Params>

@@ -142,14 +142,16 @@ struct SoftmaxRows {
     }
   }
 
-  // Σ of a row, over its lanes.
-  LACUNA_MEMBER float total(int i) const { return Machine::row_sum(state[i].sum); }
+  // Σ of the first row, over its lanes.
+  LACUNA_MEMBER float total() const { return Machine::row_sum(state[0].sum); }
+  // Rows take their turn in the first place.
+  LACUNA_MEMBER void turn() { rotate(state); }
   template <class Params>
-  LACUNA_MEMBER SoftmaxEnd end(const Params& p, const Place& at, s32 r, bool exists, int i,
+  LACUNA_MEMBER SoftmaxEnd end(const Params& p, const Place& at, s32 r, bool exists,
                                float total) const {
-    if (!exists || !is_answered(state[i].max, total)) return {0.0f, -infinity()};
+    if (!exists || !is_answered(state[0].max, total)) return {0.0f, -infinity()};
     const float sink = Config::Pattern::sink(p, at, wrap_add(r, at.offset));
-    return finish(state[i].max * natural, total, sink);
+    return finish(state[0].max * natural, total, sink);
   }
   template <class Params>
   LACUNA_MEMBER static void store(const SoftmaxEnd& end, const Params& p, const Place& at, s32 r) {

@@ -171,7 +171,7 @@ constexpr tests::Mutant mutants[] = {
     {"the sum of weights does not lean", "weights/entmax.cuh", "leaning",
      "fma_rn(total.w - total.f, end.lean, total.f)", "total.f", "value"},
     {"O leans towards its slopes alone", "flash_forward.cuh", "leaning",
-     "fma_rn(slopes[c] - o[i][c], end.lean, o[i][c])", "fma_rn(slopes[c], end.lean, o[i][c])",
+     "fma_rn(slopes[c] - o[0][c], end.lean, o[0][c])", "fma_rn(slopes[c], end.lean, o[0][c])",
      "value"},
 };
 
