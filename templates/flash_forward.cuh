@@ -177,15 +177,10 @@ struct FlashForward : TileScores<Config, Params> {
     }
   }
 
-  // What stores rows is one piece of code: they take their turn in the first place, and what stood
-  // there is done with.
+  // What stores rows is one piece of code: they take their turn in the first place.
   LACUNA_MEMBER void turn_rows() {
     weights.turn();
-    LACUNA_UNROLL
-    for (int i = 0; i + 1 < sums; ++i) {
-      LACUNA_UNROLL
-      for (int c = 0; c < values; ++c) o[i][c] = o[i + 1][c];
-    }
+    rotate(o);
   }
 
   // What this split found of its rows, for combine.cuh.

@@ -75,9 +75,9 @@ struct Gates {
     LACUNA_UNROLL
     for (int a = 0; a < pairs; ++a) staged_end[a] = staged + (u32)a * stage_bytes;
   }
-  // Of this lane, of a row.
+  // Of this lane, of row i, which stands in the first place.
   LACUNA_MEMBER u32 candidates(int i) const {
-    return (end[i] - lists - (u32)i * list_bytes) / list_pitch;
+    return (end[0] - lists - (u32)i * list_bytes) / list_pitch;
   }
   LACUNA_MEMBER float margin(float gate) const {
     return fma_rn(abs_f32(gate), of_candidates, least);
@@ -89,20 +89,17 @@ struct Gates {
   // What makes of a value that a list keeps its difference to the gate.
   LACUNA_MEMBER float to_gate(int i) const { return scores ? minus[i] : -rose[i]; }
 
-  // Gates of rows from their scores in a tile, by a step of Newton: the candidates soon say more.
-  // They come as the greatest of those scores.
+  // The gate of a row from its scores in a tile, of which `top` is the greatest, by a step of
+  // Newton: the candidates soon say more.
   template <int keys>
-  LACUNA_MEMBER void first(const float (&score)[rows][keys], float (&gate)[rows]) const {
+  LACUNA_MEMBER float first(const float (&score)[keys], float top) const {
+    const float below = top - reach / unit;
+    Above above;
     LACUNA_UNROLL
-    for (int i = 0; i < rows; ++i) {
-      gate[i] -= reach / unit;
-      Above above;
-      LACUNA_UNROLL
-      for (int j = 0; j < keys; ++j) above.add(norm, to_distance(score[i][j] - gate[i]));
-      above.meet<Machine>();
-      gate[i] += norm.step(above.f, above.slopes, reach) / unit;
-      gate[i] -= margin(gate[i]);
-    }
+    for (int j = 0; j < keys; ++j) above.add(norm, to_distance(score[j] - below));
+    above.meet<Machine>();
+    const float gate = below + norm.step(above.f, above.slopes, reach) / unit;
+    return gate - margin(gate);
   }
 
   // Takes the hits among the distances of a tile, or among its scores. Returns whether it is time

@@ -337,6 +337,16 @@ LACUNA_DEVICE void rotate(T (&values)[n]) {
   for (int i = 0; i + 1 < n; ++i) values[i] = values[i + 1];
   values[n - 1] = first;
 }
+template <class T, int n, int m>
+LACUNA_DEVICE void rotate(T (&values)[n][m]) {
+  LACUNA_UNROLL
+  for (int j = 0; j < m; ++j) {
+    const T first = values[0][j];
+    LACUNA_UNROLL
+    for (int i = 0; i + 1 < n; ++i) values[i][j] = values[i + 1][j];
+    values[n - 1][j] = first;
+  }
+}
 
 }  // namespace lacuna
 

@@ -180,28 +180,23 @@ struct Threshold : KeyRing<Config, Params> {
 
   // Rows that see their first keys take a gate from these alone.
   LACUNA_MEMBER void open_rows(float (&c)[rows][keys]) {
-    float gate[rows];
-    u32 opens = 0;
-    LACUNA_UNROLL
-    for (int i = 0; i < rows; ++i) {
-      float most = c[i][0];
+    LACUNA_NOUNROLL
+    for (u32 bit = 1; bit < 1u << rows; bit *= 2) {
+      float most = c[0][0];
       LACUNA_UNROLL
-      for (int j = 1; j < keys; ++j) most = max_f32(most, c[i][j]);
+      for (int j = 1; j < keys; ++j) most = max_f32(most, c[0][j]);
       most = Machine::row_max(most);
-      const bool found = abs_f32(most) < infinity();
-      opens |= (u32)found << i;
-      gate[i] = found ? most : 0.0f;
-    }
-    opens &= open;
-    open &= ~opens;
-    gates.first(c, gate);
-    LACUNA_UNROLL
-    for (int i = 0; i < rows; ++i) {
-      const float up = (opens >> i & 1) != 0 ? gate[i] : 0.0f;
-      gates.minus[i] -= up;
-      LACUNA_UNROLL
-      for (int j = 0; j < keys; ++j) c[i][j] -= of_scores ? 0.0f : up;
-      if ((opens >> i & 1) != 0) sums.certain[i] = gates.minus[i];
+      const float gate = gates.first(c[0], most);
+      if ((open & bit) != 0 && abs_f32(most) < infinity()) {
+        open &= ~bit;
+        gates.minus[0] -= gate;
+        sums.certain[0] = gates.minus[0];
+        LACUNA_UNROLL
+        for (int j = 0; j < keys; ++j) c[0][j] -= of_scores ? 0.0f : gate;
+      }
+      rotate(c);
+      rotate(gates.minus);
+      rotate(sums.certain);
     }
     if (Pattern::inverts) return;
     begin_sums();
@@ -315,18 +310,23 @@ struct Threshold : KeyRing<Config, Params> {
       if (stores && row(i) < rows_of<Config::lengths>(p.call, at))
         store_global(statistic(p.threshold.entmax.gap, i), exists(i) ? 0.0f : 1.0f);
   }
-  LACUNA_MEMBER void store_rows() const {
-    LACUNA_UNROLL
-    for (int i = 0; i < rows; ++i) {
+  LACUNA_MEMBER void store_rows() {
+    LACUNA_NOUNROLL
+    for (int i = 0; i < rows; ++i, turn_rows()) {
       tally.store_row(p, at, row(i), exists(i), dense ? 0 : gates.candidates(i));
       if (!exists(i) || (int)lane_index() % Machine::row_lanes != 0) continue;
       const float nan = float_of_bits(0x7fffffffu);
-      const bool bad = (lost >> i & 1) != 0, none = top[i] == -infinity();
-      const float zmax = bad ? nan : none ? -infinity() : top[i] * scale;
-      const float gap = bad ? nan : none ? 1.0f : min_f32(width[i] / gates.norm.beta * scale, 1.0f);
+      const bool bad = (lost >> i & 1) != 0, none = top[0] == -infinity();
+      const float zmax = bad ? nan : none ? -infinity() : top[0] * scale;
+      const float gap = bad ? nan : none ? 1.0f : min_f32(width[0] / gates.norm.beta * scale, 1.0f);
       store_global(statistic(p.threshold.entmax.zmax, i), zmax);
       store_global(statistic(p.threshold.entmax.gap, i), gap);
     }
+  }
+  LACUNA_MEMBER void turn_rows() {
+    rotate(top);
+    rotate(width);
+    rotate(gates.end);
   }
 
   // ---- States of the granules. ----

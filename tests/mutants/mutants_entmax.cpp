@@ -44,7 +44,8 @@ constexpr Mutant table[] = {
     {"states are not cleared", threshold, "entmax", "      if (n == 0) live.clear_states();\n", "",
      "out-of-bounds"},
     // Gates and candidates.
-    {"no row ever opens", threshold, "entmax shifted", "opens &= open;", "opens = 0;", "value"},
+    {"no row ever opens", threshold, "entmax shifted", "if ((open & bit) != 0 && ", "if (false && ",
+     "value"},
     {"rows that see no key yet take the common path", threshold, "entmax shifted",
      "gated && !any_lane(open != 0)", "gated", "value"},
     {"gates are above what is certain", gates, "entmax barely",
@@ -137,7 +138,7 @@ constexpr Mutant table[] = {
      "/ granule + n % parts + 1);", "value"},
     {"the counts of FULL and PARTIAL are swapped", threshold, "entmax",
      "U2{memory.counts[0], memory.counts[1]}", "U2{memory.counts[1], memory.counts[0]}", "value"},
-    {"zmax of products is in their unit", threshold, "entmax", "top[i] * scale;", "top[i];",
+    {"zmax of products is in their unit", threshold, "entmax", "top[0] * scale;", "top[0];",
      "value"},
     // Weights.
     {"sums begin with zmax as it is", entmax, "entmax", "from[i] = -ratio(zmax, scale);",
