@@ -21,9 +21,9 @@ struct Sums {
   static constexpr bool curved = power > 1;
   // Of a fall: by how much gates of exact sums begin below an estimate, and how far below them
   // tiles are noted. Estimates are off by 0.02 to 0.05, seldom by 0.15, to either side.
-  static constexpr float doubt = In::digits == 8 ? 0x1.8p-5f : 0x1p-5f, room = 0x1.4p-3f;
-  // What a weight may be off by, F t^β - 1: less than rounding it to its type shows.
-  static constexpr float borne = In::digits == 8 ? 0x1p-10f : 0x1.4p-12f;
+  static constexpr float doubt = In::digits == 8 ? 0x1.8p-5f : 0x1p-5f, room = 0x1p-2f;
+  // What a weight may be off by, F t^β - 1: no more than rounding it to its type takes.
+  static constexpr float borne = In::digits == 8 ? 0x1p-9f : 0x1.4p-12f;
   // Of the first term that the model may have wrong, what it has at most: measured, on the
   // distributions of bench/entmax. How many keys lie on the way is chance, and powers smooth it.
   static constexpr float wrong = power == 2   ? 1.0f
