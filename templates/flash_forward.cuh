@@ -177,10 +177,15 @@ struct FlashForward : TileScores<Config, Params> {
     }
   }
 
-  // What stores rows is one piece of code: they take their turn in the first place.
+  // What stores rows is one piece of code: they take their turn in the first place, and what stood
+  // there is done with.
   LACUNA_MEMBER void turn_rows() {
     weights.turn();
-    rotate(o);
+    LACUNA_UNROLL
+    for (int i = 0; i + 1 < sums; ++i) {
+      LACUNA_UNROLL
+      for (int c = 0; c < values; ++c) o[i][c] = o[i + 1][c];
+    }
   }
 
   // What this split found of its rows, for combine.cuh.
