@@ -36,7 +36,7 @@ struct Gates {
   // The step that is the last: the next would be some of its square, where powers are smooth.
   static constexpr float last_step = power > 1 ? 0x1p-11f : last_digit;
   static constexpr float never = -0x1p120f;  // minus a gate that nothing reaches
-  static constexpr int last_steps = 6;       // of Newton, on all candidates
+  static constexpr int last_steps = 24;      // of Newton, on all candidates, at most
   // Candidates that were staged as distances have the digits of the gate of then: too few, where
   // that was greater than twice the gate of now and so many reaches.
   static constexpr float far = 16;

@@ -194,7 +194,7 @@ struct Sums {
             greatest,
             step,
             greatest - way,
-            wrong * model.fall * x * x * (curved ? x * (1.0f / 6) : 0.5f) + 2.0f * kink,
+            wrong * model.doubt(x, curved, greatest / gates.norm.beta) + 2.0f * kink,
             model.fall,
             exp2_approx(log2_keys(gates, all)),
             !(step >= 0.0f) && gates.minus[0] < certain[0]};
@@ -223,7 +223,9 @@ struct Sums {
     const float beyond = row.most - reach;
     const bool known = row.gap > reach * Gates::last_digit && row.gap < reach;
     width = (known ? row.gap : reach) / gates.unit;
-    const float less = min_f32(gates.least, width * of_gap);
+    // Keys that lie within a margin of the gate may be so many that they hold much of a row.
+    const float bears = row.fall * borne / gates.unit;
+    const float less = min_f32(min_f32(gates.least, width * of_gap), bears);
     const float step = max_f32(row.step * Gates::of_step, beyond);
     const bool rose = gates.raise(0, step, less, Gates::of_walk);
     certain[0] = gates.minus[0];

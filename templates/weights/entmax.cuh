@@ -83,6 +83,14 @@ struct Decline {
     const float quotient = (1.0f - exp2_approx(-y * log2_e)) * rcp_approx(y);
     return fall * x * (abs_f32(y) < 0.125f ? series : quotient);
   }
+  // What it may have wrong of that way: its first term that is not `curved`'s to know. A cluster of
+  // keys makes the bend steep, or of a fall little beside `longest`, the fall of the greatest
+  // alone, and what lies behind it is not known.
+  LACUNA_MEMBER float doubt(float x, bool curved, float longest) const {
+    const float size = abs_f32(x);
+    return size * (curved ? fall * x * x * max_f32(bend * bend, 1.0f / 6)
+                          : fma_rn(fall * size, 0.5f, longest * 0.125f));
+  }
   // No way is longer than what the model may be asked for: most of the gap, or back some of it.
   LACUNA_MEMBER float bounded(float x) const {
     const float most = 2.0f * rcp_approx(abs_f32(bend) + 0x1p-60f);

@@ -67,9 +67,11 @@ struct EntmaxRow {
         above.slopes += part.slopes;
       }
       meet(above);
-      const float d = norm.step(above.f, above.slopes, reach) / unit;
+      // A long step may pass the threshold by a rounding: the next one comes back.
+      const float to = norm.toward(above.f, above.slopes, reach);
+      const float d = above.slopes > 0.0f && to < reach ? to / unit : 0.0f;
       gap -= d;
-      if (d <= gap * enough) break;
+      if (abs_f32(d) <= gap * enough) break;
     }
     return gap;
   }
@@ -93,7 +95,7 @@ struct EntmaxRow {
     const float x =
         (log2_approx(sums.f) + norm.beta * log2_approx(ratio(gap, farthest))) * Decline::log_2;
     const float next = min_f32(max_f32(gap - model.way(model.bounded(x)), gap * 0x1p-6f), farthest);
-    const float off = abs_f32(fall * x * x * (curved ? x * (1.0f / 6) : 0.5f));
+    const float off = model.doubt(x, curved, gap * root);
     return {next, off + 2.0f * kink(abs_f32(next - gap), gap, per_w * root)};
   }
   // What a key on the way of a gap, which no model knows of, may make of it at most: u^β / (β W).

@@ -10,6 +10,7 @@
 
 #include "bench/entmax/distributions.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <map>
@@ -199,4 +200,86 @@ TEST_CASE("each weight of entmax is as exact as its type") {
         CHECK(tests::run_and_compare(*engine.state, spec, call, plan::Route{.short_rows = pass}) ==
               "");
       }
+}
+
+TEST_CASE("entmax: crowds of keys about the threshold keep their weight") {
+  const std::uint64_t seed = fuzz::fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  fuzz::Random random(seed);
+  fuzz::Draw draw(random);
+  // Scores on two scales, exact: products of the one element of q and of k that is not 0. Of the
+  // columns of V some tell the greatest keys from the others, the last one all from none.
+  constexpr int width = 16;
+  for (const char* const alpha : {"1.25", "1.5", "1.75", "2.0"})
+    for (int n = tests::runs_all() ? 40 : 6; n > 0; --n) {
+      const DType dtype = draw.of({DType::f32, DType::f16, DType::bf16});
+      const Spec spec{.pattern = tests::weighed("", std::string("weights entmax(") + alpha + ")"),
+                      .dtype = dtype,
+                      .head_dim = 16,
+                      .value_dim = width,
+                      .output = DType::f32,
+                      .statistic = true};
+      const Shape shape{1, 1, 1, draw.of({2, 96}), draw.of({640, 1500, 4096})};
+      fuzz::OwnedCall call = fuzz::random_call(random, spec, shape);
+      call.args.scale = 1.0f;
+      const auto fill = [&](const TensorView& view, const auto& value) {
+        for (std::int64_t row = 0; row < view.shape[2]; ++row)
+          for (std::int64_t d = 0; d < view.shape[3]; ++d)
+            ir::store_real(dtype, view.data, row * view.strides[2] + d * view.strides[3],
+                           value(row, d));
+      };
+      const double few = std::pow(10, draw.between(-3.0, -0.3)),
+                   narrow = draw.chance(0.2) ? 0 : std::pow(10, draw.between(-5.0, -1.0));
+      std::vector<std::pair<float, std::int64_t>> order;
+      fill(call.args.q,
+           [&](auto, auto d) { return d == 0 ? std::pow(10, draw.between(-2.5, 1.0)) : 0; });
+      fill(call.args.k, [&](auto row, auto d) {
+        if (d != 0) return 0.0;
+        order.emplace_back((draw.chance(few) ? 1 : narrow) * draw.normal(), row);
+        return double{order.back().first};
+      });
+      std::sort(order.begin(), order.end());
+      std::vector<std::int64_t> behind(order.size());  // how many keys have greater scores
+      for (std::size_t i = 0; i < order.size(); ++i)
+        behind[static_cast<std::size_t>(order[i].second)] =
+            static_cast<std::int64_t>(order.size() - 1 - i);
+      fill(call.args.v, [&](auto row, auto d) {
+        return d == width - 1 || behind[static_cast<std::size_t>(row)] < std::int64_t{1} << d ? 1
+                                                                                              : 0;
+      });
+      const tests::TestEngine& engine = draw.of(tests::engines());
+      const auto route = draw.chance(0.6) ? std::optional(plan::Route{}) : std::nullopt;
+      INFO(engine.name << " " << name_of(dtype) << " alpha " << alpha << " Nq " << shape.queries
+                       << " n " << shape.keys << " few " << few << " narrow " << narrow
+                       << (route ? " plain" : ""));
+      tests::run(*engine.state, spec, call, route);
+      const ir::Reference reference = ir::forward(spec, call.args);
+      double most = 0;  // of what may be off
+      for (std::int64_t row = 0; row < shape.queries; ++row) {
+        const auto at = static_cast<std::size_t>(row);
+        // Distances are as exact as f32 is at zmax, and move weights by the slopes of their powers.
+        const double c = std::stod(alpha) - 1, zmax = reference.zmax[at];
+        const double gap = reference.gap[at];
+        const double q = ir::load_real(dtype, call.args.q.data, row * call.args.q.strides[2]);
+        double f = 0, w = 0;
+        for (const auto& each : order) {
+          const double k =
+              ir::load_real(dtype, call.args.k.data, each.second * call.args.k.strides[2]);
+          const double u = (q * k - zmax) * c / gap + 1;
+          if (u <= 0) continue;
+          f += std::pow(u, 1 / c);
+          w += std::pow(u, 1 / c - 1);
+        }
+        const double of_scores = 2 * w / (c * f) * 0x1p-22 * (1 + std::fabs(zmax) * c / gap);
+        for (std::int64_t d = 0; d < width; ++d) {
+          const TensorView& o = call.args.o;
+          const double found =
+              ir::load_real(DType::f32, o.data, row * o.strides[2] + d * o.strides[3]);
+          const double off =
+              std::fabs(found - reference.o[at * width + static_cast<std::size_t>(d)]);
+          most = std::max(most, off / (promised(dtype) * 4 / 3 + 0x1p-24 * shape.keys + of_scores));
+        }
+      }
+      CHECK(most <= 1);
+    }
 }
