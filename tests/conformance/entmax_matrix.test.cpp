@@ -155,6 +155,51 @@ const std::vector<DType> types = {DType::f32, DType::f16, DType::bf16};
 
 }  // namespace
 
+TEST_CASE("entmax of a matrix: a crowd of keys on the threshold keeps its weight") {
+  const std::uint64_t seed = fuzz::fresh_seed();
+  INFO("LACUNA_SEED=" << seed);
+  fuzz::Random random(seed);
+  fuzz::Draw draw(random);
+  for (const std::int64_t n : {std::int64_t{600}, std::int64_t{1024}, std::int64_t{16384}})
+    for (const float alpha : {1.25f, 1.5f, 1.7f, 2.0f}) {
+      const tests::TestEngine& engine = draw.of(tests::engines());
+      Matrix x(DType::f32, {6, n}, draw);
+      Matrix p(DType::f32, {6, n}, draw);
+      const double c = double{alpha} - 1;
+      std::vector<std::int64_t> above;  // so many keys, behind which all others are alike
+      for (std::int64_t row = 0; row < 6; ++row) {
+        above.push_back(draw.between(1, 60));
+        std::vector<double> scores(static_cast<std::size_t>(n), 0.0);
+        double sum = 0;
+        for (std::int64_t k = 0; k < above.back(); ++k)
+          sum +=
+              std::pow(c * (scores[static_cast<std::size_t>(k)] = draw.between(0.2, 1.0)), 1 / c);
+        // Alone they would sum to more than 1, by little: the threshold is just above the others,
+        // or, where to less, just below.
+        const double size = std::pow(
+            (1 + (draw.chance(0.5) ? -1 : 1) * std::pow(10, draw.between(-3.0, -1.0))) / sum, c);
+        for (std::int64_t k = 0; k < n; ++k)
+          ir::store_real(DType::f32, x.view.data, x.begin(row) + k,
+                         scores[static_cast<std::size_t>(k)] * size);
+      }
+      tests::run_entmax(*engine.state, x.view, p.view, alpha);
+      for (std::int64_t row = 0; row < 6; ++row) {
+        std::vector<double> scores;
+        for (std::int64_t k = 0; k < n; ++k) scores.push_back(x.at(row, k));
+        const std::vector<double> expected = weights_of(scores, alpha);
+        double wanted = 0, found = 0;
+        for (std::int64_t k = above[static_cast<std::size_t>(row)]; k < n; ++k) {
+          wanted += expected[static_cast<std::size_t>(k)];
+          found += p.at(row, k);
+        }
+        INFO(engine.name << " alpha " << alpha << " n " << n << " row " << row << ", "
+                         << above[static_cast<std::size_t>(row)] << " above");
+        // u of each of them is off by a rounding of 1.
+        CHECK(std::fabs(found - wanted) <= 1e-5 + static_cast<double>(n) * 0x1p-24);
+      }
+    }
+}
+
 TEST_CASE("entmax of a matrix is that of every row, of any length and type") {
   const std::uint64_t seed = fuzz::fresh_seed();
   INFO("LACUNA_SEED=" << seed);
