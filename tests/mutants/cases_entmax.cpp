@@ -101,6 +101,22 @@ void add_entmax_cases(std::vector<Case>& all) {
                    return std::ldexp(1.0 + std::fmin(std::fabs(drawn), 0.99),
                                      row < 60 ? static_cast<int>(row) / 5 - 44 : 63);
                  }});
+  // Two keys alone would have weights that sum to 0.9; the other 4094, all alike, share what is
+  // left.
+  all.push_back({.name = "entmax crowd",
+                 .spec = {.pattern = parse("weights sparsemax"),
+                          .dtype = DType::bf16,
+                          .head_dim = 16,
+                          .value_dim = 8,
+                          .statistic = true},
+                 .schedule = "32x32w2s2",
+                 .shape = {1, 1, 1, 20, 4096},
+                 .scale = 1.0f,
+                 .value = [](char matrix, std::int64_t row, int column, double drawn) {
+                   if (matrix == 'v') return drawn;
+                   if (column != 0) return 0.0;
+                   return matrix == 'q' ? 1.0 : row == 100 || row == 2000 ? 0.44921875 : 0.0;
+                 }});
   // Scores around -24000: sums that begin with another number round otherwise.
   all.push_back({.name = "entmax shifted",
                  .spec = {.pattern = parse("weights entmax(1.5)"),
