@@ -27,7 +27,7 @@ struct KeptScores : TileScores<Config, Params> {
   // The greatest of so many parts of a lane's keys say where to begin.
   static constexpr int parts = keys < 8 ? 1 : 4, first_steps = 3;
   static constexpr int most_steps = 24, most_bends = 8;
-  // Of a gap: what it may be off by.
+  // Of a gap, or of four falls where many keys lie about the threshold: what it may be off by.
   static constexpr float enough = Config::precise           ? 0x1p-21f
                                   : Config::In::digits == 8 ? 0x1p-11f
                                                             : 0x1p-13f;
@@ -256,7 +256,7 @@ struct KeptScores : TileScores<Config, Params> {
       LACUNA_UNROLL
       for (int i = 0; i < rows; ++i) {
         const typename Row::Solved next = norm.solved(gap[i], heard(i), n < most_bends);
-        more |= next.off > next.gap * enough;
+        more |= next.off > enough * min_f32(next.gap, 4.0f * next.fall);
         gap[i] = next.gap;
       }
       if (!cta_any(more)) break;

@@ -87,8 +87,8 @@ struct Decline {
   // keys makes the bend steep, or of a fall little beside `longest`, the fall of the greatest
   // alone, and what lies behind it is not known.
   LACUNA_MEMBER float doubt(float x, bool curved, float longest) const {
-    const float size = abs_f32(x);
-    return size * (curved ? fall * x * x * max_f32(bend * bend, 1.0f / 6)
+    const float size = abs_f32(x), steep = bend * bend;
+    return size * (curved ? fall * x * x * max_f32(steep * steep, 1.0f / 6)
                           : fma_rn(fall * size, 0.5f, longest * 0.125f));
   }
   // No way is longer than what the model may be asked for: most of the gap, or back some of it.

@@ -77,18 +77,19 @@ struct EntmaxRow {
   }
   // The gap that such sums say, and what the first term of it may be that they do not know. F as
   // a function of the gap is modelled: right in value, slope and curvature, or without Σ u^(β-2) in
-  // where it ends. Or a step of Newton, which always comes nearer.
+  // where it ends. Or a step of Newton, which always comes nearer. A fall is the way on which F
+  // changes by itself.
   struct Solved {
-    float gap, off;
+    float gap, off, fall;
   };
   LACUNA_MEMBER Solved solved(float gap, const RowSums& sums, bool by_model) const {
     constexpr bool curved = Norm::power_of > 1;
-    if (!by_model) {
-      const float next = refined(gap, sums.f, sums.w);
-      return {next, abs_f32(next - gap)};
-    }
     const float per_w = ratio(1.0f, sums.w), root = ratio(1.0f, norm.beta);
     const float fall = gap * sums.f * per_w * root;
+    if (!by_model) {
+      const float next = refined(gap, sums.f, sums.w);
+      return {next, abs_f32(next - gap), fall};
+    }
     const float bend = curved ? 1.0f - (1.0f - root) * sums.f * sums.h * per_w * per_w
                               : min_f32(sums.f * per_w * root, root);
     const Decline model = {fall, bend};
@@ -96,7 +97,7 @@ struct EntmaxRow {
         (log2_approx(sums.f) + norm.beta * log2_approx(ratio(gap, farthest))) * Decline::log_2;
     const float next = min_f32(max_f32(gap - model.way(model.bounded(x)), gap * 0x1p-6f), farthest);
     const float off = model.doubt(x, curved, gap * root);
-    return {next, off + 2.0f * kink(abs_f32(next - gap), gap, per_w * root)};
+    return {next, off + 2.0f * kink(abs_f32(next - gap), gap, per_w * root), fall};
   }
   // What a key on the way of a gap, which no model knows of, may make of it at most: u^β / (β W).
   LACUNA_MEMBER float kink(float way, float gap, float per_w) const {
