@@ -194,7 +194,7 @@ struct Sums {
             greatest,
             step,
             greatest - way,
-            wrong * model.doubt(x, curved, greatest / gates.norm.beta) + 2.0f * kink,
+            wrong * model.way_off(x, curved, greatest / gates.norm.beta) + 2.0f * kink,
             model.fall,
             exp2_approx(log2_keys(gates, all)),
             !(step >= 0.0f) && gates.minus[0] < certain[0]};

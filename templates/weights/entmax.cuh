@@ -83,10 +83,10 @@ struct Decline {
     const float quotient = (1.0f - exp2_approx(-y * log2_e)) * rcp_approx(y);
     return fall * x * (abs_f32(y) < 0.125f ? series : quotient);
   }
-  // What it may have wrong of that way: its first term that is not `curved`'s to know. A cluster of
-  // keys makes the bend steep, or of a fall little beside `longest`, the fall of the greatest
-  // alone, and what lies behind it is not known.
-  LACUNA_MEMBER float doubt(float x, bool curved, float longest) const {
+  // What it may have wrong of that way: its first term that it does not know, `curved` or not. A
+  // crowd of keys makes the bend steep, or a fall little beside `longest`, the fall of the greatest
+  // alone; what lies behind it is not known. The powers and the eighth are measured on such rows.
+  LACUNA_MEMBER float way_off(float x, bool curved, float longest) const {
     const float size = abs_f32(x), steep = bend * bend;
     return size * (curved ? fall * x * x * max_f32(steep * steep, 1.0f / 6)
                           : fma_rn(fall * size, 0.5f, longest * 0.125f));

@@ -96,7 +96,7 @@ struct EntmaxRow {
     const float x =
         (log2_approx(sums.f) + norm.beta * log2_approx(ratio(gap, farthest))) * Decline::log_2;
     const float next = min_f32(max_f32(gap - model.way(model.bounded(x)), gap * 0x1p-6f), farthest);
-    const float off = model.doubt(x, curved, gap * root);
+    const float off = model.way_off(x, curved, gap * root);
     return {next, off + 2.0f * kink(abs_f32(next - gap), gap, per_w * root), fall};
   }
   // What a key on the way of a gap, which no model knows of, may make of it at most: u^β / (β W).
