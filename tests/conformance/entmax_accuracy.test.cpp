@@ -254,7 +254,7 @@ TEST_CASE("entmax: crowds of keys about the threshold keep their weight") {
                        << (route ? " plain" : ""));
       tests::run(*engine.state, spec, call, route);
       const ir::Reference reference = ir::forward(spec, call.args);
-      double most = 0;  // of what may be off
+      int wrong = 0;
       for (std::int64_t row = 0; row < shape.queries; ++row) {
         const auto at = static_cast<std::size_t>(row);
         // Distances are as exact as f32 is at zmax, and move weights by the slopes of their powers.
@@ -277,9 +277,10 @@ TEST_CASE("entmax: crowds of keys about the threshold keep their weight") {
               ir::load_real(DType::f32, o.data, row * o.strides[2] + d * o.strides[3]);
           const double off =
               std::fabs(found - reference.o[at * width + static_cast<std::size_t>(d)]);
-          most = std::max(most, off / (promised(dtype) * 4 / 3 + 0x1p-24 * shape.keys + of_scores));
+          // Sums of numbers that are alike are rounded to one side; a NaN is wrong, too.
+          wrong += off <= promised(dtype) * 4 / 3 + 0x1p-24 * shape.keys + of_scores ? 0 : 1;
         }
       }
-      CHECK(most <= 1);
+      CHECK(wrong == 0);
     }
 }
